@@ -1,0 +1,212 @@
+//! Why there is no record, in words that an author can act on.
+//!
+//! Every variant names the file or command it is about; those that an author causes say which lines
+//! to write. The lines to add stand on lines of their own, so that they can be copied.
+
+use std::{io, path::PathBuf};
+
+/// Why the record could not be gathered or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Cargo sets these variables for every build script.
+    #[error("{name} is not set: plugin_build works in a build.rs that cargo runs")]
+    NoVariable {
+        /// The variable's name.
+        name: String,
+    },
+    /// A variable that cargo sets has a value of another form than expected.
+    #[error("{name} is {value:?}, expected {expected}")]
+    Variable {
+        /// The variable's name.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A file or folder can't be read.
+    #[error("{} can't be read", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The note file can't be written.
+    #[error("{} can't be written", path.display())]
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A manifest or lock file is not TOML.
+    #[error("{} is not valid TOML", path.display())]
+    Toml {
+        /// Which one.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: toml::de::Error,
+    },
+    /// Cargo.toml does not say that this is a plugin.
+    #[error(
+        "{} has no [package.metadata.plugin] table; add the commands that the plugin answers:\n\
+         [package.metadata.plugin]\ncommands = [0x02]",
+        path.display()
+    )]
+    NoPluginTable {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The table has no commands.
+    #[error(
+        "[package.metadata.plugin] in {} names no command; add at least one:\ncommands = [0x02]",
+        path.display()
+    )]
+    NoCommands {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// Not a list of numbers.
+    #[error(
+        "commands of [package.metadata.plugin] in {} must be a list of whole numbers, found \
+         {found}; for example:\ncommands = [0x02]",
+        path.display()
+    )]
+    NotCommands {
+        /// The manifest.
+        path: PathBuf,
+        /// What stands there.
+        found: String,
+    },
+    /// Not a command that a plugin may answer: 0x01 is Conn, and the high bit marks an ack.
+    #[error(
+        "command {} of [package.metadata.plugin] in {} is none that a plugin can answer: expected \
+         0x02 to 0x7F",
+        hexadecimal(*command),
+        path.display()
+    )]
+    CommandRange {
+        /// The manifest.
+        path: PathBuf,
+        /// The number.
+        command: i64,
+    },
+    /// The same command twice.
+    #[error(
+        "command {command:#04x} stands twice in [package.metadata.plugin] of {}: remove one",
+        path.display()
+    )]
+    CommandTwice {
+        /// The manifest.
+        path: PathBuf,
+        /// The command.
+        command: u8,
+    },
+    /// A key that means nothing here, perhaps misspelt.
+    #[error(
+        "unknown key {key:?} in [package.metadata.plugin] of {}: the only key is \"commands\"",
+        path.display()
+    )]
+    UnknownKey {
+        /// The manifest.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// The package builds no shared library.
+    #[error(
+        "{} builds no shared library, crate-type is {found}; a plugin needs:\n\
+         [lib]\ncrate-type = [\"cdylib\"]",
+        path.display()
+    )]
+    NotCdylib {
+        /// The manifest.
+        path: PathBuf,
+        /// The crate types that stand there.
+        found: String,
+    },
+    /// The library is not named after its package, which the host's file names rely on.
+    #[error(
+        "{} names the library {found:?}, expected {expected:?} as the package's name gives it: \
+         remove name from [lib]",
+        path.display()
+    )]
+    LibraryName {
+        /// The manifest.
+        path: PathBuf,
+        /// The name that stands there.
+        found: String,
+        /// The name that follows from the package's.
+        expected: String,
+    },
+    /// A program can't be started.
+    #[error("{command} can't be run")]
+    Run {
+        /// The command line.
+        command: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program reported a failure.
+    #[error("{command} failed ({status}):\n{stderr}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it wrote to its standard error.
+        stderr: String,
+    },
+    /// A program printed something else than this crate knows.
+    #[error("{command} printed {found:?}, expected {expected}")]
+    Output {
+        /// The command line.
+        command: &'static str,
+        /// The line or text.
+        found: String,
+        /// What it should look like.
+        expected: &'static str,
+    },
+    /// A linked package has no entry in Cargo.lock, or several that can't be told apart.
+    #[error(
+        "{found} entries in {} fit the linked package {package}, expected one; \
+         is the lock file the one that this build uses?",
+        path.display()
+    )]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// The package as `cargo tree` prints it.
+        package: String,
+        /// How many entries fit.
+        found: usize,
+    },
+    /// The record does not fit into a note.
+    #[error("the record can't be encoded")]
+    Encode {
+        /// Why.
+        source: plugin_record::note::ParseError,
+    },
+}
+
+/// The error and what caused it, as one text.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// As authors write commands; a negative number has no such form.
+fn hexadecimal(number: i64) -> String {
+    if number < 0 {
+        number.to_string()
+    } else {
+        format!("0x{number:02X}")
+    }
+}

@@ -1,0 +1,171 @@
+//! For a plugin's build.rs: gathers the build's facts, writes the record and names the library.
+//!
+//! The whole of a plugin's build.rs is `fn main() { plugin_build::emit() }`.
+//!
+//! This file decides the order of the steps and how a failure is told. What each fact is and where
+//! it comes from is decided in one file each:
+//!
+//! | file | decides |
+//! |---|---|
+//! | `env.rs`, `cargo.rs` | what this build says of itself, and how cargo is asked for more |
+//! | `manifest.rs`, `features.rs` | what the author wrote in Cargo.toml |
+//! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
+//! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
+//! | `config.rs`, `native.rs` | which packages bring native code |
+//! | `compiler.rs`, `git.rs` | the compiler and the commit |
+//! | `watch.rs` | when all of this is gathered again |
+//! | `soname.rs` | the name that the library carries |
+//!
+//! Nothing here judges: the host's admission does. And nothing is downloaded: a build that works
+//! without the network stays one.
+
+#![forbid(unsafe_code)]
+
+mod cargo;
+mod compiler;
+mod config;
+mod digest;
+mod env;
+mod error;
+mod features;
+mod git;
+mod identity;
+mod lock;
+mod manifest;
+mod native;
+mod soname;
+mod sources;
+mod tree;
+mod watch;
+
+use std::{fs, path::PathBuf};
+
+use plugin_record::{Build, Package, Record, note};
+
+pub use error::Error;
+
+use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, native::Places};
+
+/// The variable that names the note file to the plugin's source, for `include_bytes!(env!(..))`.
+pub const RECORD_VARIABLE: &str = "PLUGIN_RECORD";
+
+/// Everything a plugin's build.rs has to do: [`gather`], [`write()`], [`name_library`].
+///
+/// A failure becomes `cargo::error` lines, which fail the build with no more than these lines.
+pub fn emit() {
+    report(gather().and_then(|record| {
+        write(&record)?;
+        name_library(&record)
+    }));
+}
+
+/// The same for the host: a record without commands, from a package that is no plugin.
+///
+/// A failure is reported as [`emit`] does.
+pub fn emit_program() {
+    report(gather_program().and_then(|record| write(&record).map(drop)));
+}
+
+/// The record of the plugin that this build.rs belongs to; also tells cargo when it goes stale.
+///
+/// # Errors
+/// When Cargo.toml does not describe a plugin (see [`Error`]), or as [`gather_program`].
+pub fn gather() -> Result<Record, Error> {
+    let env = Env::of_build_script()?;
+    // The manifest first: what the author has to mend should not wait for cargo.
+    let manifest = Manifest::read(&env.manifest_dir)?;
+    manifest.require_cdylib(&env.library_name())?;
+    let commands = manifest.commands()?;
+    let mut record = facts(&env, &manifest)?;
+    record.commands = commands;
+    Ok(record)
+}
+
+/// As [`gather`], for a program: no commands, and nothing is demanded of its Cargo.toml.
+///
+/// # Errors
+/// When this is not a build.rs that cargo runs, when cargo or rustc can't be asked, or when
+/// Cargo.lock and the sources don't say what the packages are.
+pub fn gather_program() -> Result<Record, Error> {
+    let env = Env::of_build_script()?;
+    let manifest = Manifest::read(&env.manifest_dir)?;
+    facts(&env, &manifest)
+}
+
+/// Writes the record's note into `OUT_DIR` and names it to the source as [`RECORD_VARIABLE`].
+/// Returns where it lies.
+///
+/// # Errors
+/// When the record is too large for a note or the file can't be written.
+pub fn write(record: &Record) -> Result<PathBuf, Error> {
+    let path = env::out_dir()?.join("plugin.record");
+    let bytes = note::encode(record).map_err(|source| Error::Encode { source })?;
+    fs::write(&path, bytes).map_err(|source| Error::Write {
+        path: path.clone(),
+        source,
+    })?;
+    println!("cargo::rustc-env={RECORD_VARIABLE}={}", path.display());
+    Ok(path)
+}
+
+/// Has the linker write the name that the host looks for into the library: DT_SONAME on ELF, the
+/// install name on macOS. Other targets have no such name and get none.
+///
+/// # Errors
+/// When this is not a build.rs that cargo runs.
+pub fn name_library(record: &Record) -> Result<(), Error> {
+    let target = soname::Target::of_build_script()?;
+    if let Some(argument) = soname::link_argument(&record.name, &record.line(), target) {
+        println!("cargo::rustc-cdylib-link-arg={argument}");
+    }
+    Ok(())
+}
+
+fn facts(env: &Env, manifest: &Manifest) -> Result<Record, Error> {
+    let features = features::active(manifest, std::env::vars_os());
+    let tree = tree::read(env, &features)?;
+    let root = cargo::workspace_root(env)?;
+    let lock = Lock::read(&root.with_file_name("Cargo.lock"))?;
+    let origins = Origins::of(&tree, &lock)?;
+    let configs = config::files(env);
+    let places = Places::of(env, &configs);
+    watch::print(&root, &lock.path, &configs, &origins);
+
+    let packages = tree.into_iter().zip(&origins.0).map(|(node, origin)| Package {
+        native: places.brings_native_code(&node, origin),
+        identity: origin.identity.clone(),
+        name: node.name,
+        version: node.version,
+        features: node.features,
+        dependencies: node.dependencies,
+    });
+    Ok(Record {
+        name: env.name.clone(),
+        version: env.version.clone(),
+        description: env.description.clone(),
+        commands: Vec::new(),
+        compiler: compiler::read(env)?,
+        target: env.target.clone(),
+        pointer_width: env.pointer_width,
+        // Not read from CARGO_CFG_PANIC: that says "unwind" under a profile with panic = "abort"
+        // too. The export macro makes such a profile a compile error, so what compiles unwinds.
+        panic: "unwind".to_owned(),
+        packages: packages.collect(),
+        build: Build {
+            profile: env.profile.clone(),
+            opt_level: env.opt_level.clone(),
+            git: git::commit(&env.manifest_dir),
+        },
+    })
+}
+
+/// Returns rather than exits: after a `cargo::error` cargo fails the build by itself, and adds no
+/// dump of the script's output to the message.
+fn report(result: Result<(), Error>) {
+    if let Err(error) = result {
+        // A directive is one line.
+        for line in error::chain(&error).lines().filter(|line| !line.trim().is_empty()) {
+            println!("cargo::error={line}");
+        }
+    }
+}
