@@ -1,0 +1,198 @@
+//! The only types that cross between a host and a plugin: one module of `extern "C"` functions, and what they are given.
+//!
+//! Everything here is `repr(C)` and known to abi_stable, whose layout check compares both sides' copies of these types
+//! after the library is opened. The module grows at its end only: a field, once released, keeps its place and meaning.
+//! Panics never cross: each function of the plugin guards the author's code, and the host's functions do not panic.
+//!
+//! Ownership: slices and strings are borrowed for the length of the call, except an `RString` that is returned: it is
+//! the caller's, and carries the way to free it.
+
+#![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
+
+use std::marker::PhantomData;
+
+use abi_stable::library::RootModule;
+use abi_stable::package_version_strings;
+use abi_stable::sabi_types::VersionStrings;
+use abi_stable::std_types::{RResult, RSlice, RStr, RString};
+use abi_stable::{StableAbi, declare_root_module_statics};
+
+/// The name of the static that a plugin exports: its [`LibHeader`], which leads to the [`Module`].
+pub const ENTRY_SYMBOL: &str = "HOST_PLUGIN_ENTRY";
+
+pub use abi_stable::library::LibHeader;
+
+/// What a plugin offers to its host.
+#[repr(C)]
+#[derive(StableAbi)]
+#[sabi(kind(Prefix(prefix_ref = ModuleRef, prefix_fields = ModulePrefix)))]
+#[sabi(missing_field(panic))]
+pub struct Module {
+    /// Whether the handler would take this configuration (JSON). Makes nothing.
+    pub check_config: extern "C" fn(config: RStr<'_>) -> RResult<(), RString>,
+    /// Makes a handler.
+    pub init: extern "C" fn(&InitArgs<'_>) -> RResult<Instance, RString>,
+    /// Answers a batch: exactly one ack for each Submit goes into the sink before it returns.
+    ///
+    /// # Safety
+    /// The instance came from this module's `init` and was not released.
+    pub handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    /// Tells the handler that the host is done with it.
+    ///
+    /// # Safety
+    /// As for `handle_batch`.
+    pub shutdown: unsafe extern "C" fn(Instance) -> RResult<(), RString>,
+    /// Drops the handler.
+    ///
+    /// # Safety
+    /// As for `handle_batch`; and nothing calls or is inside this instance any more.
+    #[sabi(last_prefix_field)]
+    pub release: unsafe extern "C" fn(Instance) -> RResult<(), RString>,
+}
+
+impl RootModule for ModuleRef {
+    declare_root_module_statics! {ModuleRef}
+    const BASE_NAME: &'static str = "host_plugin";
+    const NAME: &'static str = "host_plugin";
+    const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// A handler, as the host holds it: an address that only the plugin understands.
+#[repr(transparent)]
+#[derive(StableAbi, Clone, Copy, Debug)]
+pub struct Instance {
+    address: *const (),
+}
+
+// SAFETY: the address is that of a `Handler`, which is Send and Sync by its definition.
+unsafe impl Send for Instance {}
+// SAFETY: as above.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    /// Hands a handler over to the host.
+    pub fn from_box<H: crate::Handler>(handler: Box<H>) -> Instance {
+        Instance {
+            address: Box::into_raw(handler).cast_const().cast(),
+        }
+    }
+
+    /// The address that [`Instance::from_box`] was given.
+    pub fn address(self) -> *const () {
+        self.address
+    }
+}
+
+/// What `init` is given.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct InitArgs<'a> {
+    /// The plugin's name, from its record.
+    pub name: RStr<'a>,
+    /// The plugin's version, from its record.
+    pub version: RStr<'a>,
+    /// A folder for the plugin's own files: the bytes of a path.
+    pub data_dir: RSlice<'a, u8>,
+    /// The plugin's configuration as a JSON object.
+    pub config: RStr<'a>,
+    /// Where the plugin's log goes.
+    pub log: HostLog,
+}
+
+/// One Submit as it crosses.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct RawSubmit<'a> {
+    /// See [`Submit::payload`](crate::Submit::payload).
+    pub payload: RSlice<'a, u8>,
+    /// See [`Submit::id`](crate::Submit::id).
+    pub id: [u8; 8],
+    /// See [`Submit::command`](crate::Submit::command).
+    pub command: u8,
+}
+
+/// Where the acks of one batch go: the host's, lent to the plugin for one call.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct AckSink<'s> {
+    state: *mut (),
+    push: unsafe extern "C" fn(state: *mut (), result: u8, body: RSlice<'_, u8>),
+    fail: unsafe extern "C" fn(state: *mut (), reason: RStr<'_>),
+    lent: PhantomData<&'s mut ()>,
+}
+
+impl<'s> AckSink<'s> {
+    /// # Safety
+    /// Both functions may be called with `state`, one at a time, for as long as `'s` lasts.
+    pub unsafe fn new(
+        state: *mut (),
+        push: unsafe extern "C" fn(*mut (), u8, RSlice<'_, u8>),
+        fail: unsafe extern "C" fn(*mut (), RStr<'_>),
+    ) -> AckSink<'s> {
+        AckSink {
+            state,
+            push,
+            fail,
+            lent: PhantomData,
+        }
+    }
+
+    /// Acks the next Submit of the batch.
+    #[inline]
+    pub fn push(&mut self, result: u8, body: RSlice<'_, u8>) {
+        // SAFETY: whoever made the sink promised that `push` may be called with `state` while the sink lives, and
+        // `&mut self` makes it one call at a time.
+        unsafe { (self.push)(self.state, result, body) }
+    }
+
+    /// Fails the next Submit of the batch; the reason goes to the host's log.
+    pub fn fail(&mut self, reason: RStr<'_>) {
+        // SAFETY: as for `push`.
+        unsafe { (self.fail)(self.state, reason) }
+    }
+}
+
+/// The host's log, lent to a library for good: a library is never unmapped, and neither is what it was given.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy)]
+pub struct HostLog {
+    state: *const (),
+    max_level: u8,
+    log: unsafe extern "C" fn(state: *const (), event: &LogEvent<'_>),
+}
+
+// SAFETY: whoever makes one promises (see `HostLog::new`) that any thread may call it.
+unsafe impl Send for HostLog {}
+// SAFETY: as above.
+unsafe impl Sync for HostLog {}
+
+impl HostLog {
+    /// `max_level`: the most verbose level that the host will write for this plugin: 0 none, 1 error to 5 trace.
+    ///
+    /// # Safety
+    /// `log` may be called with `state` from any thread, as long as the process lasts.
+    pub unsafe fn new(state: *const (), max_level: u8, log: unsafe extern "C" fn(*const (), &LogEvent<'_>)) -> HostLog {
+        HostLog { state, max_level, log }
+    }
+
+    /// The most verbose level that is worth sending.
+    pub fn max_level(&self) -> u8 {
+        self.max_level
+    }
+
+    /// Writes one event to the host's log.
+    pub fn log(&self, event: &LogEvent<'_>) {
+        // SAFETY: `HostLog::new` was promised just this.
+        unsafe { (self.log)(self.state, event) }
+    }
+}
+
+/// One line for the host's log.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct LogEvent<'a> {
+    /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+    pub level: u8,
+    /// Message and fields as one text.
+    pub message: RStr<'a>,
+}

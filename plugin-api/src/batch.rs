@@ -1,0 +1,122 @@
+//! A batch of Submits and the place where their acks go: the author's view of the two sides of one call.
+
+use abi_stable::std_types::RSlice;
+
+use crate::abi::{AckSink, RawSubmit};
+use crate::guard::guard;
+use crate::{Ack, Submit};
+
+/// The Submits of one call, in the order in which they arrived.
+#[derive(Clone, Copy)]
+pub struct Submits<'a> {
+    raw: &'a [RawSubmit<'a>],
+}
+
+impl<'a> Submits<'a> {
+    pub(crate) fn new(raw: &'a [RawSubmit<'a>]) -> Submits<'a> {
+        Submits { raw }
+    }
+
+    /// How many there are; at least one.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether there are none. A host never calls with an empty batch.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Goes through them without giving the batch away.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter { raw: self.raw.iter() }
+    }
+}
+
+impl<'a> IntoIterator for Submits<'a> {
+    type Item = Submit<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The Submits of a batch, one by one.
+#[derive(Clone)]
+pub struct Iter<'a> {
+    raw: std::slice::Iter<'a, RawSubmit<'a>>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Submit<'a>;
+
+    fn next(&mut self) -> Option<Submit<'a>> {
+        self.raw.next().map(|raw| Submit {
+            command: raw.command,
+            id: raw.id,
+            payload: raw.payload.as_slice(),
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.raw.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+/// Takes the acks of one batch, in the order of its Submits, straight into the connection's output.
+pub struct Acks<'s> {
+    sink: AckSink<'s>,
+    owed: usize,
+    surplus: usize,
+}
+
+impl<'s> Acks<'s> {
+    pub(crate) fn new(sink: AckSink<'s>, owed: usize) -> Acks<'s> {
+        Acks { sink, owed, surplus: 0 }
+    }
+
+    /// Acks the next Submit. An ack beyond the batch's last Submit goes nowhere and is logged.
+    pub fn push(&mut self, ack: Ack<'_>) {
+        if self.take_turn() {
+            self.sink.push(ack.result, RSlice::from_slice(&ack.body));
+        }
+    }
+
+    /// Acks the next Submit with what the closure returns. If it panics, that Submit alone fails.
+    pub fn answer<'a>(&mut self, handle: impl FnOnce() -> Ack<'a>) {
+        match guard(handle) {
+            Ok(ack) => self.push(ack),
+            Err(panic) => self.fail(&panic),
+        }
+    }
+
+    pub(crate) fn fail(&mut self, reason: &str) {
+        if self.take_turn() {
+            self.sink.fail(reason.into());
+        }
+    }
+
+    /// Fails what has no ack yet, and tells how many acks came too many.
+    pub(crate) fn close(mut self, reason: &str) -> usize {
+        while self.owed > 0 {
+            self.fail(reason);
+        }
+        self.surplus
+    }
+
+    fn take_turn(&mut self) -> bool {
+        match self.owed.checked_sub(1) {
+            Some(left) => {
+                self.owed = left;
+                true
+            }
+            None => {
+                self.surplus += 1;
+                false
+            }
+        }
+    }
+}

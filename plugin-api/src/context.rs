@@ -1,0 +1,28 @@
+//! What a handler may know about where it runs.
+
+use std::path::{Path, PathBuf};
+
+/// Where a handler runs: its plugin's name and version, and a folder of its own.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Context {
+    /// The plugin's name, as in its Cargo.toml and in the host's configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The plugin's version, from its Cargo.toml.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// A folder for this plugin's own files, the same for all its versions. The host does not create it.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+}

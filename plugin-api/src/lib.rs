@@ -1,0 +1,61 @@
+//! What the author of a plugin writes against. A whole plugin:
+//!
+//! ```
+//! use plugin_api::{Ack, Context, Error, Handler, Submit};
+//!
+//! #[derive(serde::Deserialize, Default)]
+//! #[serde(default, deny_unknown_fields)]
+//! struct Config {
+//!     reply: bool,
+//! }
+//!
+//! struct SubmitEcho {
+//!     reply: bool,
+//! }
+//!
+//! impl Handler for SubmitEcho {
+//!     type Config = Config;
+//!
+//!     fn init(config: Config, _context: &Context) -> Result<Self, Error> {
+//!         Ok(SubmitEcho { reply: config.reply })
+//!     }
+//!
+//!     fn handle<'a>(&'a self, submit: Submit<'a>) -> Ack<'a> {
+//!         if self.reply { Ack::ok().body(submit.payload) } else { Ack::ok() }
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! and, in the crate's root, `export_plugin!(SubmitEcho);`. Three more things make it a plugin; leaving one out is a
+//! compile error that says what to add:
+//!
+//! - `crate-type = ["cdylib"]` under `[lib]`;
+//! - `[package.metadata.plugin]` with `commands = [0x02]`, the commands that it answers;
+//! - a build.rs with `fn main() { plugin_build::emit() }`, and `plugin-build` under `[build-dependencies]`.
+//!
+//! Handlers are called from many threads at once and share them with other connections: a handler that blocks holds
+//! everybody on that thread up. A panic in a handler fails its Submit and nothing else. Events of the `tracing` crate
+//! reach the host's log under `plugin.NAME`.
+//!
+//! This crate knows no host, no runtime and no files. [`abi`] holds what crosses into the library; authors need none of
+//! it.
+
+mod batch;
+mod context;
+mod error;
+mod events;
+mod export;
+mod guard;
+mod handler;
+
+#[doc(hidden)]
+pub mod abi;
+
+#[doc(hidden)]
+pub use export::{Note, entry};
+
+pub use batch::{Acks, Iter, Submits};
+pub use context::Context;
+pub use error::Error;
+pub use handler::{Ack, Handler, Submit};
