@@ -1,0 +1,131 @@
+//! `host check`: admission without running anything of a plugin.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::output;
+use crate::config::Config;
+use crate::plugin::claims::settle;
+use crate::plugin::manager::Commands;
+use crate::plugin::report::{FileReport, Report, State};
+use crate::plugin::stage::Staging;
+use crate::plugin::survey::{Survey, judge_foreign, survey};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Check {
+    /// The configuration file: its policy, and the plugin directory that is judged when no files are named.
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
+    /// The files to judge. One that lies in the plugin directory is judged as such, any other by itself.
+    files: Vec<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = match &self.plugins {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let staging = Staging::create(config.plugins.staging.as_deref())?;
+        let survey = match self.plugins.is_some() && config.plugins.dir.exists() {
+            true => survey(&config.plugins.dir, &staging, config.policy)?,
+            false => Survey::nothing(&config.plugins.dir),
+        };
+        let mut report = Report::new(&survey, &settle(&survey, &config));
+        if !self.files.is_empty() {
+            report = self.only_named(report, &survey, &staging, &config)?;
+        } else if self.plugins.is_none() {
+            bail!("nothing to check: name files, or a configuration with --plugins");
+        }
+        match self.json {
+            true => output::json(&report)?,
+            false => print(&report)?,
+        }
+        Ok(ExitCode::from(if report.has_refusals() { super::FAILED } else { 0 }))
+    }
+
+    fn only_named(&self, whole: Report, survey: &Survey, staging: &Staging, config: &Config) -> anyhow::Result<Report> {
+        let mut known = whole.files;
+        let mut files = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            // The entry itself, not what it leads to: only the folder's part of the path is made canonical.
+            let folder = file.parent().map(|parent| {
+                if parent.as_os_str().is_empty() {
+                    ".".as_ref()
+                } else {
+                    parent
+                }
+            });
+            let folder = folder.and_then(|parent| parent.canonicalize().ok());
+            let entry = folder.zip(file.file_name()).map(|(folder, name)| folder.join(name));
+            let place = known.iter().position(|report| Some(&report.file) == entry.as_ref());
+            files.push(match place {
+                Some(place) => known.swap_remove(place),
+                None => FileReport::new(file.clone(), None, &judge_foreign(file, staging, config.policy)),
+            });
+        }
+        let of_these = |plugin: &str| files.iter().any(|file| file.plugin.as_deref() == Some(plugin));
+        let in_directory = files.iter().any(|file| file.file.starts_with(&survey.directory));
+        let plugins = whole
+            .plugins
+            .into_iter()
+            .filter(|report| in_directory && of_these(&report.plugin))
+            .collect();
+        Ok(Report {
+            files,
+            plugins,
+            unversioned: Vec::new(),
+        })
+    }
+}
+
+fn print(report: &Report) -> anyhow::Result<()> {
+    for file in &report.files {
+        output::line(&format!("{}: {}", file.title(), summary(file)))?;
+        if !file.refusals.is_empty() {
+            output::line(&output::comparison(&file.refusals))?;
+            output::line(&output::cures(&file.refusals))?;
+        }
+        if !file.differences.is_empty() {
+            output::line("accepted with differences:")?;
+            output::line(&output::comparison(&file.differences))?;
+        }
+    }
+    for plugin in &report.plugins {
+        let refusal = std::slice::from_ref(&plugin.refusal);
+        output::line(&format!("{}: not served", plugin.plugin))?;
+        output::line(&output::comparison(refusal))?;
+        output::line(&output::cures(refusal))?;
+    }
+    for file in &report.unversioned {
+        output::line(&format!(
+            "{}: not served, its name has no version; `host install {} --plugins FILE` gives it one",
+            file.display(),
+            file.display()
+        ))?;
+    }
+    if report.files.is_empty() && report.plugins.is_empty() {
+        output::line("no plugins")?;
+    }
+    Ok(())
+}
+
+fn summary(file: &FileReport) -> String {
+    let plugin = match (&file.plugin, &file.version) {
+        (Some(plugin), Some(version)) => format!("{plugin} {version}, "),
+        _ => String::new(),
+    };
+    match file.state {
+        State::Admitted => format!("{plugin}admitted (layout: at load)"),
+        State::Serving => format!("{plugin}serves {} (layout: at load)", Commands(&file.commands)),
+        State::Standby => format!("{plugin}admitted, does not serve"),
+        State::Refused => format!("{plugin}refused, reasons: {}", file.refusals.len()),
+    }
+}

@@ -1,0 +1,87 @@
+//! `host inspect FILE`: what a file says of itself. Judges nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use plugin_record::Record;
+
+use super::output;
+use crate::plugin::manager::Commands;
+use crate::plugin::{inspect as inspection, stage};
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// The plugin's file.
+    file: PathBuf,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let file = self.file.display().to_string();
+        let bytes = stage::read(&self.file).map_err(|refusal| anyhow::anyhow!("{file}: {refusal}"))?;
+        let inspection = inspection::inspect(&bytes).with_context(|| file.clone())?;
+        let record = inspection.record.with_context(|| file)?;
+        match self.json {
+            true => output::json(&record)?,
+            false => {
+                print(&record)?;
+                output::line(&format!(
+                    "soname      {}",
+                    inspection.soname.as_deref().unwrap_or("none")
+                ))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A record for people.
+pub(super) fn print(record: &Record) -> anyhow::Result<()> {
+    output::line(&format!("name        {} {}", record.name, record.version))?;
+    if !record.description.is_empty() {
+        output::line(&format!("description {}", record.description))?;
+    }
+    if !record.commands.is_empty() {
+        output::line(&format!("commands    {}", Commands(&record.commands)))?;
+    }
+    output::line(&format!(
+        "compiler    {}, {}",
+        record.compiler.version_line, record.compiler.channel
+    ))?;
+    output::line(&format!(
+        "target      {}, {}-bit pointers, panic = {}",
+        record.target, record.pointer_width, record.panic
+    ))?;
+    let build = &record.build;
+    let git = build
+        .git
+        .as_deref()
+        .map(|git| format!(", git {git}"))
+        .unwrap_or_default();
+    output::line(&format!(
+        "build       {}, opt-level {}{git}",
+        build.profile, build.opt_level
+    ))?;
+    let mut table = output::table();
+    table.set_header(["package", "version", "identity", "native", "features"]);
+    for package in record.packages.iter().skip(1) {
+        let native = match package.native {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unknown",
+        };
+        table.add_row([
+            package.name.clone(),
+            package.version.to_string(),
+            package.identity.to_string(),
+            native.to_owned(),
+            package.features.join(" "),
+        ]);
+    }
+    output::line(&table.to_string())
+}

@@ -1,0 +1,64 @@
+//! `host install FILE --plugins F`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Configuration, output};
+use crate::config::Config;
+use crate::plugin::install::{InstallError, LinkOutcome, install};
+use crate::plugin::stage::Staging;
+
+#[derive(Debug, Args)]
+pub(super) struct Install {
+    /// The library, under the name that cargo gave it or one with its version.
+    file: PathBuf,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Replace other content under the plugin's real name.
+    #[arg(long)]
+    replace: bool,
+}
+
+impl Install {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::read(&self.configuration.plugins)?;
+        let staging = Staging::create(config.plugins.staging.as_deref())?;
+        let installed = match install(&self.file, &config, &staging, self.replace) {
+            Ok(installed) => installed,
+            Err(InstallError::Refused(refused)) => {
+                output::line(&format!("{}: refused, nothing was installed", self.file.display()))?;
+                output::line(&output::comparison(&refused.refusals))?;
+                output::line(&output::cures(&refused.refusals))?;
+                return Ok(ExitCode::from(super::FAILED));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !installed.admitted.differences().is_empty() {
+            output::line("accepted with differences:")?;
+            output::line(&output::comparison(installed.admitted.differences()))?;
+        }
+        let was_there = if installed.was_there {
+            " (was there already)"
+        } else {
+            ""
+        };
+        output::line(&format!("{}{was_there}", installed.file.display()))?;
+        let name = installed.file.file_name().unwrap_or_default().display();
+        output::line(&match &installed.link {
+            LinkOutcome::Moved(link) => format!("{} -> {name}", link.display()),
+            LinkOutcome::Unchanged(link) => format!("{} -> {name} (did already)", link.display()),
+            LinkOutcome::RegularFile(link) => {
+                format!(
+                    "{} is a regular file and goes on serving; remove it to serve {name}",
+                    link.display()
+                )
+            }
+            LinkOutcome::PreRelease(command) => {
+                format!("a pre-release is served only when asked for: {command}")
+            }
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line: what there is to say, and which exit code comes of it.
+
+mod check;
+mod fingerprint;
+mod inspect;
+mod install;
+mod output;
+mod serve;
+mod submit;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::ConfigError;
+use crate::logging::{self, Format};
+use crate::plugin::manager::StartError;
+use crate::plugin::stage::StagingError;
+
+/// A check refused something, or a request failed.
+const FAILED: u8 = 1;
+/// The configuration is unusable, or a required plugin is refused. sysexits.h calls it EX_CONFIG.
+const UNUSABLE: u8 = 78;
+
+/// Serves packet handlers from plugins that are added and replaced as files.
+///
+/// `host --plugins plugins.toml` serves; the other commands judge, install and try out plugins.
+///
+/// Exit codes: 0 good; 1 something was refused or a request failed; 2 wrong usage; 78 the configuration is unusable or a
+/// required plugin was refused.
+#[derive(Debug, Parser)]
+#[command(
+    name = "host",
+    version,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Serve,
+    /// How log lines are written; RUST_LOG says which ones.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: the same as `host --plugins FILE`.
+    Serve(serve::Serve),
+    /// Judge the plugin directory, or single files, without running anything of them.
+    Check(check::Check),
+    /// Show the record that a plugin file carries.
+    Inspect(inspect::Inspect),
+    /// Show the host's own record: what plugins are compared with.
+    Fingerprint(fingerprint::Fingerprint),
+    /// Judge a file, copy it to its real name in the plugin directory and move the link.
+    Install(install::Install),
+    /// Send Submits to a host and print their acks.
+    Submit(submit::Submit),
+}
+
+/// The configuration that most commands need.
+#[derive(Debug, Args)]
+struct Configuration {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    plugins: PathBuf,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.log_format);
+    let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Fingerprint(fingerprint) => fingerprint.run(),
+        Command::Install(install) => install.run(),
+        Command::Submit(submit) => submit.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("host: {error:#}");
+        let unusable = error.chain().any(|cause| {
+            cause.is::<ConfigError>()
+                || cause.is::<StagingError>()
+                || cause.is::<StartError>()
+                || cause.is::<serve::ListenError>()
+        });
+        ExitCode::from(if unusable { UNUSABLE } else { FAILED })
+    })
+}

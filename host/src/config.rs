@@ -1,0 +1,225 @@
+//! plugins.toml: its keys, their defaults and ranges, and errors that name the key, its line and the nearest known key.
+
+mod error;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use plugin_record::Line;
+use serde::Deserialize;
+
+pub use error::ConfigError;
+use value::{commands, duration, line};
+
+/// The whole of plugins.toml. Every key has a default, so an empty file will do.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen and what one connection may use.
+    pub server: Server,
+    /// What goes over the wire.
+    pub protocol: Protocol,
+    /// Where plugins come from.
+    pub plugins: Plugins,
+    /// What admission accepts.
+    pub policy: Policy,
+    /// One table for each plugin that is configured by name.
+    pub plugin: BTreeMap<String, PluginTable>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The largest frame in bytes, its length included.
+    #[serde(deserialize_with = "value::frame_size")]
+    pub max_frame: usize,
+    /// How many connections may be open at once; further ones wait unaccepted.
+    #[serde(deserialize_with = "value::at_least_one")]
+    pub max_connections: usize,
+    /// A connection that completes no frame for this long is closed.
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    /// A connection that takes none of its acks for this long is closed.
+    #[serde(deserialize_with = "duration")]
+    pub write_timeout: Duration,
+    /// How long calls in flight may take at the end.
+    #[serde(deserialize_with = "duration")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8888)),
+            max_frame: 64 * 1024,
+            max_connections: 100_000,
+            idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[protocol]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protocol {
+    /// How ack commands are numbered.
+    pub ack: AckNumbering,
+}
+
+/// How the command of an ack follows from that of its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AckNumbering {
+    /// Request + 0x7F: what the original programs put on the wire.
+    #[default]
+    Go,
+    /// Request + 0x80: what their comments say.
+    Documented,
+}
+
+/// `[plugins]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Plugins {
+    /// The plugin directory, relative to the configuration file.
+    pub dir: PathBuf,
+    /// Where private copies are made; by default the user's runtime directory, else the system's temporary one.
+    pub staging: Option<PathBuf>,
+    /// Whether to follow changes in the directory while running.
+    pub watch: bool,
+    /// How often to look without being told.
+    #[serde(deserialize_with = "duration")]
+    pub poll: Duration,
+    /// Whether to serve plugins that have no table, on the commands of their record.
+    pub discover: bool,
+    /// How long a plugin's init may take.
+    #[serde(deserialize_with = "duration")]
+    pub init_timeout: Duration,
+    /// What to do with other content under a real name that is serving.
+    pub replace: Replace,
+}
+
+impl Default for Plugins {
+    fn default() -> Plugins {
+        Plugins {
+            dir: PathBuf::from("plugins"),
+            staging: None,
+            watch: true,
+            poll: Duration::from_secs(10),
+            discover: true,
+            init_timeout: Duration::from_secs(10),
+            replace: Replace::Refuse,
+        }
+    }
+}
+
+/// `plugins.replace`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Replace {
+    /// Leave the old one serving.
+    Refuse,
+    /// Take it over, as for a new version; for development.
+    Allow,
+}
+
+/// `[policy]`: how strictly a plugin must match its host.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Whether the compilers must be the same.
+    pub compiler: CompilerPolicy,
+    /// Whether shared dependencies must be the same.
+    pub dependencies: DependencyPolicy,
+}
+
+/// `policy.compiler`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompilerPolicy {
+    /// The same release and commit.
+    #[default]
+    Exact,
+    /// Any: what crosses is C ABI, whose layout is checked after opening.
+    Any,
+}
+
+/// `policy.dependencies`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DependencyPolicy {
+    /// Every crate that both link is the same version and content.
+    #[default]
+    Exact,
+    /// Any difference is accepted and shown.
+    Any,
+}
+
+/// `[plugin.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginTable {
+    /// The compatibility line to serve; by default the one that has a link, else the lowest.
+    #[serde(deserialize_with = "line")]
+    pub version: Option<Line>,
+    /// The commands to serve; by default those of the plugin's record.
+    #[serde(deserialize_with = "commands")]
+    pub commands: Option<Vec<u8>>,
+    /// Whether the host refuses to start without it.
+    pub required: bool,
+    /// Whether to serve it at all.
+    pub enabled: bool,
+    /// What the plugin's init is given.
+    pub config: toml::Table,
+}
+
+impl Default for PluginTable {
+    fn default() -> PluginTable {
+        PluginTable {
+            version: None,
+            commands: None,
+            required: false,
+            enabled: true,
+            config: toml::Table::new(),
+        }
+    }
+}
+
+impl PluginTable {
+    /// The plugin's own configuration, as it is handed over: a JSON object. A date becomes its text.
+    pub fn config_json(&self) -> String {
+        let object: serde_json::Map<_, _> = self
+            .config
+            .iter()
+            .map(|(key, value)| (key.clone(), value::json(value)))
+            .collect();
+        serde_json::Value::Object(object).to_string()
+    }
+}
+
+impl Config {
+    /// Reads a configuration file. Relative paths in it are relative to the file's folder.
+    ///
+    /// # Errors
+    /// When it can't be read, or says something unknown, ill-typed or out of range.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            path: path.to_owned(),
+            error,
+        })?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| ConfigError::explain(path, &text, &error))?;
+        // `parent` of a bare file name is "", which joins to a path relative to where we are: what is meant.
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.plugins.dir = base.join(&config.plugins.dir);
+        config.plugins.staging = config.plugins.staging.map(|staging| base.join(staging));
+        Ok(config)
+    }
+}

@@ -1,0 +1,88 @@
+//! Values that are written for people: sizes, durations, commands, compatibility lines.
+
+use std::time::Duration;
+
+use plugin_record::Line;
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// The smallest frame is an ack of 14 bytes; the largest is bounded so that one connection stays bounded.
+const FRAME_SIZES: std::ops::RangeInclusive<usize> = 14..=64 * 1024 * 1024;
+
+fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let size = bytesize::ByteSize::deserialize(from)?;
+    usize::try_from(size.as_u64()).map_err(D::Error::custom)
+}
+
+pub(super) fn frame_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let size = size(from)?;
+    if FRAME_SIZES.contains(&size) {
+        return Ok(size);
+    }
+    Err(D::Error::custom(format!(
+        "a frame of {size} bytes is out of range: 14 bytes to 64 MiB"
+    )))
+}
+
+pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    match usize::deserialize(from)? {
+        0 => Err(D::Error::custom("0 is out of range: at least 1")),
+        count => Ok(count),
+    }
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    match humantime::parse_duration(&text) {
+        Ok(Duration::ZERO) => Err(D::Error::custom("a duration of 0 is out of range: at least \"1ms\"")),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(D::Error::custom(format!(
+            "{text:?} is not a duration such as \"30s\" or \"5m\": {error}"
+        ))),
+    }
+}
+
+pub(super) fn line<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Line>, D::Error> {
+    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+pub(super) fn commands<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let numbers = Vec::<i64>::deserialize(from)?;
+    let mut commands = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let command = u8::try_from(number)
+            .ok()
+            .filter(|command| crate::wire::is_submit(*command));
+        match command {
+            None => {
+                return Err(D::Error::custom(format!(
+                    "command {number:#x} is out of range: 0x02 to 0x7f"
+                )));
+            }
+            Some(command) if commands.contains(&command) => {
+                return Err(D::Error::custom(format!("command {command:#04x} is listed twice")));
+            }
+            Some(command) => commands.push(command),
+        }
+    }
+    if commands.is_empty() {
+        return Err(D::Error::custom(
+            "no command is listed; to keep a plugin out, write `enabled = false`",
+        ));
+    }
+    Ok(Some(commands))
+}
+
+/// A TOML value as JSON. TOML has dates, and floats that JSON has not: those become text and null.
+pub(super) fn json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(values) => values.iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            serde_json::Value::Object(table.iter().map(|(key, value)| (key.clone(), json(value))).collect())
+        }
+    }
+}

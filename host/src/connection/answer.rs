@@ -1,0 +1,120 @@
+//! Bytes of one read to acks: every whole frame in them, through one snapshot of the routes, with neighbours for the same
+//! plugin in one call. No I/O and no state from one read to the next; what the peer then gets to see of it, and when, is
+//! the connection's.
+
+use std::sync::Arc;
+
+use abi_stable::std_types::RSlice;
+use plugin_api::abi::RawSubmit;
+
+use crate::plugin::Plugin;
+use crate::result;
+use crate::routes::RouteTable;
+use crate::wire::{self, AckWriter, Decoded, Malformed};
+
+/// How many Submits the first call of a read may have. How long a plugin's acks are is known only once it has written
+/// some, so this bounds what a small input can make of a plugin with long bodies.
+const FIRST_CALL: usize = 16;
+/// How many Submits any call may have: more would gain nothing, and make the thread's buffer for them large.
+const LARGEST_CALL: usize = 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Submits go to their plugins.
+    Serving,
+    /// Submits are turned away: the host is about to end.
+    Stopping,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// The longest frame, in bytes.
+    pub(super) max_frame: usize,
+    /// No call is made while this many bytes of acks are waiting.
+    pub(super) max_output: usize,
+}
+
+pub(super) struct Answered {
+    /// How many bytes were whole frames and are acked.
+    pub(super) consumed: usize,
+    pub(super) rest: Rest,
+}
+
+/// What follows the consumed bytes.
+pub(super) enum Rest {
+    /// The beginning of a frame, or nothing.
+    Incomplete,
+    /// More frames, for when the acks so far have been sent.
+    HeldBack,
+    /// Nothing that could be a frame.
+    Malformed(Malformed),
+}
+
+/// Answers the frames at the start of `bytes`, in their order. `run` is empty before and after.
+pub(super) fn answer<'b>(
+    bytes: &'b [u8],
+    routes: &RouteTable,
+    mode: Mode,
+    limits: Limits,
+    run: &mut Vec<RawSubmit<'b>>,
+    acks: &mut AckWriter<'_>,
+) -> Answered {
+    let mut consumed = 0;
+    let mut longest_run = FIRST_CALL;
+    // Whose Submits are in `run`; while it is `None`, acks are written as frames come.
+    let mut current: Option<&Arc<Plugin>> = None;
+    let rest = loop {
+        let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
+            Decoded::Frame { packet, length } => (packet, length),
+            Decoded::Incomplete { .. } => break Rest::Incomplete,
+            Decoded::Malformed(reason) => break Rest::Malformed(reason),
+        };
+        // The table has no plugin for Conn, which is no Submit.
+        let plugin = match mode {
+            Mode::Serving => routes.get(packet.command),
+            Mode::Stopping => None,
+        };
+        let same = plugin.map(Arc::as_ptr) == current.map(Arc::as_ptr);
+        if run.len() >= longest_run || !same {
+            let fitting = call(current, run, acks, limits);
+            longest_run = if same { fitting } else { FIRST_CALL };
+            if acks.written() >= limits.max_output {
+                break Rest::HeldBack;
+            }
+            current = plugin;
+        }
+        match plugin {
+            Some(_) => run.push(RawSubmit {
+                payload: RSlice::from_slice(packet.payload),
+                id: *packet.id,
+                command: packet.command,
+            }),
+            None => acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]),
+        }
+        consumed += length;
+    };
+    call(current, run, acks, limits);
+    Answered { consumed, rest }
+}
+
+/// Has the run answered by its plugin, and returns how many Submits the next one may have: as many as fit into what is
+/// left of the output, if acks go on being as long as these were.
+fn call(plugin: Option<&Arc<Plugin>>, run: &mut Vec<RawSubmit<'_>>, acks: &mut AckWriter<'_>, limits: Limits) -> usize {
+    let (Some(plugin), false) = (plugin, run.is_empty()) else {
+        return FIRST_CALL;
+    };
+    let before = acks.written();
+    plugin.answer(run, acks);
+    let average = (acks.written() - before).div_ceil(run.len()).max(1);
+    run.clear();
+    let room = limits.max_output.saturating_sub(acks.written());
+    (room / average).clamp(1, LARGEST_CALL)
+}
+
+fn without_plugin(command: u8, mode: Mode) -> u8 {
+    match (wire::is_submit(command), mode) {
+        (false, _) => result::SUCCESS, // Conn: there is nothing to authorise yet
+        (true, Mode::Serving) => result::NO_PLUGIN,
+        (true, Mode::Stopping) => result::SHUTTING_DOWN,
+    }
+}

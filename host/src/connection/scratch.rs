@@ -1,0 +1,89 @@
+//! The buffers that a thread lends to whichever connection it polls, so that an idle connection owns none. They are
+//! taken out for the poll and put back after it: a poll inside a poll, or one that panics, costs a new set and no more.
+
+use std::cell::Cell;
+
+use plugin_api::abi::RawSubmit;
+
+/// How much one read takes at most, in bytes.
+const INPUT: usize = 64 * 1024;
+/// How much room for acks a thread keeps, in bytes; longer bodies than usual may need more for a while.
+const OUTPUT: usize = 1024 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+pub(super) struct Scratch {
+    pub(super) input: Box<[u8]>,
+    /// To be cleared before use.
+    pub(super) output: Vec<u8>,
+    pub(super) run: Run,
+}
+
+impl Scratch {
+    /// This thread's, or new ones.
+    pub(super) fn take() -> Box<Scratch> {
+        SCRATCH.take().unwrap_or_else(|| {
+            Box::new(Scratch {
+                input: vec![0; INPUT].into_boxed_slice(),
+                output: Vec::new(),
+                run: Run::default(),
+            })
+        })
+    }
+
+    /// For the next poll on this thread.
+    pub(super) fn put_back(mut self: Box<Scratch>) {
+        self.output.clear();
+        self.output.shrink_to(OUTPUT);
+        SCRATCH.set(Some(self));
+    }
+}
+
+/// Room for the Submits of one call.
+#[derive(Default)]
+pub(super) struct Run {
+    submits: Vec<RawSubmit<'static>>,
+}
+
+impl Run {
+    /// An empty list, in the room that is here, for Submits that are borrowed from anything.
+    pub(super) fn take<'b>(&mut self) -> Vec<RawSubmit<'b>> {
+        std::mem::take(&mut self.submits)
+    }
+
+    /// Takes the room back.
+    pub(super) fn put_back(&mut self, mut submits: Vec<RawSubmit<'_>>) {
+        submits.clear();
+        // The same list for another lifetime. Collecting what a list of the same layout gave up happens in its place (the
+        // test below watches that it stays so), and there is nothing in it to move.
+        self.submits = submits.into_iter().map_while(|_| None).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi_stable::std_types::RSlice;
+
+    #[test]
+    fn the_room_for_submits_is_recycled() {
+        let payload = b"gone before the next run".to_vec();
+        let mut run = Run::default();
+        let mut submits = run.take();
+        for _ in 0..100 {
+            submits.push(RawSubmit {
+                payload: RSlice::from_slice(&payload),
+                id: *b"00000001",
+                command: 2,
+            });
+        }
+        let (room, place) = (submits.capacity(), submits.as_ptr().addr());
+        run.put_back(submits);
+        drop(payload);
+        let submits = run.take();
+        assert!(submits.is_empty());
+        assert_eq!((submits.capacity(), submits.as_ptr().addr()), (room, place));
+    }
+}

@@ -1,0 +1,391 @@
+//! May this file be opened? Compares its inspection with the host's record, its names and the policy. Pure: it opens
+//! nothing and runs nothing. All reasons are collected, none hides another.
+//!
+//! Only [`admit`] makes an [`Admitted`], and only an [`Admitted`] can be loaded.
+
+use std::sync::Arc;
+
+use plugin_record::{FORMAT, Line, Record, note};
+
+use super::dependencies::differences;
+use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
+use super::name::{self, LibraryName};
+use super::stage::{Digest, Staged};
+use super::{Code, Refusal};
+use crate::config::{CompilerPolicy, DependencyPolicy, Policy};
+
+/// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
+/// for this machine, its names agree with its record, and compiler, ABI and dependencies match or were let through by
+/// the policy.
+///
+/// It does not prove that the library opens, that its types are laid out as ours, or that its code is well meant.
+#[derive(Debug)]
+pub struct Admitted {
+    staged: Staged,
+    record: Arc<Record>,
+    differences: Vec<Refusal>,
+}
+
+impl Admitted {
+    /// The copy that was judged.
+    pub fn staged(&self) -> &Staged {
+        &self.staged
+    }
+
+    /// What the plugin says of itself.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
+    /// The content's digest.
+    pub fn digest(&self) -> Digest {
+        self.staged.digest
+    }
+
+    /// What would have been refused under a stricter policy.
+    pub fn differences(&self) -> &[Refusal] {
+        &self.differences
+    }
+}
+
+/// What was found about a file that is refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its record, as far as there is one.
+    pub record: Option<Arc<Record>>,
+    /// The content's digest, once there was a copy.
+    pub digest: Option<Digest>,
+    /// Why; at least one.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Judges a private copy of a file of the given name. `found` is what is wrong already with the way to that file: its
+/// owner and mode, and those of its directory.
+///
+/// # Errors
+/// All reasons against it.
+pub fn admit(
+    name: &LibraryName,
+    found: Vec<Refusal>,
+    staged: Staged,
+    inspection: Result<Inspection, FileFault>,
+    host: &Record,
+    policy: Policy,
+) -> Result<Admitted, Refused> {
+    let mut refusals = found;
+    let mut accepted = Vec::new();
+    let mut known = None;
+    match inspection {
+        Err(fault) => refusals.push(file_refusal(&fault)),
+        Ok(Inspection {
+            soname,
+            record: Err(fault),
+        }) => {
+            refusals.extend(soname.is_none().then(|| soname_missing("lib<name>.so.<line>")));
+            refusals.push(record_refusal(&fault));
+        }
+        Ok(Inspection {
+            soname,
+            record: Ok(record),
+        }) => {
+            refusals.extend(check_name(name, soname.as_deref(), &record));
+            refusals.extend(check_soname(soname.as_deref(), &record));
+            refusals.extend(check_record(&record));
+            let compiler = check_compiler(host, &record);
+            match policy.compiler {
+                CompilerPolicy::Exact => refusals.extend(compiler),
+                CompilerPolicy::Any => accepted.extend(compiler),
+            }
+            refusals.extend(check_abi(host, &record));
+            let dependencies = check_dependencies(host, &record);
+            match policy.dependencies {
+                DependencyPolicy::Exact => refusals.extend(dependencies),
+                DependencyPolicy::Any => accepted.extend(dependencies),
+            }
+            known = Some(Arc::new(record));
+        }
+    }
+    match known {
+        Some(record) if refusals.is_empty() => Ok(Admitted {
+            staged,
+            record,
+            differences: accepted,
+        }),
+        record => Err(Refused {
+            record,
+            digest: Some(staged.digest),
+            refusals,
+        }),
+    }
+}
+
+/// Whether a name can stand for a record's file. `soname` is the file's DT_SONAME.
+fn check_name(name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let cure = format!("mv {name} {}", name::real_name(record));
+    let stem = name::stem(&record.name);
+    if name.stem != stem {
+        refusals.push(Refusal::new(
+            Code::NameRecord,
+            "file name against record",
+            format!("lib{stem}.so for {}", record.name),
+            name.to_string(),
+            &cure,
+        ));
+    }
+    if !name.is_versioned() {
+        return refusals; // as cargo writes it: the version is for `install` to add
+    }
+    if !name.agrees_with(&record.version) {
+        refusals.push(Refusal::new(
+            Code::VersionRecord,
+            "version in the file name against record",
+            record.version.to_string(),
+            name.version(),
+            &cure,
+        ));
+    }
+    if let Some(soname) = soname.filter(|soname| !belongs_to(name, soname)) {
+        refusals.push(Refusal::new(
+            Code::SonameFile,
+            "file name against DT_SONAME",
+            format!("{soname} or {soname}.*"),
+            name.to_string(),
+            &cure,
+        ));
+    }
+    refusals
+}
+
+/// Whether a file of this name can have this soname: as far as both give a version, they give the same.
+fn belongs_to(name: &LibraryName, soname: &str) -> bool {
+    LibraryName::parse(soname).is_some_and(|soname| {
+        let common = soname.parts.len().min(name.parts.len());
+        soname.stem == name.stem && soname.parts[..common] == name.parts[..common]
+    })
+}
+
+/// Judges the name of a link to an admitted file.
+///
+/// # Errors
+/// When it is neither the file's soname nor one of its real names.
+pub fn check_link(link: &LibraryName, record: &Record) -> Result<(), Refusal> {
+    let soname = name::soname(record);
+    if link.to_string() == soname || check_name(link, Some(&soname), record).is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::LinkSoname,
+        "link name against DT_SONAME",
+        soname.clone(),
+        link.to_string(),
+        format!("mv {link} {soname}"),
+    ))
+}
+
+fn file_refusal(fault: &FileFault) -> Refusal {
+    let rebuild = "rebuild or copy the file again";
+    let (code, field, host, cure) = match fault {
+        FileFault::Empty => (Code::FileEmpty, "file", "a shared object".to_owned(), rebuild),
+        FileFault::Format(_) => (
+            Code::FileFormat,
+            "file format",
+            host_machine(),
+            "put the library that `cargo build -p NAME` makes here",
+        ),
+        FileFault::Machine(_) => (
+            Code::FileMachine,
+            "machine",
+            host_machine(),
+            "build it with `cargo build -p NAME --target TRIPLE`",
+        ),
+        FileFault::Type(_) => (
+            Code::FileType,
+            "file type",
+            "a shared object".to_owned(),
+            "add `crate-type = [\"cdylib\"]` under [lib]",
+        ),
+        FileFault::Truncated { expected, .. } => (
+            Code::FileTruncated,
+            "file size",
+            format!("at least {expected} bytes"),
+            "copy the file again, whole",
+        ),
+        FileFault::Malformed(_) => (
+            Code::FileMalformed,
+            "file headers",
+            "consistent headers".to_owned(),
+            rebuild,
+        ),
+    };
+    let host_target = || super::host_record::host_record().target.clone();
+    let cure = cure.replace("TRIPLE", &host_target());
+    Refusal::new(code, field, host, fault.to_string(), cure)
+}
+
+fn record_refusal(fault: &RecordFault) -> Refusal {
+    let (code, host, cure) = match fault {
+        RecordFault::Missing => (
+            Code::RecordMissing,
+            format!("one note of {:?}", note::OWNER),
+            "add `fn main() { plugin_build::emit() }` as build.rs and `export_plugin!` to the crate's root",
+        ),
+        RecordFault::Duplicate(_) => (
+            Code::RecordDuplicate,
+            "one record".to_owned(),
+            "call `export_plugin!` once, and link no second plugin",
+        ),
+        RecordFault::Unreadable(note::ParseError::Format { .. }) => (
+            Code::RecordFormat,
+            format!("format {FORMAT}"),
+            "build the plugin with the plugin-api and plugin-build of this host's version",
+        ),
+        RecordFault::Unreadable(_) => (
+            Code::RecordMalformed,
+            "a record as plugin-build writes it".to_owned(),
+            "rebuild the plugin",
+        ),
+    };
+    Refusal::new(code, "record", host, fault.to_string(), cure)
+}
+
+fn soname_missing(expected: &str) -> Refusal {
+    let cure = "call `plugin_build::emit()` in build.rs: it sets the soname";
+    Refusal::new(Code::SonameMissing, "DT_SONAME", expected, "none", cure)
+}
+
+fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
+    let expected = name::soname(record);
+    match soname {
+        None => Some(soname_missing(&expected)),
+        Some(soname) if soname != expected => Some(Refusal::new(
+            Code::SonameRecord,
+            "DT_SONAME against record",
+            format!("{expected} for {} {}", record.name, record.version),
+            soname,
+            "remove other `-soname` link arguments and rebuild: `plugin_build::emit()` sets the right one",
+        )),
+        Some(_) => None,
+    }
+}
+
+fn check_record(record: &Record) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let name_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if record.name.is_empty() || !record.name.chars().all(name_char) {
+        refusals.push(Refusal::new(
+            Code::RecordName,
+            "name",
+            "letters, digits, - and _",
+            format!("{:?}", record.name),
+            "rebuild the plugin with plugin-build",
+        ));
+    }
+    let mut seen = Vec::new();
+    let valid = record.commands.iter().all(|command| {
+        let fresh = !seen.contains(command);
+        seen.push(*command);
+        fresh && crate::wire::is_submit(*command)
+    });
+    if !valid || record.commands.is_empty() {
+        refusals.push(Refusal::new(
+            Code::RecordCommands,
+            "commands",
+            "at least one of 0x02 to 0x7f, each once",
+            format!("{:02x?}", record.commands),
+            "mend `commands` under [package.metadata.plugin] and rebuild",
+        ));
+    }
+    refusals
+}
+
+fn check_compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
+    let (ours, theirs) = (&host.compiler, &plugin.compiler);
+    // A distribution's compiler does not know its commit; then its whole description decides.
+    let same = ours.release == theirs.release
+        && ours.commit == theirs.commit
+        && (ours.commit.is_some() || ours.version_line == theirs.version_line);
+    (!same).then(|| {
+        Refusal::new(
+            Code::Compiler,
+            "compiler",
+            &ours.version_line,
+            &theirs.version_line,
+            format!(
+                "cargo +{} build --release -p {}; or accept it: `compiler = \"any\"` under [policy] (what crosses is C \
+                 ABI, and its layout is checked when the library is opened)",
+                ours.release, plugin.name
+            ),
+        )
+    })
+}
+
+fn check_abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if (&host.target, host.pointer_width) != (&plugin.target, plugin.pointer_width) {
+        let describe = |record: &Record| format!("{} ({}-bit pointers)", record.target, record.pointer_width);
+        refusals.push(Refusal::new(
+            Code::AbiTarget,
+            "target",
+            describe(host),
+            describe(plugin),
+            format!("cargo build --release -p {} --target {}", plugin.name, host.target),
+        ));
+    }
+    if plugin.panic != "unwind" {
+        refusals.push(Refusal::new(
+            Code::AbiPanic,
+            "panic strategy",
+            "unwind",
+            &plugin.panic,
+            "remove `panic = \"abort\"` from the profile in the plugin's Cargo.toml and rebuild",
+        ));
+    }
+    for (code, package, why) in [
+        (
+            Code::AbiPluginApi,
+            "plugin-api",
+            "the interface between host and plugin",
+        ),
+        (Code::AbiStable, "abi_stable", "what lays the interface out"),
+    ] {
+        let version = |record: &Record| record.package(package).map(|package| package.version.clone());
+        let (ours, theirs) = (version(host), version(plugin));
+        let line = |version: &Option<semver::Version>| version.as_ref().map(Line::of);
+        if theirs.is_some() && line(&ours) == line(&theirs) {
+            continue;
+        }
+        let text = |version: &Option<semver::Version>| match version {
+            Some(version) => version.to_string(),
+            None => "none".to_owned(),
+        };
+        let (host_line, cure) = match &ours {
+            Some(ours) => (
+                format!("{ours} (any of line {})", Line::of(ours)),
+                format!(
+                    "build against {package} {}, {why}: `{package} = \"{}\"`",
+                    Line::of(ours),
+                    Line::of(ours)
+                ),
+            ),
+            None => ("none".to_owned(), "rebuild the host".to_owned()),
+        };
+        refusals.push(Refusal::new(code, package, host_line, text(&theirs), cure));
+    }
+    refusals
+}
+
+fn check_dependencies(host: &Record, plugin: &Record) -> Vec<Refusal> {
+    differences(host, plugin)
+        .iter()
+        .map(|difference| {
+            Refusal::new(
+                Code::Dependency,
+                format!("dependency {}", difference.plugin.package.name),
+                difference.host.describe(),
+                difference.plugin.describe(),
+                difference.cure(),
+            )
+        })
+        .collect()
+}

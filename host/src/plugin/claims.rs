@@ -1,0 +1,178 @@
+//! Who gets which command: tables first, then plugins that have a link, then the lower compatibility line, then the
+//! name. Pure, and the same at start and while running, so that the outcome does not depend on the order of arrival.
+
+use std::sync::Arc;
+
+use super::admit::Admitted;
+use super::survey::{AtSoname, Group, Survey};
+use super::{Code, Refusal};
+use crate::config::{Config, PluginTable};
+
+/// A plugin version that is to serve.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Its soname's versions.
+    pub group: &'a Group,
+    /// The version that serves.
+    pub admitted: Arc<Admitted>,
+    /// The commands that it serves.
+    pub commands: Vec<u8>,
+    /// Its table in the configuration, if it has one.
+    pub table: Option<&'a PluginTable>,
+}
+
+/// What is to serve, and what is not although it could.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// In the order in which claims were settled.
+    pub claims: Vec<Claim<'a>>,
+    /// Plugins that got no command, each with the reason.
+    pub unserved: Vec<Unserved>,
+    /// Sonames that the configuration keeps out.
+    pub disabled: Vec<String>,
+}
+
+/// A plugin that does not serve for a reason that is not in its file.
+#[derive(Debug, Clone)]
+pub struct Unserved {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its soname, if there is a file.
+    pub soname: Option<String>,
+    /// The reason.
+    pub refusal: Refusal,
+}
+
+/// Settles all claims.
+pub fn settle<'a>(survey: &'a Survey, config: &'a Config) -> Plan<'a> {
+    let mut plan = Plan::default();
+    let mut candidates = Vec::new();
+    let mut in_tables: Vec<&str> = Vec::new();
+    for (name, table) in &config.plugin {
+        let mut lines: Vec<&Group> = survey.groups.iter().filter(|group| group.plugin == *name).collect();
+        if !table.enabled {
+            plan.disabled.extend(lines.iter().map(|group| group.soname.clone()));
+            in_tables.extend(lines.iter().map(|group| group.soname.as_str()));
+            continue;
+        }
+        lines.sort_by_key(|group| (!group.is_linked(), group.line));
+        let chosen = lines
+            .iter()
+            .find(|group| table.version.is_none_or(|line| line == group.line));
+        match chosen {
+            Some(group) => {
+                in_tables.push(&group.soname);
+                candidates.push((*group, Some(table)));
+            }
+            None => plan.unserved.push(missing(survey, name, table)),
+        }
+    }
+    let mut discovered: Vec<&Group> = survey
+        .groups
+        .iter()
+        .filter(|group| !in_tables.contains(&group.soname.as_str()))
+        .collect();
+    discovered.sort_by_key(|group| (!group.is_linked(), group.line, &group.plugin));
+    if config.plugins.discover {
+        candidates.extend(discovered.into_iter().map(|group| (group, None)));
+    } else {
+        plan.disabled
+            .extend(discovered.into_iter().map(|group| group.soname.clone()));
+    }
+    for (group, table) in candidates {
+        let Some(admitted) = group.wanted() else {
+            plan.unserved.extend(unwanted(group, table));
+            continue;
+        };
+        let own = table.and_then(|table| table.commands.as_ref());
+        let commands = own.unwrap_or(&admitted.record().commands).clone();
+        let taken = plan.claims.iter().find_map(|claim| {
+            let command = commands.iter().find(|command| claim.commands.contains(command))?;
+            Some((*command, claim))
+        });
+        match taken {
+            Some((command, winner)) => {
+                let refusal = command_taken(command, winner, &group.plugin, &group.soname);
+                plan.unserved.push(Unserved {
+                    plugin: group.plugin.clone(),
+                    soname: Some(group.soname.clone()),
+                    refusal,
+                });
+            }
+            None => plan.claims.push(Claim {
+                group,
+                admitted: Arc::clone(admitted),
+                commands,
+                table,
+            }),
+        }
+    }
+    plan
+}
+
+/// Why a plugin can't have a command that another one serves.
+pub fn command_taken(command: u8, winner: &Claim<'_>, plugin: &str, soname: &str) -> Refusal {
+    Refusal::new(
+        Code::CommandTaken,
+        format!("command {command:#04x}"),
+        format!("{} ({}) serves it", winner.group.plugin, winner.group.soname),
+        format!("{plugin} ({soname}) claims it"),
+        format!("give one of them other commands in plugins.toml: [plugin.{plugin}] commands = [...]"),
+    )
+}
+
+/// A table asks for what no admitted file brings.
+fn missing(survey: &Survey, name: &str, table: &PluginTable) -> Unserved {
+    let expected = match table.version {
+        Some(line) => format!("lib{}.so.{line}", super::name::stem(name)),
+        None => format!("lib{}.so.*", super::name::stem(name)),
+    };
+    let lines: Vec<&str> = survey
+        .groups
+        .iter()
+        .filter(|group| group.plugin == name)
+        .map(|group| group.soname.as_str())
+        .collect();
+    let found = match lines.as_slice() {
+        [] => "none that is admitted".to_owned(),
+        lines => lines.join(", "),
+    };
+    Unserved {
+        plugin: name.to_owned(),
+        soname: None,
+        refusal: Refusal::new(
+            Code::PluginMissing,
+            format!("plugin {name}"),
+            format!("{expected} in {}", survey.directory.display()),
+            found,
+            format!(
+                "cargo build --release -p {name}, then `host install target/release/lib{}.so --plugins FILE`",
+                super::name::stem(name)
+            ),
+        ),
+    }
+}
+
+/// A soname whose link or file was refused: its own refusals say why. One that has only pre-releases waits for a link.
+fn unwanted(group: &Group, table: Option<&PluginTable>) -> Option<Unserved> {
+    let required = table.is_some_and(|table| table.required);
+    let found = match group.at_soname {
+        AtSoname::Refused => "what stands there is refused",
+        _ => "only pre-releases, which need a link",
+    };
+    (required || matches!(group.at_soname, AtSoname::Refused)).then(|| Unserved {
+        plugin: group.plugin.clone(),
+        soname: Some(group.soname.clone()),
+        refusal: Refusal::new(
+            Code::PluginMissing,
+            group.soname.clone(),
+            "a link to an admitted file",
+            found,
+            format!(
+                "ln -sfn lib{}.so.VERSION {}",
+                super::name::stem(&group.plugin),
+                group.soname
+            ),
+        ),
+    })
+}

@@ -1,0 +1,175 @@
+//! Brings a file into the plugin directory: admission first, then the private copy goes to its real name and the link
+//! moves, each by a rename. A running host sees either the old state or the new.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::admit::{Admitted, Refused};
+use super::claims::{command_taken, settle};
+use super::links::{link_command, point};
+use super::stage::{Digest, Staging};
+use super::survey::{Survey, judge_foreign, survey};
+use super::{Refusal, name, permissions};
+use crate::config::Config;
+
+/// What an installation did.
+#[derive(Debug)]
+pub struct Installed {
+    /// The plugin's record and what the policy let through.
+    pub admitted: Arc<Admitted>,
+    /// The file's new place.
+    pub file: PathBuf,
+    /// Whether it lay there already.
+    pub was_there: bool,
+    /// What became of the soname's link.
+    pub link: LinkOutcome,
+}
+
+/// What became of the soname's link.
+#[derive(Debug)]
+pub enum LinkOutcome {
+    /// It points to the file now.
+    Moved(PathBuf),
+    /// It did already.
+    Unchanged(PathBuf),
+    /// A regular file stands at the soname, and serves.
+    RegularFile(PathBuf),
+    /// A pre-release: the operator moves the link, with this command.
+    PreRelease(String),
+}
+
+/// Why nothing was installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Admission refused it.
+    #[error("refused")]
+    Refused(Arc<Refused>),
+    /// Other content lies under its real name.
+    #[error(
+        "{} exists with other content: digest {installed}, the new file has {offered}; give the plugin a new version \
+         (a running host takes it up beside the old one), or repeat with --replace", file.display()
+    )]
+    OtherContent {
+        /// The real name.
+        file: PathBuf,
+        /// The digest of what lies there.
+        installed: Digest,
+        /// The digest of the file offered.
+        offered: Digest,
+    },
+    /// The directory can't be written.
+    #[error("can't write {}: {error}", path.display())]
+    Write {
+        /// What should have been written.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Installs a file.
+///
+/// # Errors
+/// See [`InstallError`]; then the directory is as it was.
+pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -> Result<Installed, InstallError> {
+    let directory = &config.plugins.dir;
+    let write = |path: &Path| {
+        let path = path.to_owned();
+        move |error| InstallError::Write { path, error }
+    };
+    fs::create_dir_all(directory).map_err(write(directory))?;
+    let directory = &fs::canonicalize(directory).map_err(write(directory))?;
+    let admitted = judge_foreign(file, staging, config.policy).map_err(InstallError::Refused)?;
+    let survey = survey(directory, staging, config.policy).map_err(write(directory))?;
+    let mut refusals = permissions::check_directory(directory, &fs::metadata(directory).map_err(write(directory))?);
+    refusals.extend(conflict(&survey, config, &admitted));
+    if !refusals.is_empty() {
+        let (record, digest) = (Some(Arc::clone(admitted.record())), Some(admitted.digest()));
+        return Err(InstallError::Refused(Arc::new(Refused {
+            record,
+            digest,
+            refusals,
+        })));
+    }
+
+    let record = admitted.record();
+    let real_name = name::real_name(record);
+    let target = directory.join(&real_name);
+    let was_there = place(&admitted, &target, replace)?;
+    let link = directory.join(name::soname(record));
+    let outcome = match fs::symlink_metadata(&link) {
+        Ok(metadata) if !metadata.is_symlink() => LinkOutcome::RegularFile(link),
+        _ if !record.version.pre.is_empty() => LinkOutcome::PreRelease(link_command(&link, &real_name)),
+        _ if fs::read_link(&link).is_ok_and(|points_to| points_to == Path::new(&real_name)) => {
+            LinkOutcome::Unchanged(link)
+        }
+        _ => {
+            point(&link, &real_name).map_err(write(&link))?;
+            LinkOutcome::Moved(link)
+        }
+    };
+    Ok(Installed {
+        admitted,
+        file: target,
+        was_there,
+        link: outcome,
+    })
+}
+
+/// Puts the private copy, which is what was judged, at its real name; tells whether it was there already.
+fn place(admitted: &Admitted, target: &Path, replace: bool) -> Result<bool, InstallError> {
+    let write = |error| InstallError::Write {
+        path: target.to_owned(),
+        error,
+    };
+    let installed = match fs::read(target) {
+        Ok(bytes) => Some(Digest::of(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(write(error)),
+    };
+    let offered = admitted.digest();
+    match installed {
+        Some(installed) if installed == offered => return Ok(true),
+        Some(installed) if !replace => {
+            return Err(InstallError::OtherContent {
+                file: target.to_owned(),
+                installed,
+                offered,
+            });
+        }
+        _ => {}
+    }
+    let directory = target.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::Builder::new()
+        .prefix(".install-")
+        .tempfile_in(directory)
+        .map_err(write)?;
+    let mut copy = fs::File::open(&admitted.staged().path).map_err(write)?;
+    io::copy(&mut copy, &mut new).map_err(write)?;
+    new.as_file()
+        .set_permissions(Permissions::from_mode(0o755))
+        .map_err(write)?;
+    new.as_file().sync_all().map_err(write)?;
+    new.persist(target).map_err(|error| write(error.error))?;
+    Ok(false)
+}
+
+/// Whether another plugin serves one of its commands: a host would refuse it then.
+fn conflict(survey: &Survey, config: &Config, admitted: &Admitted) -> Option<Refusal> {
+    let record = admitted.record();
+    let table = config.plugin.get(&record.name);
+    let commands = table
+        .and_then(|table| table.commands.as_ref())
+        .unwrap_or(&record.commands);
+    let plan = settle(survey, config);
+    plan.claims
+        .iter()
+        .filter(|claim| claim.group.plugin != record.name)
+        .find_map(|claim| {
+            let command = commands.iter().find(|command| claim.commands.contains(command))?;
+            Some(command_taken(*command, claim, &record.name, &name::soname(record)))
+        })
+}

@@ -1,0 +1,236 @@
+//! A plugin: one accepted library with one handler instance, called for batches of Submits from any thread.
+//!
+//! Each instance has one init, in [`Plugin::init`], one shutdown, in [`Plugin::shutdown`], and is released when the last
+//! reference to it goes: a call in flight holds one.
+
+#![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use abi_stable::std_types::{RSlice, RStr};
+use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
+use plugin_record::Record;
+
+use super::admit::Admitted;
+use super::load::Library;
+use super::{Code, Refusal};
+use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
+use crate::wire::AckWriter;
+
+/// A handler that is ready to answer.
+pub struct Plugin {
+    library: Library,
+    instance: Instance,
+    // Kept beside the module: reading a field of the module checks each time that it is there.
+    handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    submits: AtomicU64,
+    was_shut_down: AtomicBool,
+}
+
+impl Plugin {
+    /// Runs the plugin's init, on a thread of its own so that one that never returns holds nobody up.
+    ///
+    /// # Errors
+    /// When init fails, panics, or takes longer than `timeout`. A handler that comes later is shut down at once.
+    pub fn init(library: Library, config: String, data_dir: &Path, timeout: Duration) -> Result<Plugin, Refusal> {
+        let (sender, receiver) = mpsc::sync_channel(0);
+        let data_dir = data_dir.to_owned();
+        let name = library.record().name.clone();
+        let spawned = std::thread::Builder::new().name(format!("init {name}")).spawn(move || {
+            let outcome = Plugin::init_here(library, &config, &data_dir);
+            // Nobody waits any more when the send fails.
+            if let Err(mpsc::SendError(Ok(late))) = sender.send(outcome) {
+                late.shutdown();
+            }
+        });
+        if let Err(error) = spawned {
+            return Err(Refusal::new(
+                Code::LoadInit,
+                "init",
+                "a thread to run it",
+                error.to_string(),
+                "see `ulimit -u`",
+            ));
+        }
+        receiver.recv_timeout(timeout).unwrap_or_else(|_| {
+            Err(Refusal::new(
+                Code::LoadInitTimeout,
+                "init",
+                format!("a handler within {timeout:?}"),
+                "no answer yet",
+                "make init faster, or raise plugins.init_timeout",
+            ))
+        })
+    }
+
+    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, Refusal> {
+        use std::os::unix::ffi::OsStrExt;
+        let record = library.record();
+        let version = record.version.to_string();
+        let args = InitArgs {
+            name: record.name.as_str().into(),
+            version: version.as_str().into(),
+            data_dir: data_dir.as_os_str().as_bytes().into(),
+            config: config.into(),
+            log: library.host_log(),
+        };
+        let outcome = library.module().init()(&args).into_result();
+        let instance = outcome.map_err(|error| {
+            Refusal::new(
+                Code::LoadInit,
+                "init",
+                "a handler",
+                error.as_str(),
+                "see the plugin's own documentation",
+            )
+        })?;
+        let handle_batch = library.module().handle_batch();
+        Ok(Plugin {
+            library,
+            instance,
+            handle_batch,
+            submits: AtomicU64::new(0),
+            was_shut_down: AtomicBool::new(false),
+        })
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        &self.record().name
+    }
+
+    /// The plugin's version.
+    pub fn version(&self) -> &semver::Version {
+        &self.record().version
+    }
+
+    /// What was admitted.
+    pub fn admitted(&self) -> &Arc<Admitted> {
+        self.library.admitted()
+    }
+
+    /// How many Submits this instance has been given.
+    pub fn submits(&self) -> u64 {
+        self.submits.load(Ordering::Relaxed)
+    }
+
+    /// Answers a batch: exactly one ack for each Submit is written, in order. Crosses into the library once.
+    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) {
+        // Once for each batch, and each instance has its own.
+        self.submits.fetch_add(submits.len() as u64, Ordering::Relaxed);
+        let mut batch = Batch {
+            plugin: self,
+            submits,
+            acks,
+        };
+        let state: *mut Batch<'_, '_> = &mut batch;
+        // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
+        let sink = unsafe { AckSink::new(state.cast(), push, fail) };
+        // SAFETY: the instance came from this module's init and is released in `drop` alone.
+        unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
+        // plugin-api sees to it that nothing is left; an ack that is owed is given all the same.
+        while !batch.submits.is_empty() {
+            batch.fail("the plugin returned without an ack for this Submit");
+        }
+    }
+
+    /// Calls the handler's shutdown, the first time; later calls do nothing.
+    pub fn shutdown(&self) {
+        if self.was_shut_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: the instance came from this module's init and is released in `drop` alone.
+        let outcome = unsafe { self.library.module().shutdown()(self.instance) };
+        if let Err(error) = outcome.into_result() {
+            tracing::error!(plugin = self.name(), reason = error.as_str(), "shutdown failed");
+        }
+    }
+
+    fn record(&self) -> &Record {
+        self.library.record()
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        // SAFETY: dropping means that no reference is left, so nothing is inside the instance or will call it again.
+        let outcome = unsafe { self.library.module().release()(self.instance) };
+        if let Err(error) = outcome.into_result() {
+            tracing::error!(
+                plugin = self.name(),
+                reason = error.as_str(),
+                "dropping the handler failed"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name(), self.version())
+    }
+}
+
+/// What the plugin's acks are matched with while it answers.
+struct Batch<'a, 'w> {
+    plugin: &'a Plugin,
+    /// Those without an ack yet.
+    submits: &'a [RawSubmit<'a>],
+    acks: &'a mut AckWriter<'w>,
+}
+
+impl Batch<'_, '_> {
+    fn push(&mut self, result: u8, body: &[u8]) {
+        if result >= FIRST_OF_HOST {
+            self.fail(&format!(
+                "result {result:#04x} is the host's, a handler may use 0x00 to 0xef"
+            ));
+        } else if body.len() > self.acks.max_body() {
+            self.fail(&format!(
+                "an ack body of {} bytes, the most is {}",
+                body.len(),
+                self.acks.max_body()
+            ));
+        } else if let Some((submit, rest)) = self.submits.split_first() {
+            self.submits = rest;
+            self.acks.ack(submit.command, &submit.id, result, body);
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, reason: &str) {
+        let Some((submit, rest)) = self.submits.split_first() else {
+            return;
+        };
+        self.submits = rest;
+        self.acks.ack(submit.command, &submit.id, HANDLER_FAILED, &[]);
+        tracing::error!(
+            plugin = self.plugin.name(),
+            version = %self.plugin.version(),
+            command = submit.command,
+            id = %submit.id.escape_ascii(),
+            reason,
+            "handler failed"
+        );
+    }
+}
+
+/// # Safety
+/// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
+unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
+    // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    batch.push(result, body.as_slice());
+}
+
+/// # Safety
+/// As for [`push`].
+unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) {
+    // SAFETY: see above.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    batch.fail(reason.as_str());
+}

@@ -1,0 +1,24 @@
+//! Moves a soname's link: a new link under a temporary name, then a rename, so that there is no moment without one.
+
+use std::io;
+use std::path::Path;
+
+use super::permissions::quoted;
+
+/// Points `link` to `target`, a file name in the same directory. Replaces a link that is there.
+///
+/// # Errors
+/// When the directory can't be written.
+pub fn point(link: &Path, target: &str) -> io::Result<()> {
+    let directory = link.parent().unwrap_or(Path::new("."));
+    // A folder of our own in the same file system: a free name without a race.
+    let scratch = tempfile::Builder::new().prefix(".link-").tempdir_in(directory)?;
+    let new = scratch.path().join("link");
+    std::os::unix::fs::symlink(target, &new)?;
+    std::fs::rename(&new, link)
+}
+
+/// The command that does the same.
+pub fn link_command(link: &Path, target: &str) -> String {
+    format!("ln -sfn {} {}", quoted(Path::new(target)), quoted(link))
+}

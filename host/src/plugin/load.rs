@@ -1,0 +1,141 @@
+//! Opens an admitted library and checks that its types are laid out as ours. From here on the library's own code runs:
+//! its constructors in `dlopen`, then what we call.
+//!
+//! A library is never closed: its statics, thread-locals and the layout descriptions that we checked stay referenced, and
+//! Rust code can't tell when the last reference is gone. dlopen(3), dlclose(3).
+
+#![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
+
+use std::sync::Arc;
+
+use abi_stable::library::AbiHeaderRef;
+use abi_stable::std_types::RStr;
+use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
+use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LogEvent, ModuleRef};
+use plugin_record::Record;
+
+use super::admit::Admitted;
+use super::log::PluginLog;
+use super::{Code, Refusal};
+
+/// A library that is open, for good, and whose layout is the host's.
+#[derive(Clone)]
+pub struct Library {
+    admitted: Arc<Admitted>,
+    module: ModuleRef,
+    log: HostLog,
+}
+
+impl Library {
+    /// Opens the private copy. Runs the library's constructors.
+    ///
+    /// # Errors
+    /// When the dynamic linker refuses it, or it has no entry, or other layouts than the host.
+    pub fn open(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
+        let header = entry(&admitted)?;
+        let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
+        let module = header
+            .init_root_module::<ModuleRef>()
+            .map_err(|error| layout(&error.to_string()))?;
+        let log = PluginLog::leak(&admitted.record().name);
+        // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
+        let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
+        Ok(Library { admitted, module, log })
+    }
+
+    /// What was admitted.
+    pub fn admitted(&self) -> &Arc<Admitted> {
+        &self.admitted
+    }
+
+    /// What the plugin says of itself.
+    pub fn record(&self) -> &Record {
+        self.admitted.record()
+    }
+
+    /// Whether the plugin takes this configuration.
+    ///
+    /// # Errors
+    /// What the plugin has against it; names the key.
+    pub fn check_config(&self, config: &str) -> Result<(), Refusal> {
+        self.module.check_config()(config.into())
+            .into_result()
+            .map_err(|error| {
+                let table = format!("[plugin.{}.config]", self.record().name);
+                let cure = format!("mend the key under {table} in plugins.toml");
+                Refusal::new(
+                    Code::LoadConfig,
+                    "configuration",
+                    "one that the plugin takes",
+                    error.as_str(),
+                    cure,
+                )
+            })
+    }
+
+    pub(super) fn module(&self) -> ModuleRef {
+        self.module
+    }
+
+    pub(super) fn host_log(&self) -> HostLog {
+        self.log
+    }
+}
+
+fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
+    let path = &admitted.staged().path;
+    let refused = |code, host: &str, error: &libloading::Error, cure: &str| {
+        // libloading keeps the linker's own words in the source.
+        let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+        Refusal::new(code, "library", host, reason, cure)
+    };
+    // RTLD_NOW: a missing symbol shows here and not in the middle of a call. RTLD_LOCAL: one plugin's symbols never
+    // answer for another's.
+    // SAFETY: opening runs the library's constructors. That they are well meant is the operator's decision in putting
+    // the file there; admission has shown that it is a whole Rust library for this machine, built to be a plugin.
+    let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let handle = handle.map_err(|error| {
+        let cure = "install what is missing, or link it statically; `ldd` on the file shows what it needs";
+        refused(Code::LoadOpen, "a library that the dynamic linker opens", &error, cure)
+    })?;
+    // Never closed, see above; also not when what follows fails, for its constructors have run.
+    let handle: &'static Handle = Box::leak(Box::new(handle));
+    // SAFETY: a static of this name is written by `export_plugin!` alone, as a `LibHeader`, which starts with the
+    // `AbiHeader` that this reference points to; the record has shown that the file was built with plugin-api. The
+    // header's magic and version are checked before anything behind it is read.
+    let symbol = unsafe { handle.get::<AbiHeaderRef>(ENTRY_SYMBOL) };
+    symbol.map(|symbol| *symbol).map_err(|error| {
+        refused(
+            Code::LoadEntry,
+            ENTRY_SYMBOL,
+            &error,
+            "put `export_plugin!(YourHandler);` in the crate's root",
+        )
+    })
+}
+
+fn layout(report: &str) -> Refusal {
+    // The whole comparison of a single field runs to hundreds of lines; the log is not the place for them.
+    tracing::debug!("layout check:\n{report}");
+    let first = report
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("no reason given");
+    Refusal::new(
+        Code::LoadLayout,
+        "type layout",
+        "the layout of plugin-api in this host",
+        first.to_owned(),
+        "build against the plugin-api of this host's version (RUST_LOG=debug shows the whole comparison)",
+    )
+}
+
+/// # Safety
+/// `state` is a `PluginLog` that lives as long as the process.
+unsafe extern "C" fn write_event(state: *const (), event: &LogEvent<'_>) {
+    // SAFETY: see above; the reference is shared, and `PluginLog` is Sync.
+    let log = unsafe { &*state.cast::<PluginLog>() };
+    let message: RStr<'_> = event.message;
+    log.write(event.level, message.as_str());
+}

@@ -1,0 +1,26 @@
+//! From a file to a plugin that answers. Each step takes the type that the step before it made, so a check can't be left
+//! out: a path becomes an [`Entry`](directory::Entry), its file is [`Staged`](stage::Staged), read into an
+//! [`Inspection`](inspect::Inspection), judged to be [`Admitted`](admit::Admitted), opened as a
+//! [`Library`](load::Library), and initialised as a [`Plugin`].
+
+pub mod admit;
+pub mod claims;
+pub mod dependencies;
+pub mod directory;
+pub mod host_record;
+pub mod inspect;
+pub mod install;
+pub mod instance;
+pub mod links;
+pub mod load;
+mod log;
+pub mod manager;
+pub mod name;
+pub mod permissions;
+pub mod refusal;
+pub mod report;
+pub mod stage;
+pub mod survey;
+
+pub use instance::Plugin;
+pub use refusal::{Code, Refusal};

@@ -1,0 +1,170 @@
+//! A refusal: one reason why a file does not serve. The same value is shown by the log, by `check` and in JSON.
+
+use serde::Serialize;
+
+/// One reason, with both sides and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What kind of reason; stable across versions.
+    pub code: Code,
+    /// What was compared, e.g. `soname` or `dependency serde_json`.
+    pub field: String,
+    /// The host's value, or what it expects.
+    pub host: String,
+    /// The plugin's value.
+    pub plugin: String,
+    /// What mends it: a command or a line that can be pasted, where there is one.
+    pub cure: String,
+}
+
+impl Refusal {
+    /// A refusal; see the fields for what belongs where.
+    pub fn new(
+        code: Code,
+        field: impl Into<String>,
+        host: impl Into<String>,
+        plugin: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Refusal {
+        Refusal {
+            code,
+            field: field.into(),
+            host: host.into(),
+            plugin: plugin.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {}: expected {}, found {}; {}",
+            self.code.as_str(),
+            self.field,
+            self.host,
+            self.plugin,
+            self.cure
+        )
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
+        /// What kind of reason a refusal is. The text of a code never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// All codes, in the order in which admission looks at them.
+            pub const ALL: &[Code] = &[$(Code::$variant,)+];
+
+            /// The code as it is written in logs and JSON.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Code::$variant => $text,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A link that leads nowhere.
+    LinkDangling = "link-dangling",
+    /// A link that leads back to itself.
+    LinkLoop = "link-loop",
+    /// A link to a file outside the plugin directory.
+    LinkOutside = "link-outside",
+    /// A link to something that is not named as a plugin's file is.
+    LinkTarget = "link-target",
+    /// A link whose name is not the soname of the file that it leads to.
+    LinkSoname = "link-soname",
+    /// A directory that everybody may write to, or that belongs to somebody else.
+    DirectoryMode = "directory-mode",
+    /// A file that can't be read.
+    FileUnreadable = "file-unreadable",
+    /// Not a regular file.
+    FileKind = "file-kind",
+    /// A file of another user than root or the host's own.
+    FileOwner = "file-owner",
+    /// A file that everybody may write to.
+    FileMode = "file-mode",
+    /// Larger than any plugin may be.
+    FileSize = "file-size",
+    /// Nothing in it.
+    FileEmpty = "file-empty",
+    /// Not an object file of this system's format.
+    FileFormat = "file-format",
+    /// An object file for another machine.
+    FileMachine = "file-machine",
+    /// An object file, but no shared object.
+    FileType = "file-type",
+    /// Cut off: its headers name parts that are not there.
+    FileTruncated = "file-truncated",
+    /// Its headers contradict themselves.
+    FileMalformed = "file-malformed",
+    /// A file name that no plugin has.
+    NameForm = "name-form",
+    /// The file's name and the record's name disagree.
+    NameRecord = "name-record",
+    /// The file name's version and the record's version disagree.
+    VersionRecord = "version-record",
+    /// No DT_SONAME.
+    SonameMissing = "soname-missing",
+    /// DT_SONAME and the record disagree.
+    SonameRecord = "soname-record",
+    /// DT_SONAME and the file's name disagree.
+    SonameFile = "soname-file",
+    /// No record: not a plugin, or built without plugin-build.
+    RecordMissing = "record-missing",
+    /// More than one record.
+    RecordDuplicate = "record-duplicate",
+    /// A record of a format that this host does not know.
+    RecordFormat = "record-format",
+    /// A record that can't be read.
+    RecordMalformed = "record-malformed",
+    /// A name that no package can have.
+    RecordName = "record-name",
+    /// No commands, or some that are out of range or listed twice.
+    RecordCommands = "record-commands",
+    /// Another compiler.
+    Compiler = "compiler",
+    /// Another target or pointer width.
+    AbiTarget = "abi-target",
+    /// A panic strategy that would end the host.
+    AbiPanic = "abi-panic",
+    /// Another major version of plugin-api.
+    AbiPluginApi = "abi-plugin-api",
+    /// Another compatibility line of abi_stable.
+    AbiStable = "abi-stable",
+    /// A shared dependency with another version or content.
+    Dependency = "dependency",
+    /// A command that another plugin serves.
+    CommandTaken = "command-taken",
+    /// A plugin that the configuration names and no file brings.
+    PluginMissing = "plugin-missing",
+    /// A private copy could not be made.
+    Staging = "staging",
+    /// The dynamic linker would not open it.
+    LoadOpen = "load-open",
+    /// It exports no entry.
+    LoadEntry = "load-entry",
+    /// Its types are laid out otherwise.
+    LoadLayout = "load-layout",
+    /// It does not take its configuration.
+    LoadConfig = "load-config",
+    /// Its init failed or panicked.
+    LoadInit = "load-init",
+    /// Its init did not return in time.
+    LoadInitTimeout = "load-init-timeout",
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,154 @@
+//! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Refusal;
+use super::admit::{Admitted, Refused};
+use super::claims::{Plan, Unserved};
+use super::survey::{Survey, Verdict};
+
+/// All there is to tell.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// One for each file or link that was judged.
+    pub files: Vec<FileReport>,
+    /// Plugins that do not serve for a reason that is in no file.
+    pub plugins: Vec<PluginReport>,
+    /// Files without a version, which are not judged.
+    pub unversioned: Vec<PathBuf>,
+}
+
+/// One file or link.
+#[derive(Debug, Serialize)]
+pub struct FileReport {
+    /// Its path.
+    pub file: PathBuf,
+    /// Where it points, if it is a link.
+    pub link: Option<PathBuf>,
+    /// The plugin's name, as far as the record could be read.
+    pub plugin: Option<String>,
+    /// The plugin's version, likewise.
+    pub version: Option<String>,
+    /// SHA-256 of the content, as far as it could be copied.
+    pub digest: Option<String>,
+    /// What becomes of it.
+    pub state: State,
+    /// The commands that it serves.
+    pub commands: Vec<u8>,
+    /// Why it is refused; empty unless it is.
+    pub refusals: Vec<Refusal>,
+    /// What the policy let through.
+    pub differences: Vec<Refusal>,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Admitted: a file from elsewhere, of which no directory says whether it serves.
+    Admitted,
+    /// It answers its commands.
+    Serving,
+    /// Admitted, while another version serves, or none.
+    Standby,
+    /// Not admitted.
+    Refused,
+}
+
+/// A plugin that does not serve although a table or a file asks for it.
+#[derive(Debug, Serialize)]
+pub struct PluginReport {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its soname, if a file brings one.
+    pub soname: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl Report {
+    /// The report on a plugin directory.
+    pub fn new(survey: &Survey, plan: &Plan<'_>) -> Report {
+        let files = survey.findings.iter().map(|finding| {
+            let mut report = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
+            if let Ok(admitted) = &finding.verdict {
+                let claim = plan
+                    .claims
+                    .iter()
+                    .find(|claim| claim.admitted.digest() == admitted.digest());
+                report.state = if claim.is_some() {
+                    State::Serving
+                } else {
+                    State::Standby
+                };
+                report.commands = claim.map(|claim| claim.commands.clone()).unwrap_or_default();
+            }
+            report
+        });
+        Report {
+            files: files.collect(),
+            plugins: plan.unserved.iter().map(PluginReport::from).collect(),
+            unversioned: survey.unversioned.clone(),
+        }
+    }
+
+    /// Whether anything was refused.
+    pub fn has_refusals(&self) -> bool {
+        !self.plugins.is_empty() || self.files.iter().any(|file| !file.refusals.is_empty())
+    }
+}
+
+impl FileReport {
+    /// The report on one file.
+    pub fn new(file: PathBuf, link: Option<PathBuf>, verdict: &Verdict) -> FileReport {
+        let (record, digest, state, refusals, differences) = match verdict.as_ref().map(Arc::as_ref) {
+            Ok(admitted) => (
+                Some(admitted.record()),
+                Some(Admitted::digest(admitted)),
+                State::Admitted,
+                &[][..],
+                admitted.differences(),
+            ),
+            Err(refused) => {
+                let Refused {
+                    record,
+                    digest,
+                    refusals,
+                } = refused.as_ref();
+                (record.as_ref(), *digest, State::Refused, refusals.as_slice(), &[][..])
+            }
+        };
+        FileReport {
+            file,
+            link,
+            plugin: record.map(|record| record.name.clone()),
+            version: record.map(|record| record.version.to_string()),
+            digest: digest.map(|digest| digest.to_string()),
+            state,
+            commands: Vec::new(),
+            refusals: refusals.to_vec(),
+            differences: differences.to_vec(),
+        }
+    }
+
+    /// The file, and what it points to.
+    pub fn title(&self) -> String {
+        match &self.link {
+            Some(target) => format!("{} -> {}", self.file.display(), target.display()),
+            None => self.file.display().to_string(),
+        }
+    }
+}
+
+impl From<&Unserved> for PluginReport {
+    fn from(unserved: &Unserved) -> PluginReport {
+        PluginReport {
+            plugin: unserved.plugin.clone(),
+            soname: unserved.soname.clone(),
+            refusal: unserved.refusal.clone(),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The private copy of a file: what is checked, and later loaded, is the copy, so that the original may be overwritten,
+//! cut off or deleted at any time.
+//!
+//! One directory for each running host, mode 0700, kept alive by a lock on a file in it: the kernel drops the lock with
+//! the process, however that ends, and the next host removes what is left.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Code, Refusal, permissions};
+
+/// No plugin's file is larger.
+pub const MAX_FILE: u64 = 256 << 20;
+
+const LOCK: &str = "lock";
+
+/// The SHA-256 of a file's content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Why there can be no staging directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// The system would not let us.
+    #[error(
+        "can't use the staging directory {}: {error}; set plugins.staging to a directory that this user can write to",
+        path.display()
+    )]
+    Unusable {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Others could change what lies there.
+    #[error(
+        "the staging directory {} is not private: expected mode 0700 and user {expected}, found mode {mode:04o} and \
+         user {found}; remove it, or set plugins.staging",
+        path.display()
+    )]
+    NotPrivate {
+        /// Where.
+        path: PathBuf,
+        /// The host's user.
+        expected: u32,
+        /// The owner.
+        found: u32,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Nothing there can be loaded.
+    #[error(
+        "the staging directory {} is on a file system mounted noexec, from which no library can be loaded; set \
+         plugins.staging to a directory on another one",
+        path.display()
+    )]
+    NoExec {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+/// This process's staging directory. Removed when dropped.
+#[derive(Debug)]
+pub struct Staging {
+    directory: PathBuf,
+    _lock: File,
+}
+
+/// A copy with its bytes, for inspection, and what is wrong with the original's owner and mode.
+#[derive(Debug)]
+pub struct Copied {
+    /// The copy.
+    pub staged: Staged,
+    /// What it contains.
+    pub bytes: Vec<u8>,
+    /// What is wrong with the original.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A private copy of a file. Removed when dropped.
+#[derive(Debug)]
+pub struct Staged {
+    /// Where the copy lies.
+    pub path: PathBuf,
+    /// What it contains.
+    pub digest: Digest,
+    /// How many bytes that is.
+    pub size: u64,
+}
+
+impl Staging {
+    /// Makes this process's directory below `configured`, or below the user's runtime directory, or below the system's
+    /// temporary one; and removes those of processes that are gone.
+    ///
+    /// # Errors
+    /// See [`StagingError`].
+    pub fn create(configured: Option<&Path>) -> Result<Staging, StagingError> {
+        let base = base(configured)?;
+        let unusable = |error| StagingError::Unusable {
+            path: base.clone(),
+            error,
+        };
+        check_exec(&base)
+            .map_err(unusable)?
+            .then_some(())
+            .ok_or_else(|| StagingError::NoExec { path: base.clone() })?;
+
+        // Held while directories come and go, so that none is seen between its creation and its lock.
+        let registry = File::create(base.join(LOCK)).map_err(unusable)?;
+        registry.lock().map_err(unusable)?;
+        remove_orphans(&base).map_err(unusable)?;
+        let directory = tempfile::Builder::new()
+            .prefix("host-")
+            .tempdir_in(&base)
+            .map_err(unusable)?;
+        let lock = File::create(directory.path().join(LOCK)).map_err(unusable)?;
+        lock.lock().map_err(unusable)?;
+        Ok(Staging {
+            directory: directory.keep(),
+            _lock: lock,
+        })
+    }
+
+    /// Where the copies lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Copies a file.
+    ///
+    /// # Errors
+    /// A refusal when it can't be copied. Owner and mode are judged unless the file is `foreign`, that is, from
+    /// elsewhere than the plugin directory; what is wrong with them does not keep the copy from being judged further.
+    pub fn copy(&self, file: &Path, foreign: bool) -> Result<Copied, Vec<Refusal>> {
+        let (source, refusals) = open_regular(file, foreign)?;
+        let staging = |error: io::Error| {
+            vec![Refusal::new(
+                Code::Staging,
+                "private copy",
+                format!("a copy in {}", self.directory.display()),
+                error.to_string(),
+                "make room there, or set plugins.staging",
+            )]
+        };
+        let mut copy = tempfile::Builder::new()
+            .prefix("new-")
+            .tempfile_in(&self.directory)
+            .map_err(staging)?;
+        let copied = io::copy(&mut source.take(MAX_FILE + 1), &mut copy).map_err(staging)?;
+        if copied > MAX_FILE {
+            return Err(vec![too_large(format!("more than {MAX_FILE} bytes"))]);
+        }
+        let (_, path) = copy.keep().map_err(|error| staging(error.error))?;
+        // From here on only the copy counts: it is what is hashed, inspected and loaded.
+        let bytes = fs::read(&path).map_err(staging)?;
+        let digest = Digest::of(&bytes);
+        let staged = Staged {
+            path,
+            digest,
+            size: bytes.len() as u64,
+        };
+        Ok(Copied {
+            staged,
+            bytes,
+            refusals,
+        })
+    }
+
+    /// Gives a copy the name that debuggers, profilers and `/proc/PID/maps` will show. The dynamic linker knows a
+    /// library by its path: the digest in it keeps one path from ever having a second content.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn rename(&self, staged: &mut Staged, name: &str) -> io::Result<()> {
+        let path = self.directory.join(format!("{name}-{}.so", staged.digest));
+        fs::rename(&staged.path, &path)?;
+        staged.path = path;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // What can't be removed now goes with the directory.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Mapped libraries outlive their files. What can't be removed now, the next host removes.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Reads a file from anywhere, for inspection alone: nothing read so can be loaded.
+///
+/// # Errors
+/// When it is no regular file, can't be read or is larger than [`MAX_FILE`].
+pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
+    let (source, _) = open_regular(file, true).map_err(|mut refusals| refusals.remove(0))?;
+    let mut bytes = Vec::new();
+    match source.take(MAX_FILE + 1).read_to_end(&mut bytes) {
+        Ok(length) if length as u64 > MAX_FILE => Err(too_large(format!("more than {MAX_FILE} bytes"))),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(unreadable(file, &error)),
+    }
+}
+
+fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
+    if let Some(path) = configured {
+        fs::create_dir_all(path).map_err(|error| StagingError::Unusable {
+            path: path.to_owned(),
+            error,
+        })?;
+        return Ok(path.to_owned());
+    }
+    let uid = rustix::process::geteuid().as_raw();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir());
+    let path = runtime
+        .unwrap_or_else(std::env::temp_dir)
+        .join(format!("host-staging-{uid}"));
+    let unusable = |error| StagingError::Unusable {
+        path: path.clone(),
+        error,
+    };
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unusable(error)),
+    }
+    // The temporary directory is everybody's: somebody else may have made it first, or put a link there.
+    let metadata = fs::symlink_metadata(&path).map_err(unusable)?;
+    let mode = metadata.mode() & 0o777;
+    if !metadata.is_dir() || metadata.uid() != uid || mode != 0o700 {
+        return Err(StagingError::NotPrivate {
+            path,
+            expected: uid,
+            found: metadata.uid(),
+            mode,
+        });
+    }
+    Ok(path)
+}
+
+fn check_exec(path: &Path) -> io::Result<bool> {
+    let flags = rustix::fs::statvfs(path)?.f_flag;
+    Ok(!flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+fn remove_orphans(base: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(base)? {
+        let path = entry?.path();
+        let is_ours = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"host-"));
+        if !is_ours || !path.is_dir() {
+            continue;
+        }
+        let in_use = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
+        if !in_use {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+    Ok(())
+}
+
+/// Opens a regular file and nothing else: not through a last link, and without waiting for a pipe's other end.
+fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<Refusal>> {
+    let unreadable = |error: io::Error| vec![unreadable(file, &error)];
+    let mut flags = rustix::fs::OFlags::NONBLOCK;
+    flags.set(rustix::fs::OFlags::NOFOLLOW, !foreign);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(file);
+    let opened = opened.map_err(unreadable)?;
+    let metadata = opened.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        let found = if metadata.is_dir() {
+            "a directory"
+        } else {
+            "a special file"
+        };
+        let cure = format!("rm -r {}, then put the library there", permissions::quoted(file));
+        return Err(vec![Refusal::new(
+            Code::FileKind,
+            "file",
+            "a regular file",
+            found,
+            cure,
+        )]);
+    }
+    let mut refusals = if foreign {
+        Vec::new()
+    } else {
+        permissions::check_file(file, &metadata)
+    };
+    if metadata.len() > MAX_FILE {
+        refusals.push(too_large(format!("{} bytes", metadata.len())));
+        return Err(refusals);
+    }
+    Ok((opened, refusals))
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Refusal {
+    let cure = format!("see `ls -l {}`", permissions::quoted(file));
+    Refusal::new(Code::FileUnreadable, "file", "a readable file", error.to_string(), cure)
+}
+
+fn too_large(found: String) -> Refusal {
+    let host = format!("at most {MAX_FILE} bytes");
+    let cure = "strip it: `strip = true` in the plugin's release profile";
+    Refusal::new(Code::FileSize, "file size", host, found, cure)
+}

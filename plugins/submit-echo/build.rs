@@ -1,0 +1,5 @@
+//! Writes the record and the soname.
+
+fn main() {
+    plugin_build::emit()
+}

@@ -1,0 +1,18 @@
+//! The shortest way through everything.
+
+use tests::cargo::sample;
+use tests::crates::PluginCrate;
+use tests::host::Site;
+
+#[test]
+fn installed_plugins_answer() {
+    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
+    site.install(&sample("submit-echo"));
+    site.install(&PluginCrate::new("smoke").library());
+    let host = site.start();
+    let mut client = host.connect();
+    assert_eq!(client.submit(0x02, b"hello").body, b"hello");
+    assert_eq!(client.submit(0x10, b"hello").result, 0);
+    assert_eq!(client.submit(0x11, b"hello").result, 0xF0);
+    host.stop();
+}

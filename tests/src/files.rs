@@ -1,0 +1,43 @@
+//! Changes real plugin files into wrong ones: a record that says something else in an otherwise untouched library.
+
+use std::fs;
+use std::path::Path;
+
+use plugin_record::{Record, note};
+
+/// Writes a copy of a library whose record was changed. The new record must not be longer than the old one by more than
+/// its description and its packages' features leave room for: those are dropped.
+#[track_caller]
+pub fn with_record(library: &Path, copy: &Path, change: impl FnOnce(&mut Record)) {
+    with_note(library, copy, |note| {
+        let mut record = note::decode(note).unwrap();
+        record.description.clear();
+        record.packages.iter_mut().for_each(|package| package.features.clear());
+        change(&mut record);
+        let mut json = serde_json::to_vec(&record).unwrap();
+        let room = u32::from_le_bytes(note[4..8].try_into().unwrap()) as usize;
+        assert!(
+            json.len() <= room,
+            "a record of {} bytes does not fit into {room}",
+            json.len()
+        );
+        json.resize(room, b' '); // white space at the end of JSON means nothing
+        let start = note.len() - room.next_multiple_of(4);
+        note[start..start + room].copy_from_slice(&json);
+    });
+}
+
+/// Writes a copy of a library whose note (ELF note header, owner, JSON) was changed in place.
+#[track_caller]
+pub fn with_note(library: &Path, copy: &Path, change: impl FnOnce(&mut [u8])) {
+    let mut bytes = fs::read(library).unwrap();
+    let owner = note::OWNER.as_bytes();
+    // The owner's name stands 12 bytes into its note. It may stand elsewhere too, without a note around it.
+    let at = (12..bytes.len() - owner.len())
+        .find(|at| bytes[*at..].starts_with(owner) && bytes[at - 12..at - 8] == (owner.len() as u32 + 1).to_le_bytes())
+        .expect("a note");
+    let size = u32::from_le_bytes(bytes[at - 8..at - 4].try_into().unwrap()) as usize;
+    let end = at + (owner.len() + 1).next_multiple_of(4) + size.next_multiple_of(4);
+    change(&mut bytes[at - 12..end]);
+    fs::write(copy, bytes).unwrap();
+}

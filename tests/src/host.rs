@@ -1,0 +1,276 @@
+//! The host as a process: started on a configuration of its own, watched through its JSON log, stopped by a signal.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cargo::{host_binary, run};
+use crate::client::Client;
+
+/// How long anything may take before a test gives up; nothing is expected to take nearly as long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration and a plugin directory, and everything that a host of its own needs.
+pub struct Site {
+    folder: TempDir,
+}
+
+impl Default for Site {
+    fn default() -> Site {
+        Site::new("")
+    }
+}
+
+impl Site {
+    /// A site whose plugins.toml has these lines; the port is a free one unless they say otherwise.
+    pub fn new(configuration: &str) -> Site {
+        let site = Site {
+            folder: TempDir::new().unwrap(),
+        };
+        fs::create_dir(site.plugins()).unwrap();
+        fs::create_dir(site.path().join("run")).unwrap();
+        site.configure(configuration);
+        site
+    }
+
+    /// Replaces the configuration.
+    pub fn configure(&self, configuration: &str) {
+        let listen = if configuration.contains("listen =") {
+            ""
+        } else {
+            "server.listen = \"127.0.0.1:0\"\n"
+        };
+        fs::write(self.configuration(), format!("{listen}{configuration}")).unwrap();
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The plugin directory.
+    pub fn plugins(&self) -> PathBuf {
+        self.path().join("plugins")
+    }
+
+    /// plugins.toml.
+    pub fn configuration(&self) -> PathBuf {
+        self.path().join("plugins.toml")
+    }
+
+    /// A `host` command whose staging directory lies in this site.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(host_binary());
+        command
+            .current_dir(self.path())
+            .env("XDG_RUNTIME_DIR", self.path().join("run"));
+        command
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `host ARGUMENTS` to its end.
+    pub fn host(&self, arguments: &[&str]) -> Output {
+        run(self.command().args(arguments))
+    }
+
+    /// Runs `host ARGUMENTS --plugins plugins.toml` to its end; gives exit code, standard output and standard error.
+    pub fn with_configuration(&self, arguments: &[&str]) -> (i32, String, String) {
+        let configuration = self.configuration();
+        let output = run(self.command().args(arguments).arg("--plugins").arg(configuration));
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+
+    /// `host check --json`: exit code and report.
+    pub fn check(&self, files: &[&Path]) -> (i32, Value) {
+        let files: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+        let (code, stdout, stderr) = self.with_configuration(&[&["check", "--json"], files.as_slice()].concat());
+        let report = serde_json::from_str(&stdout);
+        (
+            code,
+            report.unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}")),
+        )
+    }
+
+    /// `host install FILE`, which must succeed.
+    #[track_caller]
+    pub fn install(&self, file: &Path) {
+        let (code, stdout, stderr) = self.with_configuration(&["install", file.to_str().unwrap()]);
+        assert_eq!(code, 0, "install {}:\n{stdout}{stderr}", file.display());
+    }
+
+    /// Puts a file into the plugin directory under a name, by a plain copy.
+    pub fn copy(&self, file: &Path, name: &str) -> PathBuf {
+        let target = self.plugins().join(name);
+        fs::copy(file, &target).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        target
+    }
+
+    /// Starts the host and waits until it listens.
+    #[track_caller]
+    pub fn start(&self) -> Host {
+        let host = self.spawn(&[]);
+        host.wait_for("listening");
+        host
+    }
+
+    /// Starts the host with further environment; waits for nothing.
+    pub fn spawn(&self, environment: &[(&str, &str)]) -> Host {
+        let mut command = self.command();
+        command
+            .args(["--log-format", "json", "--plugins"])
+            .arg(self.configuration());
+        command
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Host::spawn(command)
+    }
+}
+
+/// A running host. Killed when dropped.
+pub struct Host {
+    child: Child,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<(Vec<Value>, bool)>,
+    changed: Condvar,
+}
+
+impl Host {
+    fn spawn(mut command: Command) -> Host {
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Log::default());
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                let text = String::from_utf8_lossy(&line);
+                let event = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
+                writer.lines.lock().unwrap().0.push(event);
+                writer.changed.notify_all();
+            }
+            writer.lines.lock().unwrap().1 = true;
+            writer.changed.notify_all();
+        });
+        Host { child, log }
+    }
+
+    /// The process ID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lines.lock().unwrap().0.clone()
+    }
+
+    /// The events so far with this message.
+    pub fn events(&self, message: &str) -> Vec<Value> {
+        self.log()
+            .into_iter()
+            .filter(|event| event["message"] == message)
+            .collect()
+    }
+
+    /// Waits for an event with this message.
+    #[track_caller]
+    pub fn wait_for(&self, message: &str) -> Value {
+        self.wait_until(message, |log| {
+            log.iter().find(|event| event["message"] == message).cloned()
+        })
+    }
+
+    /// Waits until the log gives something.
+    #[track_caller]
+    pub fn wait_until<T>(&self, what: &str, mut find: impl FnMut(&[Value]) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().unwrap();
+        loop {
+            if let Some(found) = find(&lines.0) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero() && !lines.1,
+                "no {what:?} in the log:\n{}",
+                show(&lines.0)
+            );
+            lines = self.log.changed.wait_timeout(lines, left).unwrap().0;
+        }
+    }
+
+    /// The address that it listens on.
+    #[track_caller]
+    pub fn address(&self) -> String {
+        self.wait_for("listening")["address"].as_str().unwrap().to_owned()
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub fn connect(&self) -> Client {
+        Client::connect(&self.address())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end; gives the status and the whole log.
+    #[track_caller]
+    pub fn wait(mut self) -> (ExitStatus, Vec<Value>) {
+        let log = self.wait_until_closed();
+        (self.child.wait().unwrap(), log)
+    }
+
+    /// Stops it with SIGTERM; it must exit with 0. Gives the whole log.
+    #[track_caller]
+    pub fn stop(self) -> Vec<Value> {
+        self.signal(Signal::TERM);
+        let (status, log) = self.wait();
+        assert!(status.success(), "{status}:\n{}", show(&log));
+        log
+    }
+
+    #[track_caller]
+    fn wait_until_closed(&self) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().unwrap();
+        while !lines.1 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the host does not end:\n{}", show(&lines.0));
+            lines = self.log.changed.wait_timeout(lines, left).unwrap().0;
+        }
+        lines.0.clone()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A log as text.
+pub fn show(log: &[Value]) -> String {
+    log.iter().map(|event| format!("{event}\n")).collect()
+}

@@ -1,0 +1,9 @@
+//! What the tests are made of: real plugin crates built by cargo, the real host as a process, and a client that speaks
+//! bytes. Everything panics on what a test can't go on from, with all there is to know about it.
+#![allow(clippy::unwrap_used, missing_docs)] // a test's helper may panic, and its name is its meaning
+
+pub mod cargo;
+pub mod client;
+pub mod crates;
+pub mod files;
+pub mod host;
