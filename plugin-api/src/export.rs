@@ -20,7 +20,8 @@ use crate::{Acks, Context, Error, Handler, Submits, events};
 #[macro_export]
 macro_rules! export_plugin {
     ($handler:ty) => {
-        const _: () = {
+        // Its name is what the compiler says of a second call.
+        const _EXPORT_PLUGIN_STANDS_ONCE_IN_A_CRATE: () = {
             #[cfg(panic = "abort")]
             ::core::compile_error!(
                 "a plugin must be built with panic = \"unwind\": a panic in a handler would end the host. \
@@ -79,11 +80,13 @@ extern "C" fn construct<H: Handler>() -> RootModuleResult {
 }
 
 extern "C" fn check_config<H: Handler>(config: RStr<'_>) -> RResult<(), RString> {
+    prepare_hook();
     in_call(|| answer(guard(|| parse_config::<H::Config>(config.as_str()).map(drop))))
 }
 
 extern "C" fn init<H: Handler>(args: &InitArgs<'_>) -> RResult<Instance, RString> {
-    prepare_library(args.log);
+    prepare_hook();
+    prepare_log(args.log);
     let context = Context {
         name: args.name.into(),
         version: args.version.into(),
@@ -187,13 +190,18 @@ fn from_json<C: DeserializeOwned>(json: &str) -> Result<C, String> {
     })
 }
 
-/// What this library needs once, however many handlers it makes.
-fn prepare_library(log: HostLog) {
+// Both once for this library, however many handlers it makes.
+
+fn prepare_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| install_hook(report));
+}
+
+fn prepare_log(log: HostLog) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         events::install(log);
         let _ = LOG.set(log);
-        install_hook(report);
     });
 }
 

@@ -34,8 +34,11 @@ pub(crate) fn guard<T>(author: impl FnOnce() -> T) -> Result<T, String> {
 
 #[cold]
 fn describe(payload: Box<dyn Any + Send>) -> String {
-    let told = LAST_PANIC.take();
-    let text = told.unwrap_or_else(|| format!("panicked: {}", message(payload.as_ref())));
+    let message = message(payload.as_ref());
+    // `resume_unwind` passes no hook: what was told is then another panic's, of a payload's Drop or one that the author
+    // caught.
+    let told = LAST_PANIC.take().filter(|told| told.ends_with(message));
+    let text = told.unwrap_or_else(|| format!("panicked: {message}"));
     // A payload's own Drop may panic as well; what that leaves behind is not worth a second try.
     if let Err(second) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
         std::mem::forget(second);
