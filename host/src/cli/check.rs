@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 
 use super::output;
@@ -21,6 +20,7 @@ pub(super) struct Check {
     #[arg(long, value_name = "FILE")]
     plugins: Option<PathBuf>,
     /// The files to judge. One that lies in the plugin directory is judged as such, any other by itself.
+    #[arg(required_unless_present = "plugins")]
     files: Vec<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
@@ -41,8 +41,6 @@ impl Check {
         let mut report = Report::new(&survey, &settle(&survey, &config));
         if !self.files.is_empty() {
             report = self.only_named(report, &survey, &staging, &config)?;
-        } else if self.plugins.is_none() {
-            bail!("nothing to check: name files, or a configuration with --plugins");
         }
         match self.json {
             true => output::json(&report)?,
@@ -52,7 +50,7 @@ impl Check {
     }
 
     fn only_named(&self, whole: Report, survey: &Survey, staging: &Staging, config: &Config) -> anyhow::Result<Report> {
-        let mut known = whole.files;
+        let known = whole.files;
         let mut files = Vec::with_capacity(self.files.len());
         for file in &self.files {
             // The entry itself, not what it leads to: only the folder's part of the path is made canonical.
@@ -65,9 +63,8 @@ impl Check {
             });
             let folder = folder.and_then(|parent| parent.canonicalize().ok());
             let entry = folder.zip(file.file_name()).map(|(folder, name)| folder.join(name));
-            let place = known.iter().position(|report| Some(&report.file) == entry.as_ref());
-            files.push(match place {
-                Some(place) => known.swap_remove(place),
+            files.push(match known.iter().find(|report| Some(&report.file) == entry.as_ref()) {
+                Some(report) => report.clone(),
                 None => FileReport::new(file.clone(), None, &judge_foreign(file, staging, config.policy)),
             });
         }

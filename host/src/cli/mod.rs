@@ -11,7 +11,8 @@ mod submit;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::logging::{self, Format};
@@ -33,7 +34,7 @@ const UNUSABLE: u8 = 78;
 #[command(
     name = "host",
     version,
-    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     arg_required_else_help = true
 )]
 struct Cli {
@@ -73,6 +74,11 @@ struct Configuration {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.is_some() && cli.serve.names_configuration() {
+        // clap's own rule for this would forbid --log-format there as well.
+        let message = "name --plugins after the subcommand";
+        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     logging::start(cli.log_format);
     let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(serve) => serve.run(),

@@ -10,7 +10,8 @@ use plugin_record::{FORMAT, Line, Record, note};
 use super::dependencies::differences;
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
 use super::name::{self, LibraryName};
-use super::stage::{Digest, Staged};
+use super::permissions::quoted;
+use super::stage::{Digest, Staged, Staging};
 use super::{Code, Refusal};
 use crate::config::{CompilerPolicy, DependencyPolicy, Policy};
 
@@ -30,6 +31,16 @@ impl Admitted {
     /// The copy that was judged.
     pub fn staged(&self) -> &Staged {
         &self.staged
+    }
+
+    /// Gives the copy the name that it is loaded under: plugin, version and digest. Only now, for the names of an
+    /// unjudged record could lead anywhere.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn name_copy(&mut self, staging: &Staging) -> std::io::Result<()> {
+        let name = format!("{}-{}", self.record.name, self.record.version);
+        staging.rename(&mut self.staged, &name)
     }
 
     /// What the plugin says of itself.
@@ -81,7 +92,14 @@ pub fn admit(
             soname,
             record: Err(fault),
         }) => {
-            refusals.extend(soname.is_none().then(|| soname_missing("lib<name>.so.<line>")));
+            match soname {
+                None => refusals.push(soname_missing("lib<name>.so.<line>")),
+                Some(soname) => refusals.extend(check_file_soname(
+                    name,
+                    &soname,
+                    &format!("mv {name} {}", quoted(&soname)),
+                )),
+            }
             refusals.push(record_refusal(&fault));
         }
         Ok(Inspection {
@@ -122,7 +140,7 @@ pub fn admit(
 /// Whether a name can stand for a record's file. `soname` is the file's DT_SONAME.
 fn check_name(name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let cure = format!("mv {name} {}", name::real_name(record));
+    let cure = format!("mv {name} {}", quoted(name::real_name(record)));
     let stem = name::stem(&record.name);
     if name.stem != stem {
         refusals.push(Refusal::new(
@@ -145,16 +163,21 @@ fn check_name(name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<
             &cure,
         ));
     }
-    if let Some(soname) = soname.filter(|soname| !belongs_to(name, soname)) {
-        refusals.push(Refusal::new(
+    refusals.extend(soname.and_then(|soname| check_file_soname(name, soname, &cure)));
+    refusals
+}
+
+/// Needs no record: a file without one may be named wrongly as well.
+fn check_file_soname(name: &LibraryName, soname: &str, cure: &str) -> Option<Refusal> {
+    (name.is_versioned() && !belongs_to(name, soname)).then(|| {
+        Refusal::new(
             Code::SonameFile,
             "file name against DT_SONAME",
             format!("{soname} or {soname}.*"),
             name.to_string(),
-            &cure,
-        ));
-    }
-    refusals
+            cure,
+        )
+    })
 }
 
 /// Whether a file of this name can have this soname: as far as both give a version, they give the same.
@@ -165,7 +188,7 @@ fn belongs_to(name: &LibraryName, soname: &str) -> bool {
     })
 }
 
-/// Judges the name of a link to an admitted file.
+/// Judges the name of a link to a file with this record.
 ///
 /// # Errors
 /// When it is neither the file's soname nor one of its real names.
@@ -179,7 +202,7 @@ pub fn check_link(link: &LibraryName, record: &Record) -> Result<(), Refusal> {
         "link name against DT_SONAME",
         soname.clone(),
         link.to_string(),
-        format!("mv {link} {soname}"),
+        format!("mv {link} {}", quoted(&soname)),
     ))
 }
 
@@ -314,7 +337,8 @@ fn check_compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
             format!(
                 "cargo +{} build --release -p {}; or accept it: `compiler = \"any\"` under [policy] (what crosses is C \
                  ABI, and its layout is checked when the library is opened)",
-                ours.release, plugin.name
+                ours.release,
+                quoted(&plugin.name)
             ),
         )
     })
@@ -329,7 +353,11 @@ fn check_abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
             "target",
             describe(host),
             describe(plugin),
-            format!("cargo build --release -p {} --target {}", plugin.name, host.target),
+            format!(
+                "cargo build --release -p {} --target {}",
+                quoted(&plugin.name),
+                host.target
+            ),
         ));
     }
     if plugin.panic != "unwind" {

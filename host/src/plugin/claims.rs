@@ -47,6 +47,7 @@ pub struct Unserved {
 pub fn settle<'a>(survey: &'a Survey, config: &'a Config) -> Plan<'a> {
     let mut plan = Plan::default();
     let mut candidates = Vec::new();
+    // Sonames that a table has spoken for. Another line of the same plugin is another soname: it may be discovered.
     let mut in_tables: Vec<&str> = Vec::new();
     for (name, table) in &config.plugin {
         let mut lines: Vec<&Group> = survey.groups.iter().filter(|group| group.plugin == *name).collect();

@@ -69,6 +69,21 @@ impl Directory {
     }
 }
 
+impl Directory {
+    /// What is wrong with the directory, and with the folders in it that lead to a file.
+    pub fn refusals_on_the_way_to(&self, file: &Path) -> Vec<Refusal> {
+        let mut refusals = self.refusals.clone();
+        let folders = file.ancestors().skip(1).take_while(|folder| *folder != self.path);
+        for folder in folders.filter(|folder| folder.starts_with(&self.path)) {
+            // One that is gone by now has no file either, which is said elsewhere.
+            if let Ok(metadata) = fs::metadata(folder) {
+                refusals.extend(permissions::check_directory(folder, &metadata));
+            }
+        }
+        refusals
+    }
+}
+
 impl Entry {
     /// Reads one entry; `None` when it is gone by now.
     pub fn read(directory: &Path, path: PathBuf, name: LibraryName) -> Option<Entry> {

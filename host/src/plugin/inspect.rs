@@ -258,6 +258,7 @@ fn soname(segments: &[Segment], endian: Endianness, bytes: &[u8]) -> Result<Opti
                 .map(|end| &rest[..end])
         });
     match name.map(std::str::from_utf8) {
+        Some(Ok("")) => Ok(None), // an empty name is none
         Some(Ok(name)) => Ok(Some(name.to_owned())),
         _ => Err(FileFault::Malformed("a DT_SONAME outside its string table".to_owned())),
     }

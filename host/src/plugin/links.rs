@@ -20,5 +20,5 @@ pub fn point(link: &Path, target: &str) -> io::Result<()> {
 
 /// The command that does the same.
 pub fn link_command(link: &Path, target: &str) -> String {
-    format!("ln -sfn {} {}", quoted(Path::new(target)), quoted(link))
+    format!("ln -sfn {} {}", quoted(target), quoted(link))
 }

@@ -75,7 +75,12 @@ impl Manager {
         plan.claims = serving.iter().map(|(claim, _)| claim.clone()).collect();
         log(&survey, &plan, &failures);
         if let Err(error) = required {
-            serving.iter().for_each(|(_, plugin)| plugin.shutdown());
+            let started = Manager {
+                plugins: serving.into_iter().map(|(_, plugin)| plugin).collect(),
+                routes: Arc::default(),
+                _staging: staging,
+            };
+            started.shutdown(Instant::now() + config.server.drain_timeout);
             return Err(error);
         }
         for (claim, plugin) in &serving {
@@ -260,10 +265,11 @@ fn link(survey: &Survey, claim: &Claim<'_>) {
     };
     let link: &Path = &survey.directory.join(&claim.group.soname);
     match point(link, &target) {
-        Ok(()) => tracing::info!(link = %link.display(), target, "link created"),
+        // Not `target`: that is where an event comes from.
+        Ok(()) => tracing::info!(link = %link.display(), to = target, "link created"),
         Err(error) => tracing::warn!(
             link = %link.display(),
-            target,
+            to = target,
             %error,
             cure = link_command(link, &target),
             "the link could not be created; the plugin serves without it"

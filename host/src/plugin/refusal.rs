@@ -28,11 +28,19 @@ impl Refusal {
     ) -> Refusal {
         Refusal {
             code,
-            field: field.into(),
-            host: host.into(),
-            plugin: plugin.into(),
-            cure: cure.into(),
+            field: printable(field.into()),
+            host: printable(host.into()),
+            plugin: printable(plugin.into()),
+            cure: printable(cure.into()),
         }
+    }
+}
+
+/// Values come from files that are not trusted, and go to terminals: control characters are shown, not obeyed.
+fn printable(text: String) -> String {
+    match text.chars().any(char::is_control) {
+        true => text.escape_debug().to_string(),
+        false => text,
     }
 }
 

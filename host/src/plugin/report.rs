@@ -22,7 +22,7 @@ pub struct Report {
 }
 
 /// One file or link.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct FileReport {
     /// Its path.
     pub file: PathBuf,

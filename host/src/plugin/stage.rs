@@ -4,9 +4,9 @@
 //! One directory for each running host, mode 0700, kept alive by a lock on a file in it: the kernel drops the lock with
 //! the process, however that ends, and the next host removes what is left.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,17 @@ pub enum StagingError {
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// Something else stands at its name, perhaps a link that somebody put there.
+    #[error(
+        "the staging directory {} is no directory: found {found}; remove it, or set plugins.staging",
+        path.display()
+    )]
+    NoDirectory {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
     },
     /// Others could change what lies there.
     #[error(
@@ -135,6 +146,8 @@ impl Staging {
         remove_orphans(&base).map_err(unusable)?;
         let directory = tempfile::Builder::new()
             .prefix("host-")
+            // Also where the umask would let others in.
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&base)
             .map_err(unusable)?;
         let lock = File::create(directory.path().join(LOCK)).map_err(unusable)?;
@@ -157,15 +170,7 @@ impl Staging {
     /// elsewhere than the plugin directory; what is wrong with them does not keep the copy from being judged further.
     pub fn copy(&self, file: &Path, foreign: bool) -> Result<Copied, Vec<Refusal>> {
         let (source, refusals) = open_regular(file, foreign)?;
-        let staging = |error: io::Error| {
-            vec![Refusal::new(
-                Code::Staging,
-                "private copy",
-                format!("a copy in {}", self.directory.display()),
-                error.to_string(),
-                "make room there, or set plugins.staging",
-            )]
-        };
+        let staging = |error: io::Error| vec![self.unusable(&error)];
         let mut copy = tempfile::Builder::new()
             .prefix("new-")
             .tempfile_in(&self.directory)
@@ -188,6 +193,17 @@ impl Staging {
             bytes,
             refusals,
         })
+    }
+
+    /// Why a file has no private copy.
+    pub fn unusable(&self, error: &io::Error) -> Refusal {
+        Refusal::new(
+            Code::Staging,
+            "private copy",
+            format!("a copy in {}", self.directory.display()),
+            error.to_string(),
+            "make room there, or set plugins.staging",
+        )
     }
 
     /// Gives a copy the name that debuggers, profilers and `/proc/PID/maps` will show. The dynamic linker knows a
@@ -231,21 +247,23 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
     }
 }
 
+/// A folder of our own in the configured one too: what else lies there is not ours to remove.
 fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
-    if let Some(path) = configured {
-        fs::create_dir_all(path).map_err(|error| StagingError::Unusable {
-            path: path.to_owned(),
-            error,
-        })?;
-        return Ok(path.to_owned());
-    }
+    let parent = match configured {
+        Some(path) => {
+            fs::create_dir_all(path).map_err(|error| StagingError::Unusable {
+                path: path.to_owned(),
+                error,
+            })?;
+            path.to_owned()
+        }
+        None => std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| path.is_dir())
+            .unwrap_or_else(std::env::temp_dir),
+    };
     let uid = rustix::process::geteuid().as_raw();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
-    let path = runtime
-        .unwrap_or_else(std::env::temp_dir)
-        .join(format!("host-staging-{uid}"));
+    let path = parent.join(format!("host-staging-{uid}"));
     let unusable = |error| StagingError::Unusable {
         path: path.clone(),
         error,
@@ -257,8 +275,16 @@ fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
     }
     // The temporary directory is everybody's: somebody else may have made it first, or put a link there.
     let metadata = fs::symlink_metadata(&path).map_err(unusable)?;
+    let found = match metadata.file_type() {
+        kind if kind.is_dir() => None,
+        kind if kind.is_symlink() => Some("a symbolic link"),
+        _ => Some("a file"),
+    };
+    if let Some(found) = found {
+        return Err(StagingError::NoDirectory { path, found });
+    }
     let mode = metadata.mode() & 0o777;
-    if !metadata.is_dir() || metadata.uid() != uid || mode != 0o700 {
+    if metadata.uid() != uid || mode != 0o700 {
         return Err(StagingError::NotPrivate {
             path,
             expected: uid,
@@ -308,7 +334,11 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<
         } else {
             "a special file"
         };
-        let cure = format!("rm -r {}, then put the library there", permissions::quoted(file));
+        // No `rm`: cures are pasted, and this may be anything.
+        let cure = match foreign {
+            true => "name a library's file".to_owned(),
+            false => format!("mv {0} {0}.old, then put the library there", permissions::quoted(file)),
+        };
         return Err(vec![Refusal::new(
             Code::FileKind,
             "file",

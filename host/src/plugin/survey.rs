@@ -120,7 +120,7 @@ impl Survey {
 /// When the directory can't be read.
 pub fn survey(directory: &Path, staging: &Staging, policy: Policy) -> io::Result<Survey> {
     let directory = Directory::read(directory)?;
-    let mut judge = Judge::new(staging, policy, &directory.refusals);
+    let mut judge = Judge::new(staging, policy, Some(&directory));
     let mut findings = Vec::with_capacity(directory.entries.len());
     let mut groups = BTreeMap::new();
     let mut refused_names = Vec::new();
@@ -152,13 +152,13 @@ pub fn survey(directory: &Path, staging: &Staging, policy: Policy) -> io::Result
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.
 pub fn judge_foreign(file: &Path, staging: &Staging, policy: Policy) -> Verdict {
-    let mut judge = Judge::new(staging, policy, &[]);
+    let mut judge = Judge::new(staging, policy, None);
     let file_name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     match LibraryName::parse(&file_name) {
-        Some(name) => judge.file(&name, file, true),
+        Some(name) => judge.file(&name, file),
         None => Err(refused(vec![Refusal::new(
             Code::NameForm,
             "file name",
@@ -185,17 +185,26 @@ fn place(groups: &mut BTreeMap<String, Group>, entry: &Entry, admitted: &Arc<Adm
         (true, false) => group.at_soname = AtSoname::File(Arc::clone(admitted)),
         (false, _) => {}
     }
-    // Several names of one content are one version; the link is no name of its own.
-    let is_the_link = at_soname && entry.is_link;
-    if !is_the_link && group.file_name(admitted.digest()).is_none() {
-        group.files.push((entry.name.clone(), Arc::clone(admitted)));
+    if at_soname && entry.is_link {
+        return; // the link is no name of its own
+    }
+    // Several names of one content are one version, best known by the fullest of them.
+    let known = group
+        .files
+        .iter_mut()
+        .find(|(_, file)| file.digest() == admitted.digest());
+    match known {
+        Some((name, _)) if name.parts.len() >= entry.name.parts.len() => {}
+        Some((name, _)) => *name = entry.name.clone(),
+        None => group.files.push((entry.name.clone(), Arc::clone(admitted))),
     }
 }
 
 struct Judge<'a> {
     staging: &'a Staging,
     policy: Policy,
-    of_directory: &'a [Refusal],
+    /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
+    directory: Option<&'a Directory>,
     /// Each file is judged once, however many links lead to it.
     files: HashMap<PathBuf, Verdict>,
     /// One value for each content, however many files have it.
@@ -203,11 +212,11 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(staging: &'a Staging, policy: Policy, of_directory: &'a [Refusal]) -> Judge<'a> {
+    fn new(staging: &'a Staging, policy: Policy, directory: Option<&'a Directory>) -> Judge<'a> {
         Judge {
             staging,
             policy,
-            of_directory,
+            directory,
             files: HashMap::new(),
             contents: HashMap::new(),
         }
@@ -232,36 +241,52 @@ impl<'a> Judge<'a> {
             })?;
         let verdict = match self.files.get(file) {
             Some(known) => known.clone(),
-            None => self.file(&name, file, false),
+            None => self.file(&name, file),
         };
         self.files.insert(file.clone(), verdict.clone());
-        let admitted = verdict?;
-        if entry.is_link {
-            check_link(&entry.name, admitted.record()).map_err(|refusal| {
-                Arc::new(Refused {
-                    record: Some(Arc::clone(admitted.record())),
-                    digest: Some(admitted.digest()),
-                    refusals: vec![refusal],
-                })
-            })?;
+        if !entry.is_link {
+            return verdict;
         }
-        Ok(admitted)
+        let (record, digest, mut refusals) = match &verdict {
+            Ok(admitted) => (Some(admitted.record()), Some(admitted.digest()), Vec::new()),
+            Err(refused) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
+        };
+        // A wrong link to a refused file has one reason more than the file.
+        let Some(wrong) = record.and_then(|record| check_link(&entry.name, record).err()) else {
+            return verdict;
+        };
+        refusals.push(wrong);
+        Err(Arc::new(Refused {
+            record: record.cloned(),
+            digest,
+            refusals,
+        }))
     }
 
-    fn file(&mut self, name: &LibraryName, file: &Path, foreign: bool) -> Verdict {
-        let copied = self.staging.copy(file, foreign).map_err(|mut refusals| {
-            refusals.extend_from_slice(self.of_directory);
-            refused(refusals)
+    fn file(&mut self, name: &LibraryName, file: &Path) -> Verdict {
+        let mut found = self
+            .directory
+            .map(|directory| directory.refusals_on_the_way_to(file))
+            .unwrap_or_default();
+        let copied = self.staging.copy(file, self.directory.is_none()).map_err(|refusals| {
+            found.extend(refusals);
+            refused(std::mem::take(&mut found))
         })?;
-        let mut found = self.of_directory.to_vec();
         found.extend(copied.refusals);
         let inspection = inspect(&copied.bytes);
         drop(copied.bytes);
         let admitted = admit(name, found, copied.staged, inspection, host_record(), self.policy).map_err(Arc::new)?;
         let digest = admitted.digest();
-        Ok(Arc::clone(
-            self.contents.entry(digest).or_insert_with(|| Arc::new(admitted)),
-        ))
+        if let Some(known) = self.contents.get(&digest) {
+            return Ok(Arc::clone(known)); // and the second copy goes
+        }
+        let mut admitted = admitted;
+        admitted
+            .name_copy(self.staging)
+            .map_err(|error| refused(vec![self.staging.unusable(&error)]))?;
+        let admitted = Arc::new(admitted);
+        self.contents.insert(digest, Arc::clone(&admitted));
+        Ok(admitted)
     }
 }
 
