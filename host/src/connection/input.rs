@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -28,6 +29,15 @@ pub(super) enum Place {
     Own,
 }
 
+/// Who is asked whether there is something to read.
+#[derive(Clone, Copy)]
+pub(super) enum Ask {
+    /// The runtime, which wakes us when there is.
+    Runtime,
+    /// The kernel: the runtime may not have looked for a while, and there is no waiting for it. Wakes nobody.
+    Kernel,
+}
+
 impl Input {
     /// Whether there may be whole frames, left for when the acks of earlier ones are sent.
     pub(super) fn is_held_back(&self) -> bool {
@@ -44,6 +54,7 @@ impl Input {
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut TcpStream,
+        ask: Ask,
         scratch: &mut [u8],
     ) -> Poll<io::Result<Option<Place>>> {
         let kept = self.bytes.len();
@@ -51,15 +62,13 @@ impl Input {
         // long one would leave too little room to read; it stays here and grows.
         let join_in_scratch = kept <= scratch.len() / 2;
         let start = if join_in_scratch { kept } else { 0 };
-        let mut buffer = ReadBuf::new(&mut scratch[start..]);
-        let Poll::Ready(read) = Pin::new(stream).poll_read(cx, &mut buffer) else {
+        let Poll::Ready(received) = poll_read(cx, stream, ask, &mut scratch[start..]) else {
             if kept == 0 {
                 self.bytes = Vec::new(); // it may be a long wait
             }
             return Poll::Pending;
         };
-        read?;
-        let received = buffer.filled().len();
+        let received = received?;
         Poll::Ready(Ok(match received {
             0 => None,
             _ if join_in_scratch => {
@@ -94,5 +103,20 @@ impl Input {
         if self.bytes.capacity() > KEPT && self.bytes.len() < self.bytes.capacity() / 4 {
             self.bytes.shrink_to(KEPT);
         }
+    }
+}
+
+/// How many bytes came; 0 at the end of the stream.
+fn poll_read(cx: &mut Context<'_>, stream: &mut TcpStream, ask: Ask, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    match ask {
+        Ask::Runtime => {
+            let mut buffer = ReadBuf::new(bytes);
+            let read = Pin::new(stream).poll_read(cx, &mut buffer);
+            read.map_ok(|()| buffer.filled().len())
+        }
+        Ask::Kernel => match rustix::io::read(&*stream, bytes) {
+            Err(Errno::AGAIN | Errno::INTR) => Poll::Pending,
+            read => Poll::Ready(read.map_err(io::Error::from)),
+        },
     }
 }

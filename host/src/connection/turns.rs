@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::answer::{Answered, Mode, Rest, answer};
-use super::input::{Input, Place};
+use super::input::{Ask, Input, Place};
 use super::output::Unsent;
 use super::scratch::Scratch;
 use super::watchdog::{Waiting, Watchdog};
@@ -106,14 +106,14 @@ impl<'s> Connection<'s> {
                     self.phase = Phase::Stopping { reads: LAST_READS };
                 }
                 Phase::Serving => {
-                    if let Some(end) = ready!(self.poll_requests(cx, scratch))? {
+                    if let Some(end) = ready!(self.poll_requests(cx, scratch, Ask::Runtime))? {
                         return Poll::Ready(Ok(end));
                     }
                 }
                 Phase::Stopping { reads: 0 } => self.phase = Phase::Closing,
                 Phase::Stopping { reads } => {
                     self.phase = Phase::Stopping { reads: reads - 1 }; // first: a malformed frame changes it again
-                    match self.poll_requests(cx, scratch)? {
+                    match self.poll_requests(cx, scratch, Ask::Kernel)? {
                         Poll::Ready(Some(end)) => return Poll::Ready(Ok(end)),
                         Poll::Ready(None) => {}
                         Poll::Pending => self.phase = Phase::Closing,
@@ -139,8 +139,13 @@ impl<'s> Connection<'s> {
     }
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
-    fn poll_requests(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<Option<End>>> {
-        let place = ready!(self.input.poll_read(cx, self.stream, &mut scratch.input))?;
+    fn poll_requests(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+        ask: Ask,
+    ) -> Poll<io::Result<Option<End>>> {
+        let place = ready!(self.input.poll_read(cx, self.stream, ask, &mut scratch.input))?;
         match place {
             Some(place) => self.answer(cx, scratch, place)?,
             None => {
