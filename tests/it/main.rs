@@ -1,4 +1,29 @@
 //! All tests from outside, in one binary. Each module is one promise of the README.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod authoring;
+mod bad_input;
+mod batches;
+mod blocking;
+mod check;
+mod claims;
+mod cli;
+mod compilers;
+mod configuration;
+mod damage;
+mod dependencies;
+mod fresh;
+mod install;
+mod limits;
+mod links;
+mod load;
+mod once;
+mod panics;
+mod records;
+mod refusals;
+mod shutdown;
 mod smoke;
+mod staging;
+mod stale;
+mod start;
+mod wire;

@@ -76,6 +76,25 @@ pub fn text(output: &Output) -> String {
     )
 }
 
+/// Whether cargo failed because the package registry can't be reached; then it says that something was skipped.
+pub fn skipped_without_registry(output: &str) -> bool {
+    let signs = [
+        "failed to download",
+        "spurious network error",
+        "you're using offline mode",
+    ];
+    let unreachable = signs.iter().any(|sign| output.contains(sign));
+    if unreachable {
+        eprintln!("SKIPPED: the package registry can't be reached");
+    }
+    unreachable
+}
+
+/// The compiler that cargo uses for us.
+pub fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
 /// The host's binary.
 pub fn host_binary() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();

@@ -20,6 +20,8 @@ pub struct PluginCrate {
     pub commands: Option<String>,
     /// Further lines for `[dependencies]`.
     pub dependencies: String,
+    /// The lines of `[lib]`.
+    pub lib: String,
     /// Further lines at the end of Cargo.toml.
     pub manifest: String,
     /// build.rs; `None` for none.
@@ -52,6 +54,109 @@ pub fn source(items: &str, body: &str) -> String {
     )
 }
 
+/// A plugin that writes its life down: its constructor into the file that the host's variable CONSTRUCTED names, the rest
+/// into [`life`], and into the log that it was shut down. Its configuration makes its init fail, panic, or wait for
+/// somebody to write into a pipe, and its shutdown hang.
+const JOURNAL: &str = r#"
+use std::fs::{OpenOptions, create_dir_all, read};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use plugin_api::{Ack, Context, Error, Handler, Submit, export_plugin};
+
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+extern "C" fn construct() {
+    if let Some(file) = std::env::var_os("CONSTRUCTED") {
+        append(Path::new(&file), "constructed");
+    }
+}
+
+fn append(file: &Path, line: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+#[derive(serde::Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Config {
+    fail: bool,
+    panic: bool,
+    pipe: Option<PathBuf>,
+    hang_at_end: bool,
+    number: u32,
+}
+
+struct Plugin {
+    hang_at_end: bool,
+    life: PathBuf,
+    number: u32,
+}
+
+impl Handler for Plugin {
+    type Config = Config;
+
+    fn init(config: Config, context: &Context) -> Result<Self, Error> {
+        let life = context.data_dir().join("life");
+        create_dir_all(context.data_dir())?;
+        append(&life, "init");
+        if let Some(pipe) = config.pipe {
+            read(pipe)?;
+        }
+        assert!(!config.panic, "told to panic");
+        if config.fail {
+            return Err(Error::new("told to fail"));
+        }
+        Ok(Plugin { hang_at_end: config.hang_at_end, life, number: config.number })
+    }
+
+    fn handle<'a>(&'a self, _: Submit<'a>) -> Ack<'a> {
+        Ack::ok().body(self.number.to_be_bytes().to_vec())
+    }
+
+    fn shutdown(&self) {
+        append(&self.life, "shutdown");
+        while self.hang_at_end {
+            std::thread::park();
+        }
+        tracing::info!("shut down");
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        append(&self.life, "drop");
+    }
+}
+
+export_plugin!(Plugin);
+"#;
+
+/// A plugin that keeps a journal of its life; see [`life`].
+pub fn journal(name: &str) -> PluginCrate {
+    let mut plugin = PluginCrate::new(name);
+    plugin.dependencies = "serde = { version = \"1\", features = [\"derive\"] }\ntracing = \"0.1\"".to_owned();
+    plugin.source = JOURNAL.to_owned();
+    plugin
+}
+
+/// What the plugin of that name, made by [`journal`], has lived through in this plugin directory: `init`, `shutdown`,
+/// `drop`.
+pub fn life(plugins: &Path, name: &str) -> Vec<String> {
+    lines(&plugins.join("data").join(name).join("life"))
+}
+
+/// The lines of a file; none if there is no file.
+pub fn lines(file: &Path) -> Vec<String> {
+    fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
 impl PluginCrate {
     /// A good plugin of that name, version 1.0.0, which acks command 0x10.
     pub fn new(name: &str) -> PluginCrate {
@@ -61,6 +166,7 @@ impl PluginCrate {
             version: "1.0.0".to_owned(),
             commands: Some("[0x10]".to_owned()),
             dependencies: String::new(),
+            lib: "crate-type = [\"cdylib\"]".to_owned(),
             manifest: String::new(),
             build: Some("fn main() { plugin_build::emit() }".to_owned()),
             source: source("", "Ack::ok()"),
@@ -103,6 +209,7 @@ impl PluginCrate {
         let _building = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.write();
         let target = self.target();
+        self.forget_variants();
         let mut build = self.cargo("build");
         build.env("CARGO_TARGET_DIR", &target).args(&self.arguments);
         let output = run(&mut build);
@@ -115,10 +222,38 @@ impl PluginCrate {
         } else {
             "debug"
         };
-        let taken = self.folder.join("built");
+        // Not into the crate's folder: what lies there is part of the package, and new files make it dirty.
+        let taken = scratch().join("built").join(self.folder.file_name().unwrap());
         fs::create_dir_all(&taken).unwrap();
-        fs::copy(target.join(profile).join(&file_name), taken.join(&file_name)).unwrap();
+        // By a rename: another test may be reading the one that was taken before.
+        let new = taken.join("new");
+        fs::copy(target.join(profile).join(&file_name), &new).unwrap();
+        fs::rename(new, taken.join(&file_name)).unwrap();
         Ok(taken.join(file_name))
+    }
+
+    /// Cargo's output carries neither version nor folder. Where another variant of this crate was built last, cargo would
+    /// call this one fresh and leave the other's file in its place.
+    fn forget_variants(&self) {
+        let last = self.target().join(format!("last-{}", self.name));
+        let folder = self.folder.to_str().unwrap();
+        if fs::read_to_string(&last).is_ok_and(|last| last == folder) {
+            return;
+        }
+        for profile in ["debug", "release"] {
+            let units = fs::read_dir(self.target().join(profile).join(".fingerprint"));
+            for unit in units.into_iter().flatten().map(|unit| unit.unwrap()) {
+                if unit
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(&format!("{}-", self.name))
+                {
+                    fs::remove_dir_all(unit.path()).unwrap();
+                }
+            }
+        }
+        write(&last, folder);
     }
 
     /// A cargo command in the crate's folder, with the crate's environment.
@@ -155,10 +290,11 @@ impl PluginCrate {
         };
         let manifest = format!(
             "[package]\nname = {:?}\nversion = {:?}\nedition = \"2024\"\n{metadata}\n\
-             [lib]\ncrate-type = [\"cdylib\"]\n\
+             [lib]\n{}\n\
              [dependencies]\nplugin-api = {{ path = {:?} }}\n{}\n{build_dependencies}\n[workspace]\n{}\n",
             self.name,
             self.version,
+            self.lib,
             root().join("plugin-api"),
             self.dependencies,
             self.manifest,
@@ -169,9 +305,14 @@ impl PluginCrate {
             Some(build) => write(&self.folder.join("build.rs"), build),
             None => drop(fs::remove_file(self.folder.join("build.rs"))),
         }
-        let lock = self.folder.join("Cargo.lock");
-        if self.lock && !lock.exists() {
-            fs::copy(root().join("Cargo.lock"), lock).unwrap();
+        if self.lock {
+            // What cargo or a test has made of the lock since stays, unless the repository's is another one by now.
+            let ours = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+            let (lock, origin) = (self.folder.join("Cargo.lock"), self.folder.join(".Cargo.lock.origin"));
+            if !lock.exists() || fs::read_to_string(&origin).ok().as_ref() != Some(&ours) {
+                write(&lock, &ours);
+                write(&origin, &ours);
+            }
         }
     }
 }
@@ -183,4 +324,21 @@ pub fn write(path: &Path, content: &str) {
     }
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
+}
+
+/// Copies a folder, without the entries that `leave_out` names.
+pub fn copy_folder(from: &Path, to: &Path, leave_out: fn(&Path) -> bool) {
+    fs::create_dir_all(to).unwrap();
+    for entry in from.read_dir().unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if leave_out(&path) {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&path, &target, leave_out);
+        } else {
+            fs::copy(path, target).unwrap();
+        }
+    }
 }

@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use plugin_record::{Record, note};
+
+use crate::cargo::succeed;
 
 /// Writes a copy of a library whose record was changed. The new record must not be longer than the old one by more than
 /// its description and its packages' features leave room for: those are dropped.
@@ -40,4 +43,31 @@ pub fn with_note(library: &Path, copy: &Path, change: impl FnOnce(&mut [u8])) {
     let end = at + (owner.len() + 1).next_multiple_of(4) + size.next_multiple_of(4);
     change(&mut bytes[at - 12..end]);
     fs::write(copy, bytes).unwrap();
+}
+
+/// Writes a copy of a library that is another plugin or version: its record and its DT_SONAME say so. The new name and
+/// the new compatibility line must be as long as the old ones.
+#[track_caller]
+pub fn with_identity(library: &Path, copy: &Path, name: &str, version: &str) {
+    let soname = |record: &Record| format!("lib{}.so.{}\0", record.name.replace('-', "_"), record.line()).into_bytes();
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    with_record(library, copy, |record| {
+        old = soname(record);
+        record.name = name.to_owned();
+        record.version = version.parse().unwrap();
+        record.packages[0].name.clone_from(&record.name);
+        record.packages[0].version.clone_from(&record.version);
+        new = soname(record);
+    });
+    assert_eq!(old.len(), new.len(), "{name} {version} has a soname of another length");
+    let mut bytes = fs::read(copy).unwrap();
+    let at = bytes.windows(old.len()).position(|window| window == old);
+    bytes[at.expect("a DT_SONAME")..][..new.len()].copy_from_slice(&new);
+    fs::write(copy, bytes).unwrap();
+}
+
+/// Writes a copy of a library without symbols and debug information: a tenth of the size, for tests that need many.
+#[track_caller]
+pub fn stripped(library: &Path, copy: &Path) {
+    succeed(Command::new("strip").arg("-s").arg(library).arg("-o").arg(copy));
 }

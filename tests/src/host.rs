@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cargo::{host_binary, run};
+use crate::cargo::{host_binary, run, succeed, text};
 use crate::client::Client;
 
 /// How long anything may take before a test gives up; nothing is expected to take nearly as long.
@@ -104,6 +104,19 @@ impl Site {
         )
     }
 
+    /// What `host ARGUMENTS --json` prints; it must succeed.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = succeed(self.command().args(arguments).arg("--json"));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+    }
+
+    /// A library's record, as `host inspect` tells it.
+    #[track_caller]
+    pub fn inspect(&self, library: &Path) -> Value {
+        self.json(&["inspect", library.to_str().unwrap()])
+    }
+
     /// `host install FILE`, which must succeed.
     #[track_caller]
     pub fn install(&self, file: &Path) {
@@ -124,6 +137,38 @@ impl Site {
         let host = self.spawn(&[]);
         host.wait_for("listening");
         host
+    }
+
+    /// Starts the host as a shell would after some commands of its own, limits for example; waits for nothing.
+    pub fn spawn_after(&self, commands: &str) -> Host {
+        let plain = self.command();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{commands}; exec \"$0\" \"$@\"")])
+            .arg(plain.get_program())
+            .args(["--log-format", "json", "--plugins"])
+            .arg(self.configuration())
+            .current_dir(self.path());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Host::spawn(shell)
+    }
+
+    /// Starts the host where these commands have mounted something that nobody else sees; waits for nothing. `None`,
+    /// and says so, where that is not allowed.
+    pub fn spawn_with_mounts(&self, commands: &str) -> Option<Host> {
+        let trial = Command::new("unshare").args(["-rm", "sh", "-c", commands]).output();
+        if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {
+            eprintln!("SKIPPED: no mounts of our own: {trial:?}");
+            return None;
+        }
+        let inner = format!("{commands} && exec \"$0\" \"$@\"");
+        Some(self.spawn_after(&format!("exec unshare -rm sh -c '{inner}' \"$0\" \"$@\"")))
     }
 
     /// Starts the host with further environment; waits for nothing.
@@ -174,6 +219,18 @@ impl Host {
     /// The process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// One of the sizes in `/proc/PID/status`, in bytes: `VmHWM` is the most memory it ever had, `VmPeak` the most
+    /// addresses.
+    #[track_caller]
+    pub fn memory(&self, size: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(size)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes.unwrap_or_else(|| panic!("no {size} in\n{status}")) * 1024
     }
 
     /// Everything logged so far.

@@ -2,8 +2,10 @@
 //! bytes. Everything panics on what a test can't go on from, with all there is to know about it.
 #![allow(clippy::unwrap_used, missing_docs)] // a test's helper may panic, and its name is its meaning
 
+pub mod bad;
 pub mod cargo;
 pub mod client;
 pub mod crates;
 pub mod files;
 pub mod host;
+pub mod report;

@@ -1,0 +1,233 @@
+//! The command line: exit codes, results on standard output and nothing else there, and JSON with the fields that
+//! are documented. (Reports of `check` are in `check`.)
+
+use std::fs;
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use tests::cargo::sample;
+use tests::host::Site;
+
+/// Arguments, exit code, and what standard output and standard error hold. `FILE` is cargo's submit-echo, `TEXT` a text.
+const CALLS: &[(&[&str], i32, &str, &str)] = &[
+    (&["--help"], 0, "Exit codes: 0 good", ""),
+    (&["--version"], 0, "host 1.", ""),
+    (&["help"], 0, "Usage: host", ""),
+    (&["serve", "--help"], 0, "Usage: host serve", ""),
+    (&["check", "--help"], 0, "Usage: host check", ""),
+    (&["inspect", "--help"], 0, "Usage: host inspect", ""),
+    (&["fingerprint", "--help"], 0, "Usage: host fingerprint", ""),
+    (&["install", "--help"], 0, "Usage: host install", ""),
+    (&["submit", "--help"], 0, "Usage: host submit", ""),
+    (&["fingerprint"], 0, "compiler    rustc ", ""),
+    (&["inspect", "FILE"], 0, "soname      libsubmit_echo.so.1\n", ""),
+    (
+        &["check", "FILE"],
+        0,
+        "submit-echo 1.1.0, admitted (layout: at load)",
+        "",
+    ),
+    (&["check", "TEXT"], 1, "file-format", ""),
+    (&["check", "FILE", "TEXT"], 1, "submit-echo 1.1.0, admitted", ""),
+    (&["check", "nowhere.so"], 1, "refused", ""),
+    (&["inspect", "TEXT"], 1, "", "not "),
+    (&["inspect", "nowhere.so"], 1, "", "nowhere.so"),
+    (
+        &["submit", "--addr", "127.0.0.1:1", "x"],
+        1,
+        "",
+        "can't reach a host at 127.0.0.1:1; does it run?",
+    ),
+    (&["--log-format", "json", "check", "FILE"], 0, "admitted", ""),
+    (&["check", "FILE", "--log-format", "json"], 0, "admitted", ""),
+    (&[], 2, "", "Usage: host"),
+    (
+        &["--plugins", "plugins.toml", "fingerprint"],
+        2,
+        "",
+        "name --plugins after the subcommand",
+    ),
+    (&["serve"], 2, "", "--plugins <FILE>"),
+    (&["check"], 2, "", "Usage: host check"),
+    (&["check", "--json"], 2, "", "Usage: host check"),
+    (&["install", "FILE"], 2, "", "--plugins <FILE>"),
+    (&["inspect"], 2, "", "<FILE>"),
+    (&["frobnicate"], 2, "", "frobnicate"),
+    (&["check", "--nonsense"], 2, "", "--nonsense"),
+    (
+        &["submit", "-c", "0x80", "x"],
+        2,
+        "",
+        "\"0x80\" is no Submit command: 0x02 to 0x7f",
+    ),
+    (&["submit", "-c", "1", "x"], 2, "", "\"1\" is no Submit command"),
+    (&["submit", "-c", "echo", "x"], 2, "", "\"echo\" is no Submit command"),
+    (
+        &["--log-format", "xml", "fingerprint"],
+        2,
+        "",
+        "[possible values: text, json]",
+    ),
+    (
+        &["--plugins", "nowhere.toml"],
+        78,
+        "",
+        "can't read the configuration nowhere.toml",
+    ),
+    (
+        &["check", "--plugins", "nowhere.toml"],
+        78,
+        "",
+        "can't read the configuration nowhere.toml",
+    ),
+    (
+        &["install", "FILE", "--plugins", "nowhere.toml"],
+        78,
+        "",
+        "can't read the configuration nowhere.toml",
+    ),
+];
+
+#[test]
+fn exit_codes_and_streams_are_as_documented() {
+    let site = Site::default();
+    let file = sample("submit-echo");
+    let text = site.path().join("libtext.so");
+    fs::write(&text, "not a library").unwrap();
+    for (call, code, in_stdout, in_stderr) in CALLS {
+        let arguments = call.iter().map(|argument| match *argument {
+            "FILE" => file.to_str().unwrap(),
+            "TEXT" => text.to_str().unwrap(),
+            other => other,
+        });
+        let output = site.host(&arguments.collect::<Vec<_>>());
+        let (stdout, stderr) = streams(&output);
+        assert_eq!(output.status.code(), Some(*code), "{call:?}:\n{stdout}\n{stderr}");
+        for (name, found, expected) in [("stdout", &stdout, in_stdout), ("stderr", &stderr, in_stderr)] {
+            assert!(
+                found.contains(expected),
+                "{call:?}: expected {expected:?} on {name}, found {found:?}"
+            );
+            assert!(
+                !expected.is_empty() || found.is_empty(),
+                "{call:?}: expected nothing on {name}, found {found:?}"
+            );
+            assert!(
+                !found.contains('\x1b'),
+                "{call:?}: colour on {name}, which is no terminal: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_records_json_has_the_documented_fields() {
+    let site = Site::default();
+    let echo = sample("submit-echo");
+    for (call, name) in [
+        (&["inspect", "--json", echo.to_str().unwrap()][..], "submit-echo"),
+        (&["fingerprint", "--json"], "host"),
+    ] {
+        let record: Value = serde_json::from_slice(&site.host(call).stdout).unwrap();
+        assert_eq!(record["name"], name, "{call:?}");
+        let fields = "build commands compiler description name packages panic pointer_width target version";
+        assert_eq!(keys(&record), fields, "{call:?}");
+        assert_eq!(
+            keys(&record["compiler"]),
+            "channel commit release version_line",
+            "{call:?}"
+        );
+        let fields = "dependencies features identity name native version";
+        assert_eq!(keys(&record["packages"][0]), fields, "{call:?}");
+        assert_eq!(keys(&record["build"]), "git opt_level profile", "{call:?}");
+        assert_eq!(
+            (&record["packages"][0]["name"], &record["panic"]),
+            (&name.into(), &"unwind".into()),
+            "{call:?}"
+        );
+    }
+}
+
+#[test]
+fn submit_sends_a_text_or_lines_and_prints_acks() {
+    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
+    site.install(&sample("submit-echo"));
+    let host = site.start();
+    let address = host.address();
+    let good = "ack 0x81 of 00000001: result 0x00 (success), body \"hello\"\n";
+    let calls: &[(&[&str], &str, i32, &str)] = &[
+        (&["hello"], "", 0, good),
+        (&["-c", "2", "hello"], "", 0, good),
+        (
+            &["--command", "0x02", ""],
+            "",
+            0,
+            "ack 0x81 of 00000001: result 0x00 (success)\n",
+        ),
+        (
+            &[],
+            "hello\nworld\n",
+            0,
+            &format!("{good}ack 0x81 of 00000002: result 0x00 (success), body \"world\"\n"),
+        ),
+        (&[], "", 0, ""),
+        (
+            &["-c", "0x7f", "hello"],
+            "",
+            1,
+            "ack 0xfe of 00000001: result 0xf0 (no plugin for this command)\n",
+        ),
+        (
+            &["--json", "hello"],
+            "",
+            0,
+            "{\"command\":129,\"id\":\"00000001\",\"result\":0,\"meaning\":\"success\",\"body\":\"hello\"}\n",
+        ),
+    ];
+    for (arguments, input, code, expected) in calls {
+        let mut command = site.command();
+        command.args(["submit", "--addr", &address]).args(*arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (stdout, stderr) = streams(&output);
+        assert_eq!(
+            (output.status.code(), &*stdout, &*stderr),
+            (Some(*code), *expected, ""),
+            "{arguments:?}"
+        );
+    }
+    host.stop();
+}
+
+#[test]
+fn the_log_is_text_or_json_and_never_on_standard_output() {
+    for (format, is_json) in [("text", false), ("json", true)] {
+        // A required plugin that is missing: the host logs and ends by itself.
+        let site = Site::new("[plugin.absent]\nrequired = true\n");
+        let (code, stdout, stderr) = site.with_configuration(&["serve", "--log-format", format]);
+        assert_eq!((code, &*stdout), (78, ""), "{stderr}");
+        assert!(!stderr.contains('\x1b'), "{format}: {stderr}");
+        let refusal = stderr.lines().find(|line| line.contains("plugin-missing"));
+        let refusal = refusal.unwrap_or_else(|| panic!("{format}: {stderr}"));
+        assert_eq!(serde_json::from_str::<Value>(refusal).is_ok(), is_json, "{refusal}");
+        assert!(is_json || refusal.contains(" ERROR host::plugin"), "{refusal}");
+    }
+}
+
+fn streams(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// The keys of an object, sorted.
+pub(crate) fn keys(object: &Value) -> String {
+    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys.join(" ")
+}

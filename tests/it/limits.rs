@@ -1,0 +1,220 @@
+//! What a peer may use: connections, time, memory, descriptors. Who takes more waits or is closed, and the others notice
+//! nothing.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::cargo::sample;
+use tests::client::{Client, frame};
+use tests::host::{PATIENCE, Site};
+
+#[test]
+fn a_connection_over_the_limit_waits_until_another_leaves() {
+    let site = site("server.max_connections = 2");
+    let host = site.spawn(&[("RUST_LOG", "debug")]);
+    let (mut first, mut second) = (host.connect(), host.connect());
+    assert_eq!(
+        (first.submit(0x02, b"1").result, second.submit(0x02, b"2").result),
+        (0, 0)
+    );
+    assert_eq!(
+        host.wait_for("connection limit reached, further ones wait")["max_connections"],
+        2
+    );
+    // The kernel takes them, the host does not.
+    let mut waiting = [host.connect(), host.connect()];
+    for client in &mut waiting {
+        client.send(&frame(0x02, b"00000003", b"3"));
+    }
+    assert_eq!(
+        (first.submit(0x02, b"1").result, second.submit(0x02, b"2").result),
+        (0, 0)
+    );
+    drop(first);
+    assert_eq!(waiting[0].ack().result, 0);
+    waiting[0].stream.shutdown(Shutdown::Both).unwrap();
+    assert_eq!(waiting[1].ack().result, 0);
+    assert_eq!(second.submit(0x02, b"2").result, 0);
+    drop((second, waiting));
+
+    let mut open = HashSet::new();
+    for line in host.stop() {
+        let peer = line["peer"].as_str().unwrap_or_default().to_owned();
+        match line["message"].as_str() {
+            Some("connection accepted") => drop(open.insert(peer)),
+            Some("connection closed" | "connection lost") => drop(open.remove(&peer)),
+            _ => {}
+        }
+        assert!(open.len() <= 2, "{open:?}");
+    }
+}
+
+#[test]
+fn who_completes_no_frame_is_closed_and_who_does_is_not() {
+    const IDLE: Duration = Duration::from_millis(500);
+    let site = site("server.idle_timeout = \"500ms\"\nserver.max_frame = \"16MiB\"");
+    let host = site.start();
+    let mut silent = host.connect();
+    let mut after_a_submit = host.connect();
+    assert_eq!(after_a_submit.submit(0x02, b"hello").result, 0);
+    let mut half = host.connect();
+    half.send(b"\0\0\0\x12\x0200000001");
+    // Bytes that come all the time, but never make a frame.
+    let mut dripping = host.connect();
+    dripping.send(&(16_u32 << 20).to_be_bytes());
+    let peers = [&half, &dripping].map(|client| client.stream.local_addr().unwrap().to_string());
+
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let active = scope.spawn(|| stay_active(|| host.connect(), &over, IDLE));
+        for client in [&mut silent, &mut after_a_submit, &mut half] {
+            assert_eq!(client.rest().unwrap(), b"");
+        }
+        let started = Instant::now();
+        // The rest of that frame would be 16 million of these.
+        while dripping.stream.write_all(&[0x02]).is_ok() {
+            assert!(started.elapsed() < PATIENCE, "a frame byte by byte is no activity");
+        }
+        over.store(true, Ordering::Relaxed);
+        active.join().unwrap();
+    });
+    for (peer, length) in peers.iter().zip([18, 16 << 20]) {
+        let line = host.wait_until(peer, |log| log.iter().find(|line| line["peer"] == **peer).cloned());
+        assert_eq!(
+            (&line["message"], &line["reason"]),
+            (&"connection ended inside a frame".into(), &"idle timeout".into())
+        );
+        let whole = line["received"].as_u64().unwrap() + line["missing"].as_u64().unwrap();
+        assert_eq!(whole, length, "{line}");
+    }
+    host.stop();
+}
+
+#[test]
+fn who_does_not_read_is_closed_and_takes_no_memory_until_then() {
+    const MIB: usize = 1024 * 1024;
+    let site = site("server.write_timeout = \"500ms\"\n[plugin.submit-echo.config]\nreply = true\n");
+    let host = site.start();
+    let mut other = host.connect();
+    assert_eq!(other.submit(0x02, b"before").result, 0);
+    let before = host.memory("VmHWM");
+    let flooding: Vec<TcpStream> = (0..8).map(|_| host.connect().stream).collect();
+    let peers = flooding
+        .iter()
+        .map(|stream| stream.local_addr().unwrap().to_string())
+        .collect::<Vec<_>>();
+    thread::scope(|scope| {
+        for mut stream in flooding {
+            scope.spawn(move || {
+                // 128 MiB of payload, sent back for as long as someone takes it.
+                let request = frame(0x02, b"00000001", &[7; 32 * 1024]);
+                let sent = (0..4096).take_while(|_| stream.write_all(&request).is_ok()).count();
+                assert!(sent < 4096, "everything was read, though no ack was taken");
+            });
+        }
+        for peer in peers {
+            let line = host.wait_until(&peer, |log| log.iter().find(|line| line["peer"] == *peer).cloned());
+            assert_eq!(line["message"], "peer does not read its acks, closing");
+            let unsent = line["unsent"].as_u64().unwrap();
+            assert!((1..=MIB as u64).contains(&unsent), "{line}");
+            assert_eq!(other.submit(0x02, b"meanwhile").body, b"meanwhile");
+        }
+    });
+    let grown = host.memory("VmHWM") - before;
+    assert!(grown < 64 * MIB as u64, "{grown} bytes");
+    host.stop();
+}
+
+#[test]
+fn who_reads_slowly_gets_everything() {
+    let site = site("server.write_timeout = \"30s\"\n[plugin.submit-echo.config]\nreply = true\n");
+    let host = site.start();
+    let mut client = host.connect();
+    let mut writer = client.stream.try_clone().unwrap();
+    let payload: Vec<u8> = (0..60_000_u32).map(|at| (at % 251) as u8).collect();
+    let requests = |id: u32| frame(0x02, &u64::from(id).to_be_bytes(), &payload);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            (0..500).for_each(|id| writer.write_all(&requests(id)).unwrap());
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        for id in 0..500_u64 {
+            // Bit by bit, so that the host's socket is full most of the time.
+            let mut ack = vec![0; 14 + payload.len()];
+            for piece in ack.chunks_mut(1000) {
+                client.stream.read_exact(piece).unwrap();
+            }
+            assert_eq!((&ack[5..13], ack[13]), (&id.to_be_bytes()[..], 0));
+            assert!(ack[14..] == payload, "body {id}");
+        }
+    });
+    assert_eq!(client.rest().unwrap(), b"");
+    host.stop();
+}
+
+#[test]
+fn too_few_descriptors_keep_peers_waiting_and_nothing_else() {
+    let site = site("server.max_connections = 200");
+    let host = site.spawn_after("ulimit -n 64");
+    let warning = host.wait_for("listening");
+    assert!(warning["address"].is_string());
+    let warning = &host.log()[0];
+    assert_eq!(
+        (&warning["limit"], &warning["max_connections"]),
+        (&64.into(), &200.into()),
+        "{warning}"
+    );
+    assert!(
+        warning["message"].as_str().unwrap().starts_with("too few open files"),
+        "{warning}"
+    );
+
+    let mut clients: Vec<Client> = (0..100).map(|_| host.connect()).collect();
+    let failure = host.wait_for("can't accept connections, trying again");
+    assert!(failure["error"].as_str().unwrap().contains("os error 24"), "{failure}");
+    // Those that got in are served, the others when those have left.
+    assert_eq!(clients[0].submit(0x02, b"first").result, 0);
+    for client in &mut clients {
+        client.send(&frame(0x02, b"00000001", b"hello"));
+    }
+    for mut client in clients {
+        assert_eq!(client.ack().result, 0);
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.rest().unwrap(), b"");
+    }
+    assert_eq!(host.connect().submit(0x02, b"last").result, 0);
+    host.stop();
+}
+
+/// Submits without pause until it is over; the connection must last. On a machine so busy that we were silent for as long
+/// as the host tolerates, that says nothing: then another connection takes over.
+fn stay_active(connect: impl Fn() -> Client, over: &AtomicBool, tolerated: Duration) {
+    let request = frame(0x02, b"00000001", b"hello");
+    let mut client = connect();
+    let mut sent = Instant::now();
+    let mut longest = Duration::ZERO;
+    while !over.load(Ordering::Relaxed) {
+        let written = client.stream.write_all(&request);
+        let read = written.and_then(|()| client.stream.read_exact(&mut [0; 14]));
+        longest = longest.max(sent.elapsed());
+        sent = Instant::now();
+        if let Err(error) = read {
+            assert!(
+                longest >= tolerated,
+                "closed ({error}) after a silence of {longest:?} at most"
+            );
+            client = connect();
+            longest = Duration::ZERO;
+        }
+    }
+}
+
+fn site(configuration: &str) -> Site {
+    let site = Site::new(configuration);
+    site.install(&sample("submit-echo"));
+    site
+}

@@ -1,0 +1,233 @@
+//! What is checked is what is loaded: a private copy, which lives as long as its host. The original may meet any fate, and
+//! a host that can't have such a place says so and does not start.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use tests::cargo::sample;
+use tests::host::{Host, Site, show};
+
+const FILE: &str = "libsubmit_echo.so.1.1.0";
+
+#[test]
+fn the_copy_is_private_and_named_for_what_it_is() {
+    for (what, configuration, place) in [
+        ("default", "", "run"),
+        ("configured", "plugins.staging = \"staging/deep\"\n", "staging/deep"),
+    ] {
+        let site = site(configuration);
+        let base = site.path().join(place);
+        fs::create_dir_all(base.join("host-data")).unwrap(); // somebody else's: looks like ours, and stays
+        fs::set_permissions(&base, Permissions::from_mode(0o755)).unwrap();
+        let host = site.start();
+        let directory = only(&directories(&base));
+        for private in [&directory, directory.parent().unwrap()] {
+            assert_eq!(
+                fs::metadata(private).unwrap().mode() & 0o7777,
+                0o700,
+                "{what}: {}",
+                private.display()
+            );
+        }
+        let digest = host.wait_for("serving")["digest"].as_str().unwrap().to_owned();
+        let copy = directory.join(format!("submit-echo-1.1.0-{digest}.so"));
+        assert_eq!(
+            fs::read(&copy).unwrap(),
+            fs::read(sample("submit-echo")).unwrap(),
+            "{what}"
+        );
+        let maps = fs::read_to_string(format!("/proc/{}/maps", host.pid())).unwrap();
+        let is_mapped = |path: &Path| maps.lines().any(|line| line.ends_with(path.to_str().unwrap()));
+        assert!(is_mapped(&copy), "{what}:\n{maps}");
+        assert!(!maps.contains(FILE), "{what}: the original is mapped:\n{maps}");
+        host.stop();
+        assert_eq!(directories(&base), Vec::<PathBuf>::new(), "{what}");
+        assert!(base.join("host-data").exists(), "{what}");
+    }
+}
+
+#[test]
+fn each_host_has_its_own_and_a_killed_one_s_is_removed() {
+    let site = site("");
+    let base = site.path().join("run");
+    let first = site.start();
+    let of_first = only(&directories(&base));
+    let second = site.start();
+    assert_eq!(directories(&base).len(), 2);
+    second.signal(Signal::KILL);
+    second.wait();
+    assert_eq!(directories(&base).len(), 2, "nobody was left to remove it");
+
+    let third = site.start();
+    let left = directories(&base);
+    assert!(left.len() == 2 && left.contains(&of_first), "{left:?}");
+    let copies = |directory: &Path| fs::read_dir(directory).unwrap().count();
+    assert_eq!(copies(&of_first), 2, "a lock and a copy");
+    // A check comes and goes and takes nothing with it.
+    assert_eq!(site.check(&[]).0, 0);
+    assert_eq!(directories(&base), left);
+    assert_eq!(first.connect().submit(0x02, b"").result, 0);
+    third.stop();
+    assert_eq!(directories(&base), [of_first]);
+    first.stop();
+    assert_eq!(directories(&base), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn whatever_happens_to_the_original_does_no_harm() {
+    type Fate = fn(&Path);
+    let fates: [(&str, Fate); 5] = [
+        ("overwritten", |file| fs::write(file, vec![0xCC; 1 << 20]).unwrap()),
+        ("cut off", |file| {
+            File::options().write(true).open(file).unwrap().set_len(4096).unwrap()
+        }),
+        ("emptied", |file| drop(File::create(file).unwrap())),
+        ("replaced", |file| {
+            let new = file.with_extension("new");
+            fs::write(&new, "new").unwrap();
+            fs::rename(new, file).unwrap();
+        }),
+        ("deleted", |file| fs::remove_file(file).unwrap()),
+    ];
+    let site = site("[plugin.submit-echo.config]\nreply = true\n");
+    let host = site.start();
+    let mut client = host.connect();
+    for (fate, bring_about) in fates {
+        assert_eq!(client.submit(0x02, b"before").body, b"before", "{fate}");
+        bring_about(&site.plugins().join(FILE));
+        for number in 0..100u32 {
+            let payload = number.to_be_bytes();
+            assert_eq!(client.submit(0x02, &payload).body, payload, "{fate}");
+        }
+    }
+    // Its shutdown, which has not run before, must be there too.
+    host.stop();
+}
+
+#[test]
+fn a_place_that_will_not_do_is_told_at_start() {
+    type Make = fn(&Path, &Path);
+    let cases: [(&str, &str, Make, &[&str]); 5] = [
+        (
+            "a file in the way",
+            "plugins.staging = \"here\"\n",
+            |_, here| fs::write(here, "").unwrap(),
+            &["here", "File exists"],
+        ),
+        (
+            "below a file",
+            "plugins.staging = \"here/there\"\n",
+            |_, here| fs::write(here, "").unwrap(),
+            &["here/there", "Not a directory"],
+        ),
+        (
+            "a link",
+            "",
+            |base, here| {
+                fs::create_dir(here).unwrap();
+                symlink(here, base).unwrap()
+            },
+            &["symbolic link", "host-staging-"],
+        ),
+        (
+            "open to others",
+            "",
+            |base, _| {
+                fs::create_dir(base).unwrap();
+                fs::set_permissions(base, Permissions::from_mode(0o755)).unwrap()
+            },
+            &["0700", "0755"],
+        ),
+        (
+            "no directory",
+            "",
+            |base, _| fs::write(base, "").unwrap(),
+            &["no directory", "host-staging-"],
+        ),
+    ];
+    for (what, configuration, make, texts) in cases {
+        let site = site(configuration);
+        make(&base_of(&site), &site.path().join("here"));
+        refused_to_start(site.spawn(&[]), what, texts);
+        let (code, _, stderr) = site.with_configuration(&["check"]);
+        assert_eq!(code, 78, "{what}: {stderr}");
+    }
+}
+
+#[test]
+fn a_file_system_that_will_not_do_is_told_at_start() {
+    for (what, options, texts) in [
+        ("noexec", "noexec", &["noexec", "plugins.staging"][..]),
+        ("read-only", "ro", &["Read-only", "plugins.staging"][..]),
+    ] {
+        let site = site("plugins.staging = \"mount\"\n");
+        let mount = site.path().join("mount");
+        fs::create_dir(&mount).unwrap();
+        if let Some(host) = site.spawn_with_mounts(&format!("mount -t tmpfs -o {options} none {}", mount.display())) {
+            refused_to_start(host, what, texts);
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_has_no_room_is_refused_and_the_others_serve() {
+    let site = Site::new("plugins.staging = \"mount\"\n");
+    let mount = site.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let small = site.path().join("small.so");
+    tests::files::stripped(&sample("submit-echo"), &small);
+    site.copy(&small, FILE);
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    let Some(host) = site.spawn_with_mounts(&format!("mount -t tmpfs -o size=4m none {}", mount.display())) else {
+        return;
+    };
+    assert_eq!(host.connect().submit(0x02, b"").result, 0);
+    let refused = host.wait_for("refused");
+    assert_eq!(refused["code"], "staging", "{refused:#}");
+    assert!(refused["file"].as_str().unwrap().ends_with("libsubmit_log.so.1.0.0"));
+    assert!(refused["cure"].as_str().unwrap().contains("plugins.staging"));
+    host.stop();
+}
+
+/// A site with one plugin.
+fn site(configuration: &str) -> Site {
+    let site = Site::new(configuration);
+    site.copy(&sample("submit-echo"), FILE);
+    site
+}
+
+/// Where a host of this site stages by default.
+fn base_of(site: &Site) -> PathBuf {
+    let user = rustix::process::geteuid().as_raw();
+    site.path().join(format!("run/host-staging-{user}"))
+}
+
+/// The staging directories of hosts below the place that is configured, or the default one.
+fn directories(place: &Path) -> Vec<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let entries = fs::read_dir(place.join(format!("host-staging-{user}"))).unwrap();
+    let mut directories: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    directories.sort();
+    directories
+}
+
+#[track_caller]
+fn only(paths: &[PathBuf]) -> PathBuf {
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    paths[0].clone()
+}
+
+/// The host must end with 78, before it listens, and say all this.
+#[track_caller]
+fn refused_to_start(host: Host, what: &str, texts: &[&str]) {
+    let (status, log) = host.wait();
+    let log = show(&log);
+    assert_eq!(status.code(), Some(78), "{what}: {log}");
+    assert!(texts.iter().all(|text| log.contains(text)), "{what}: {log}");
+    assert!(!log.contains("listening"), "{what}: {log}");
+}
