@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use plugin_record::Line;
+use plugin_record::{Line, Policy};
 use serde::Deserialize;
 
 pub use error::ConfigError;
@@ -129,38 +129,6 @@ pub enum Replace {
     Refuse,
     /// Take it over, as for a new version; for development.
     Allow,
-}
-
-/// `[policy]`: how strictly a plugin must match its host.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policy {
-    /// Whether the compilers must be the same.
-    pub compiler: CompilerPolicy,
-    /// Whether shared dependencies must be the same.
-    pub dependencies: DependencyPolicy,
-}
-
-/// `policy.compiler`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CompilerPolicy {
-    /// The same release and commit.
-    #[default]
-    Exact,
-    /// Any: what crosses is C ABI, whose layout is checked after opening.
-    Any,
-}
-
-/// `policy.dependencies`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DependencyPolicy {
-    /// Every crate that both link is the same version and content.
-    #[default]
-    Exact,
-    /// Any difference is accepted and shown.
-    Any,
 }
 
 /// `[plugin.NAME]`

@@ -25,11 +25,11 @@ const CALLS: &[(&[&str], i32, &str, &str)] = &[
     (
         &["check", "FILE"],
         0,
-        "submit-echo 1.1.0, admitted (layout: at load)",
+        "| submit-echo 1.1.0 | admitted; layout: at load |",
         "",
     ),
     (&["check", "TEXT"], 1, "file-format", ""),
-    (&["check", "FILE", "TEXT"], 1, "submit-echo 1.1.0, admitted", ""),
+    (&["check", "FILE", "TEXT"], 1, "admitted; layout: at load |", ""),
     (&["check", "nowhere.so"], 1, "refused", ""),
     (&["inspect", "TEXT"], 1, "", "not "),
     (&["inspect", "nowhere.so"], 1, "", "nowhere.so"),

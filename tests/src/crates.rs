@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use crate::cargo::{cargo, root, run, scratch, text};
+use crate::cargo::{cargo, clean, root, run, scratch, text};
 
 /// One crate, to be built.
 pub struct PluginCrate {
@@ -264,6 +264,16 @@ impl PluginCrate {
             .arg(command)
             .envs(self.environment.iter().cloned());
         cargo
+    }
+
+    /// A line as a person would paste it into a shell in the crate's folder.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut shell = clean(Command::new("sh"));
+        shell
+            .current_dir(&self.folder)
+            .args(["-c", line])
+            .envs(self.environment.iter().cloned());
+        shell
     }
 
     /// Where cargo builds it.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use comfy_table::Table;
 
 use super::output;
 use crate::config::Config;
+use crate::plugin::Refusal;
 use crate::plugin::claims::settle;
 use crate::plugin::manager::Commands;
 use crate::plugin::report::{FileReport, Report, State};
@@ -35,7 +37,7 @@ impl Check {
         };
         let staging = Staging::create(config.plugins.staging.as_deref())?;
         let survey = match self.plugins.is_some() && config.plugins.dir.exists() {
-            true => survey(&config.plugins.dir, &staging, config.policy)?,
+            true => survey(&config.plugins.dir, &staging, &config.policy)?,
             false => Survey::nothing(&config.plugins.dir),
         };
         let mut report = Report::new(&survey, &settle(&survey, &config));
@@ -65,7 +67,7 @@ impl Check {
             let entry = folder.zip(file.file_name()).map(|(folder, name)| folder.join(name));
             files.push(match known.iter().find(|report| Some(&report.file) == entry.as_ref()) {
                 Some(report) => report.clone(),
-                None => FileReport::new(file.clone(), None, &judge_foreign(file, staging, config.policy)),
+                None => FileReport::new(file.clone(), None, &judge_foreign(file, staging, &config.policy)),
             });
         }
         let of_these = |plugin: &str| files.iter().any(|file| file.plugin.as_deref() == Some(plugin));
@@ -84,23 +86,15 @@ impl Check {
 }
 
 fn print(report: &Report) -> anyhow::Result<()> {
-    for file in &report.files {
-        output::line(&format!("{}: {}", file.title(), summary(file)))?;
-        if !file.refusals.is_empty() {
-            output::line(&output::comparison(&file.refusals))?;
-            output::line(&output::cures(&file.refusals))?;
-        }
-        if !file.differences.is_empty() {
-            output::line("accepted with differences:")?;
-            output::line(&output::comparison(&file.differences))?;
-        }
+    if report.files.is_empty() && report.plugins.is_empty() {
+        output::line("no plugins")?;
+    } else {
+        output::line(&table(report).to_string())?;
     }
-    for plugin in &report.plugins {
-        let refusal = std::slice::from_ref(&plugin.refusal);
-        output::line(&format!("{}: not served", plugin.plugin))?;
-        output::line(&output::comparison(refusal))?;
-        output::line(&output::cures(refusal))?;
-    }
+    let cures = report
+        .refusals()
+        .map(|(title, refusal)| (title, refusal.code, &refusal.cure));
+    output::cures(cures)?;
     for file in &report.unversioned {
         output::line(&format!(
             "{}: not served, its name has no version; `host install {} --plugins FILE` gives it one",
@@ -108,21 +102,56 @@ fn print(report: &Report) -> anyhow::Result<()> {
             file.display()
         ))?;
     }
-    if report.files.is_empty() && report.plugins.is_empty() {
-        output::line("no plugins")?;
-    }
     Ok(())
 }
 
-fn summary(file: &FileReport) -> String {
-    let plugin = match (&file.plugin, &file.version) {
-        (Some(plugin), Some(version)) => format!("{plugin} {version}, "),
-        _ => String::new(),
+/// One table for all files: a row for each reason, or one that says that there is none.
+fn table(report: &Report) -> Table {
+    let mut table = output::table();
+    table.set_header(["file", "field", "host", "plugin", "verdict"]);
+    for file in &report.files {
+        let title = file.title();
+        for refusal in &file.refusals {
+            table.add_row(row(&title, refusal, "refused"));
+        }
+        for difference in &file.differences {
+            table.add_row(row(&title, difference, "accepted"));
+        }
+        if file.refusals.is_empty() {
+            let plugin = match (&file.plugin, &file.version) {
+                (Some(plugin), Some(version)) => format!("{plugin} {version}"),
+                _ => String::new(),
+            };
+            table.add_row([title, String::new(), String::new(), plugin, verdict(file)]);
+        }
+    }
+    for plugin in &report.plugins {
+        table.add_row(row(&plugin.plugin, &plugin.refusal, "not served"));
+    }
+    table
+}
+
+fn row(title: &str, refusal: &Refusal, verdict: &str) -> [String; 5] {
+    let verdict = format!("{verdict}: {}", refusal.code.as_str());
+    [
+        title.to_owned(),
+        refusal.field.clone(),
+        refusal.host.clone(),
+        refusal.plugin.clone(),
+        verdict,
+    ]
+}
+
+fn verdict(file: &FileReport) -> String {
+    let differences = if file.differences.is_empty() {
+        ""
+    } else {
+        " with differences"
     };
     match file.state {
-        State::Admitted => format!("{plugin}admitted (layout: at load)"),
-        State::Serving => format!("{plugin}serves {} (layout: at load)", Commands(&file.commands)),
-        State::Standby => format!("{plugin}admitted, does not serve"),
-        State::Refused => format!("{plugin}refused, reasons: {}", file.refusals.len()),
+        State::Admitted => format!("admitted{differences}; layout: at load"),
+        State::Serving => format!("serves {}{differences}; layout: at load", Commands(&file.commands)),
+        State::Standby => format!("admitted{differences}, does not serve"),
+        State::Refused => "refused".to_owned(),
     }
 }

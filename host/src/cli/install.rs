@@ -30,7 +30,13 @@ impl Install {
             Err(InstallError::Refused(refused)) => {
                 output::line(&format!("{}: refused, nothing was installed", self.file.display()))?;
                 output::line(&output::comparison(&refused.refusals))?;
-                output::line(&output::cures(&refused.refusals))?;
+                let file = self.file.display();
+                output::cures(
+                    refused
+                        .refusals
+                        .iter()
+                        .map(|refusal| (&file, refusal.code, &refusal.cure)),
+                )?;
                 return Ok(ExitCode::from(super::FAILED));
             }
             Err(error) => return Err(error.into()),

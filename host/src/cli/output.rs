@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::plugin::Refusal;
+use crate::plugin::{Code, Refusal};
 
 /// Prints a value as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
@@ -27,13 +27,18 @@ pub(super) fn comparison(rows: &[Refusal]) -> String {
     table.to_string()
 }
 
-/// What to do about them, one line each.
-pub(super) fn cures(refusals: &[Refusal]) -> String {
-    let mut text = String::from("cures:");
-    for refusal in refusals {
-        text.push_str(&format!("\n  {}: {}", refusal.code.as_str(), refusal.cure));
+/// What to do about refusals, one line each: whose, which, and the cure. Nothing where there are none.
+pub(super) fn cures<'a, T: std::fmt::Display>(
+    cures: impl Iterator<Item = (T, Code, &'a String)>,
+) -> anyhow::Result<()> {
+    let mut cures = cures.peekable();
+    if cures.peek().is_some() {
+        line("cures:")?;
     }
-    text
+    for (title, code, cure) in cures {
+        line(&format!("  {title}: {}:\n    {cure}", code.as_str()))?;
+    }
+    Ok(())
 }
 
 /// An empty table: as wide as the terminal, or as wide as it needs to be elsewhere.

@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use plugin_record::{FORMAT, Line, Record, note};
+use plugin_record::{FORMAT, Policy, Record, compare, note};
 
-use super::dependencies::differences;
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
 use super::name::{self, LibraryName};
 use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
 use super::{Code, Refusal};
-use crate::config::{CompilerPolicy, DependencyPolicy, Policy};
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
 /// for this machine, its names agree with its record, and compiler, ABI and dependencies match or were let through by
@@ -81,7 +79,7 @@ pub fn admit(
     staged: Staged,
     inspection: Result<Inspection, FileFault>,
     host: &Record,
-    policy: Policy,
+    policy: &Policy,
 ) -> Result<Admitted, Refused> {
     let mut refusals = found;
     let mut accepted = Vec::new();
@@ -109,17 +107,9 @@ pub fn admit(
             refusals.extend(check_name(name, soname.as_deref(), &record));
             refusals.extend(check_soname(soname.as_deref(), &record));
             refusals.extend(check_record(&record));
-            let compiler = check_compiler(host, &record);
-            match policy.compiler {
-                CompilerPolicy::Exact => refusals.extend(compiler),
-                CompilerPolicy::Any => accepted.extend(compiler),
-            }
-            refusals.extend(check_abi(host, &record));
-            let dependencies = check_dependencies(host, &record);
-            match policy.dependencies {
-                DependencyPolicy::Exact => refusals.extend(dependencies),
-                DependencyPolicy::Any => accepted.extend(dependencies),
-            }
+            let comparison = compare(host, &record, policy);
+            refusals.extend(comparison.refusals);
+            accepted.extend(comparison.accepted);
             known = Some(Arc::new(record));
         }
     }
@@ -207,32 +197,32 @@ pub fn check_link(link: &LibraryName, record: &Record) -> Result<(), Refusal> {
 }
 
 fn file_refusal(fault: &FileFault) -> Refusal {
-    let rebuild = "rebuild or copy the file again";
+    let rebuild = "# rebuild it, or copy it again";
     let (code, field, host, cure) = match fault {
         FileFault::Empty => (Code::FileEmpty, "file", "a shared object".to_owned(), rebuild),
         FileFault::Format(_) => (
             Code::FileFormat,
             "file format",
             host_machine(),
-            "put the library that `cargo build -p NAME` makes here",
+            "# put the library that `cargo build --release -p NAME` makes here",
         ),
         FileFault::Machine(_) => (
             Code::FileMachine,
             "machine",
             host_machine(),
-            "build it with `cargo build -p NAME --target TRIPLE`",
+            "cargo build --release --target TRIPLE # in the plugin's folder",
         ),
         FileFault::Type(_) => (
             Code::FileType,
             "file type",
             "a shared object".to_owned(),
-            "add `crate-type = [\"cdylib\"]` under [lib]",
+            "# add `crate-type = [\"cdylib\"]` under [lib] in the plugin's Cargo.toml and rebuild",
         ),
         FileFault::Truncated { expected, .. } => (
             Code::FileTruncated,
             "file size",
             format!("at least {expected} bytes"),
-            "copy the file again, whole",
+            "# copy the file again, whole",
         ),
         FileFault::Malformed(_) => (
             Code::FileMalformed,
@@ -251,29 +241,29 @@ fn record_refusal(fault: &RecordFault) -> Refusal {
         RecordFault::Missing => (
             Code::RecordMissing,
             format!("one note of {:?}", note::OWNER),
-            "add `fn main() { plugin_build::emit() }` as build.rs and `export_plugin!` to the crate's root",
+            "# add `fn main() { plugin_build::emit() }` as build.rs and `export_plugin!` to the crate's root",
         ),
         RecordFault::Duplicate(_) => (
             Code::RecordDuplicate,
             "one record".to_owned(),
-            "call `export_plugin!` once, and link no second plugin",
+            "# call `export_plugin!` once, and link no second plugin",
         ),
         RecordFault::Unreadable(note::ParseError::Format { .. }) => (
             Code::RecordFormat,
             format!("format {FORMAT}"),
-            "build the plugin with the plugin-api and plugin-build of this host's version",
+            "# build the plugin with the plugin-api and plugin-build of this host's version",
         ),
         RecordFault::Unreadable(_) => (
             Code::RecordMalformed,
             "a record as plugin-build writes it".to_owned(),
-            "rebuild the plugin",
+            "# rebuild the plugin",
         ),
     };
     Refusal::new(code, "record", host, fault.to_string(), cure)
 }
 
 fn soname_missing(expected: &str) -> Refusal {
-    let cure = "call `plugin_build::emit()` in build.rs: it sets the soname";
+    let cure = "# call `plugin_build::emit()` in build.rs: it sets the soname";
     Refusal::new(Code::SonameMissing, "DT_SONAME", expected, "none", cure)
 }
 
@@ -286,7 +276,10 @@ fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
             "DT_SONAME against record",
             format!("{expected} for {} {}", record.name, record.version),
             soname,
-            "remove other `-soname` link arguments and rebuild: `plugin_build::emit()` sets the right one",
+            format!(
+                "cargo build --release -p {} # without other `-soname` link arguments: `plugin_build::emit()` sets the right one",
+                quoted(&record.name)
+            ),
         )),
         Some(_) => None,
     }
@@ -301,7 +294,7 @@ fn check_record(record: &Record) -> Vec<Refusal> {
             "name",
             "letters, digits, - and _",
             format!("{:?}", record.name),
-            "rebuild the plugin with plugin-build",
+            "# rebuild the plugin with plugin-build",
         ));
     }
     let mut seen = Vec::new();
@@ -316,104 +309,8 @@ fn check_record(record: &Record) -> Vec<Refusal> {
             "commands",
             "at least one of 0x02 to 0x7f, each once",
             format!("{:02x?}", record.commands),
-            "mend `commands` under [package.metadata.plugin] and rebuild",
+            "# mend `commands` under [package.metadata.plugin] in the plugin's Cargo.toml and rebuild",
         ));
     }
     refusals
-}
-
-fn check_compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
-    let (ours, theirs) = (&host.compiler, &plugin.compiler);
-    // A distribution's compiler does not know its commit; then its whole description decides.
-    let same = ours.release == theirs.release
-        && ours.commit == theirs.commit
-        && (ours.commit.is_some() || ours.version_line == theirs.version_line);
-    (!same).then(|| {
-        Refusal::new(
-            Code::Compiler,
-            "compiler",
-            &ours.version_line,
-            &theirs.version_line,
-            format!(
-                "cargo +{} build --release -p {}; or accept it: `compiler = \"any\"` under [policy] (what crosses is C \
-                 ABI, and its layout is checked when the library is opened)",
-                ours.release,
-                quoted(&plugin.name)
-            ),
-        )
-    })
-}
-
-fn check_abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
-    if (&host.target, host.pointer_width) != (&plugin.target, plugin.pointer_width) {
-        let describe = |record: &Record| format!("{} ({}-bit pointers)", record.target, record.pointer_width);
-        refusals.push(Refusal::new(
-            Code::AbiTarget,
-            "target",
-            describe(host),
-            describe(plugin),
-            format!(
-                "cargo build --release -p {} --target {}",
-                quoted(&plugin.name),
-                host.target
-            ),
-        ));
-    }
-    if plugin.panic != "unwind" {
-        refusals.push(Refusal::new(
-            Code::AbiPanic,
-            "panic strategy",
-            "unwind",
-            &plugin.panic,
-            "remove `panic = \"abort\"` from the profile in the plugin's Cargo.toml and rebuild",
-        ));
-    }
-    for (code, package, why) in [
-        (
-            Code::AbiPluginApi,
-            "plugin-api",
-            "the interface between host and plugin",
-        ),
-        (Code::AbiStable, "abi_stable", "what lays the interface out"),
-    ] {
-        let version = |record: &Record| record.package(package).map(|package| package.version.clone());
-        let (ours, theirs) = (version(host), version(plugin));
-        let line = |version: &Option<semver::Version>| version.as_ref().map(Line::of);
-        if theirs.is_some() && line(&ours) == line(&theirs) {
-            continue;
-        }
-        let text = |version: &Option<semver::Version>| match version {
-            Some(version) => version.to_string(),
-            None => "none".to_owned(),
-        };
-        let (host_line, cure) = match &ours {
-            Some(ours) => (
-                format!("{ours} (any of line {})", Line::of(ours)),
-                format!(
-                    "build against {package} {}, {why}: `{package} = \"{}\"`",
-                    Line::of(ours),
-                    Line::of(ours)
-                ),
-            ),
-            None => ("none".to_owned(), "rebuild the host".to_owned()),
-        };
-        refusals.push(Refusal::new(code, package, host_line, text(&theirs), cure));
-    }
-    refusals
-}
-
-fn check_dependencies(host: &Record, plugin: &Record) -> Vec<Refusal> {
-    differences(host, plugin)
-        .iter()
-        .map(|difference| {
-            Refusal::new(
-                Code::Dependency,
-                format!("dependency {}", difference.plugin.package.name),
-                difference.host.describe(),
-                difference.plugin.describe(),
-                difference.cure(),
-            )
-        })
-        .collect()
 }

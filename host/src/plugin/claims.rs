@@ -118,7 +118,7 @@ pub fn command_taken(command: u8, winner: &Claim<'_>, plugin: &str, soname: &str
         format!("command {command:#04x}"),
         format!("{} ({}) serves it", winner.group.plugin, winner.group.soname),
         format!("{plugin} ({soname}) claims it"),
-        format!("give one of them other commands in plugins.toml: [plugin.{plugin}] commands = [...]"),
+        format!("# give one of them other commands in plugins.toml: [plugin.{plugin}] commands = [...]"),
     )
 }
 
@@ -147,7 +147,7 @@ fn missing(survey: &Survey, name: &str, table: &PluginTable) -> Unserved {
             format!("{expected} in {}", survey.directory.display()),
             found,
             format!(
-                "cargo build --release -p {name}, then `host install target/release/lib{}.so --plugins FILE`",
+                "cargo build --release -p {name} && host install target/release/lib{}.so --plugins FILE",
                 super::name::stem(name)
             ),
         ),
@@ -170,7 +170,7 @@ fn unwanted(group: &Group, table: Option<&PluginTable>) -> Option<Unserved> {
             "a link to an admitted file",
             found,
             format!(
-                "ln -sfn lib{}.so.VERSION {}",
+                "ln -sfn lib{}.so.VERSION {} # in the plugin directory",
                 super::name::stem(&group.plugin),
                 group.soname
             ),

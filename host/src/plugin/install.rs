@@ -80,11 +80,11 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
         let path = path.to_owned();
         move |error| InstallError::Write { path, error }
     };
-    let admitted = judge_foreign(file, staging, config.policy).map_err(InstallError::Refused)?;
+    let admitted = judge_foreign(file, staging, &config.policy).map_err(InstallError::Refused)?;
     // Only now: a refused file leaves no directory behind.
     fs::create_dir_all(directory).map_err(write(directory))?;
     let directory = &fs::canonicalize(directory).map_err(write(directory))?;
-    let survey = survey(directory, staging, config.policy).map_err(write(directory))?;
+    let survey = survey(directory, staging, &config.policy).map_err(write(directory))?;
     let mut refusals = permissions::check_directory(directory, &fs::metadata(directory).map_err(write(directory))?);
     refusals.extend(conflict(&survey, config, &admitted));
     if !refusals.is_empty() {

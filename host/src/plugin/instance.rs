@@ -53,7 +53,7 @@ impl Plugin {
                 "init",
                 "a thread to run it",
                 error.to_string(),
-                "see `ulimit -u`",
+                "ulimit -u # is the limit on threads",
             ));
         }
         receiver.recv_timeout(timeout).unwrap_or_else(|_| {
@@ -62,7 +62,7 @@ impl Plugin {
                 "init",
                 format!("a handler within {timeout:?}"),
                 "no answer yet",
-                "make init faster, or raise plugins.init_timeout",
+                "# make init faster, or raise plugins.init_timeout",
             ))
         })
     }
@@ -85,7 +85,7 @@ impl Plugin {
                 "init",
                 "a handler",
                 error.as_str(),
-                "see the plugin's own documentation",
+                "# see the plugin's own documentation",
             )
         })?;
         let handle_batch = library.module().handle_batch();

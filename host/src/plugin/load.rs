@@ -62,7 +62,7 @@ impl Library {
             .into_result()
             .map_err(|error| {
                 let table = format!("[plugin.{}.config]", self.record().name);
-                let cure = format!("mend the key under {table} in plugins.toml");
+                let cure = format!("# mend the key under {table} in plugins.toml");
                 Refusal::new(
                     Code::LoadConfig,
                     "configuration",
@@ -95,7 +95,7 @@ fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
     // the file there; admission has shown that it is a whole Rust library for this machine, built to be a plugin.
     let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
     let handle = handle.map_err(|error| {
-        let cure = "install what is missing, or link it statically; `ldd` on the file shows what it needs";
+        let cure = "# install what is missing, or link it statically; `ldd` on the file shows what it needs";
         refused(Code::LoadOpen, "a library that the dynamic linker opens", &error, cure)
     })?;
     // Never closed, see above; also not when what follows fails, for its constructors have run.
@@ -109,7 +109,7 @@ fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
             Code::LoadEntry,
             ENTRY_SYMBOL,
             &error,
-            "put `export_plugin!(YourHandler);` in the crate's root",
+            "# put `export_plugin!(YourHandler);` in the crate's root",
         )
     })
 }
@@ -127,7 +127,7 @@ fn layout(report: &str) -> Refusal {
         "type layout",
         "the layout of plugin-api in this host",
         first.to_owned(),
-        "build against the plugin-api of this host's version (RUST_LOG=debug shows the whole comparison)",
+        "# build against the plugin-api of this host's version (RUST_LOG=debug shows the whole comparison)",
     )
 }
 

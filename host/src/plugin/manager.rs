@@ -148,7 +148,7 @@ impl Manager {
 
 fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
     let path = &config.plugins.dir;
-    match survey(path, staging, config.policy) {
+    match survey(path, staging, &config.policy) {
         Ok(survey) => Ok(survey),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");

@@ -5,7 +5,6 @@
 
 pub mod admit;
 pub mod claims;
-pub mod dependencies;
 pub mod directory;
 pub mod host_record;
 pub mod inspect;
@@ -17,10 +16,9 @@ mod log;
 pub mod manager;
 pub mod name;
 pub mod permissions;
-pub mod refusal;
 pub mod report;
 pub mod stage;
 pub mod survey;
 
 pub use instance::Plugin;
-pub use refusal::{Code, Refusal};
+pub use plugin_record::{Code, Refusal};

@@ -57,14 +57,9 @@ pub fn check_file(file: &Path, metadata: &Metadata) -> Vec<Refusal> {
     refusals
 }
 
-/// A path or word as it can be pasted into a shell. Cures hold words of files that are not trusted.
+/// A path as it can be pasted into a shell.
 pub fn quoted(path: impl AsRef<Path>) -> String {
-    let text = path.as_ref().display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
-    match text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
+    plugin_record::quoted(&path.as_ref().display().to_string())
 }
 
 fn own_uid() -> u32 {

@@ -95,9 +95,22 @@ impl Report {
         }
     }
 
+    /// Every refusal, with the file or plugin that it is about.
+    pub fn refusals(&self) -> impl Iterator<Item = (String, &Refusal)> {
+        let of_files = self
+            .files
+            .iter()
+            .flat_map(|file| file.refusals.iter().map(|refusal| (file.title(), refusal)));
+        of_files.chain(
+            self.plugins
+                .iter()
+                .map(|plugin| (plugin.plugin.clone(), &plugin.refusal)),
+        )
+    }
+
     /// Whether anything was refused.
     pub fn has_refusals(&self) -> bool {
-        !self.plugins.is_empty() || self.files.iter().any(|file| !file.refusals.is_empty())
+        self.refusals().next().is_some()
     }
 }
 

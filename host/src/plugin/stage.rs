@@ -202,7 +202,7 @@ impl Staging {
             "private copy",
             format!("a copy in {}", self.directory.display()),
             error.to_string(),
-            "make room there, or set plugins.staging",
+            "# make room there, or set plugins.staging",
         )
     }
 
@@ -336,8 +336,8 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<
         };
         // No `rm`: cures are pasted, and this may be anything.
         let cure = match foreign {
-            true => "name a library's file".to_owned(),
-            false => format!("mv {0} {0}.old, then put the library there", permissions::quoted(file)),
+            true => "# name a library's file".to_owned(),
+            false => format!("mv {0} {0}.old # then put the library there", permissions::quoted(file)),
         };
         return Err(vec![Refusal::new(
             Code::FileKind,
@@ -360,12 +360,12 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Refusal {
-    let cure = format!("see `ls -l {}`", permissions::quoted(file));
+    let cure = format!("ls -l {} # shows who may read it", permissions::quoted(file));
     Refusal::new(Code::FileUnreadable, "file", "a readable file", error.to_string(), cure)
 }
 
 fn too_large(found: String) -> Refusal {
     let host = format!("at most {MAX_FILE} bytes");
-    let cure = "strip it: `strip = true` in the plugin's release profile";
+    let cure = "# strip it: `strip = true` in the plugin's release profile";
     Refusal::new(Code::FileSize, "file size", host, found, cure)
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugin_record::Line;
+use plugin_record::{Line, Policy};
 
 use super::admit::{Admitted, Refused, admit, check_link};
 use super::directory::{Directory, Entry};
@@ -15,7 +15,6 @@ use super::inspect::inspect;
 use super::name::{self, LibraryName};
 use super::stage::{Digest, Staging};
 use super::{Code, Refusal};
-use crate::config::Policy;
 
 /// A plugin directory with everything in it judged.
 #[derive(Debug)]
@@ -118,7 +117,7 @@ impl Survey {
 ///
 /// # Errors
 /// When the directory can't be read.
-pub fn survey(directory: &Path, staging: &Staging, policy: Policy) -> io::Result<Survey> {
+pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Result<Survey> {
     let directory = Directory::read(directory)?;
     let mut judge = Judge::new(staging, policy, Some(&directory));
     let mut findings = Vec::with_capacity(directory.entries.len());
@@ -151,7 +150,7 @@ pub fn survey(directory: &Path, staging: &Staging, policy: Policy) -> io::Result
 }
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.
-pub fn judge_foreign(file: &Path, staging: &Staging, policy: Policy) -> Verdict {
+pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict {
     let mut judge = Judge::new(staging, policy, None);
     let file_name = file
         .file_name()
@@ -164,7 +163,7 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: Policy) -> Verdict 
             "file name",
             "lib<name>.so or lib<name>.so.<version>",
             file_name,
-            "give the file the name that cargo gives it",
+            "# give the file the name that cargo gives it",
         )])),
     }
 }
@@ -202,7 +201,7 @@ fn place(groups: &mut BTreeMap<String, Group>, entry: &Entry, admitted: &Arc<Adm
 
 struct Judge<'a> {
     staging: &'a Staging,
-    policy: Policy,
+    policy: &'a Policy,
     /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
     directory: Option<&'a Directory>,
     /// Each file is judged once, however many links lead to it.
@@ -212,7 +211,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(staging: &'a Staging, policy: Policy, directory: Option<&'a Directory>) -> Judge<'a> {
+    fn new(staging: &'a Staging, policy: &'a Policy, directory: Option<&'a Directory>) -> Judge<'a> {
         Judge {
             staging,
             policy,
@@ -236,7 +235,7 @@ impl<'a> Judge<'a> {
                     "link target",
                     "a file named lib<name>.so.<version>",
                     file_name,
-                    "name the file with its version: `host install` does",
+                    "# name the file with its version: `host install` does",
                 )])
             })?;
         let verdict = match self.files.get(file) {

@@ -1,17 +1,25 @@
 //! The record: the build-time facts that a plugin file carries, so that a host can judge the file without running it.
 //!
-//! This crate decides what the facts are ([`Record`]), how they are written ([`note`]: one ELF note around JSON) and how
-//! two versions relate ([`Line`]). It does not gather them (crate `plugin-build` does, in the author's build.rs) and does
-//! not judge them (the host's admission does). The plugin itself links none of this.
+//! This crate decides what the facts are ([`Record`]), how they are written ([`note`]: one ELF note around JSON), how
+//! two versions relate ([`Line`]), and whether two records fit ([`compare`]) under a [`Policy`]. It does not gather facts
+//! (crate `plugin-build` does, in the author's build.rs) and knows no files (the host's admission does). The plugin
+//! itself links none of this.
 
+mod compare;
+mod dependencies;
 mod graph;
 mod line;
 pub mod note;
+mod policy;
+mod refusal;
 
 use serde::{Deserialize, Serialize};
 
+pub use compare::{Comparison, compare};
 pub use graph::path_to;
 pub use line::Line;
+pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
+pub use refusal::{Code, Refusal, quoted};
 
 /// The version of the record's encoding; it is the type of the ELF note, so that a reader knows it before it parses.
 pub const FORMAT: u32 = 1;

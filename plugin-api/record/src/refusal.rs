@@ -13,7 +13,7 @@ pub struct Refusal {
     pub host: String,
     /// The plugin's value.
     pub plugin: String,
-    /// What mends it: a command or a line that can be pasted, where there is one.
+    /// What mends it, as a line for a shell: a command where there is one, and behind a `#` what else there is to know.
     pub cure: String,
 }
 
@@ -55,6 +55,15 @@ impl std::fmt::Display for Refusal {
             self.plugin,
             self.cure
         )
+    }
+}
+
+/// A word as it can be pasted into a shell. Cures hold words of files that are not trusted.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

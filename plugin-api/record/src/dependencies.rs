@@ -1,31 +1,32 @@
 //! Compares what host and plugin link: every package that both have in one compatibility line, by version and content.
 //! Pure; what a difference means is the policy's to say.
 
-use plugin_record::{Identity, Line, Package, Record, path_to};
+use crate::policy::is_harmless;
+use crate::{Code, Identity, Line, Package, PackagePolicy, Policy, Record, Refusal, path_to};
 
 /// The author's crate: the abi checks judge it, by rules of its own.
 const PLUGIN_API: &str = "plugin-api";
 
 /// A package that the two sides have in different versions or contents.
 #[derive(Debug)]
-pub struct Difference<'a> {
+pub(crate) struct Difference<'a> {
     /// The host's.
-    pub host: Side<'a>,
+    pub(crate) host: Side<'a>,
     /// The plugin's.
-    pub plugin: Side<'a>,
+    pub(crate) plugin: Side<'a>,
 }
 
 /// One side of a difference.
 #[derive(Debug)]
-pub struct Side<'a> {
+pub(crate) struct Side<'a> {
     /// The package.
-    pub package: &'a Package,
+    pub(crate) package: &'a Package,
     /// The shortest chain of packages by which the side needs it, its own name first.
-    pub path: Vec<&'a str>,
+    pub(crate) path: Vec<&'a str>,
 }
 
 /// Every package that both link in the same compatibility line and that differs. Other lines are other packages.
-pub fn differences<'a>(host: &'a Record, plugin: &'a Record) -> Vec<Difference<'a>> {
+pub(crate) fn differences<'a>(host: &'a Record, plugin: &'a Record) -> Vec<Difference<'a>> {
     let mut differences = Vec::new();
     for (index, theirs) in linked(plugin) {
         let line = Line::of(&theirs.version);
@@ -74,7 +75,7 @@ fn names(record: &Record, index: usize) -> Vec<&str> {
 
 impl Side<'_> {
     /// The side as one line: version, identity, and who needs it.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let package = self.package;
         let needed_by = match self.path.split_last() {
             Some((_, path)) if !path.is_empty() => format!(", needed by {}", path.join(" > ")),
@@ -85,41 +86,71 @@ impl Side<'_> {
 }
 
 impl Difference<'_> {
-    /// What makes the plugin's side like the host's, as a command or line for the plugin's workspace.
-    pub fn cure(&self) -> String {
+    /// The difference with both sides and its cure. Whether it refuses is the policy's to say.
+    pub(crate) fn refusal(&self, policy: &Policy) -> Refusal {
+        let name = &self.plugin.package.name;
+        let host = match policy.packages.get(name) {
+            Some(PackagePolicy::Requirement(requirement)) => {
+                format!("{}; the policy asks for {requirement}", self.host.describe())
+            }
+            _ => self.host.describe(),
+        };
+        Refusal::new(
+            Code::Dependency,
+            format!("dependency {name}"),
+            host,
+            self.plugin.describe(),
+            format!("{} {}", self.align(), self.accept()),
+        )
+    }
+
+    /// What makes the plugin's side like the host's: a command for the plugin's folder, or what to do there.
+    fn align(&self) -> String {
         let (ours, theirs) = (self.host.package, self.plugin.package);
         let name = &ours.name;
-        let align = match (&ours.identity, &theirs.identity) {
+        match (&ours.identity, &theirs.identity) {
             (Identity::Registry { .. }, Identity::Registry { .. }) if ours.version != theirs.version => {
-                format!("cargo update -p {name}@{} --precise {}", theirs.version, ours.version)
+                format!("cargo update -p {name}@{} --precise {} #", theirs.version, ours.version)
             }
             (Identity::Registry { .. }, Identity::Registry { .. }) => {
                 format!(
-                    "take {name} {} from the registry that the host takes it from",
+                    "# take {name} {} from the registry that the host takes it from;",
                     ours.version
                 )
             }
             (Identity::Registry { .. }, _) => format!(
-                "take {name} {} from the registry, as the host does (remove its [patch], path or git key in Cargo.toml)",
+                "# take {name} {} from the registry, as the host does: remove its [patch], path or git key in Cargo.toml;",
                 ours.version
             ),
             (Identity::Git { revision }, _) => {
-                format!("take {name} from git as the host does, with `rev = \"{revision}\"` in Cargo.toml")
+                format!("# take {name} from git, as the host does, with `rev = \"{revision}\"` in Cargo.toml;")
             }
             (Identity::Path { .. }, _) => {
-                format!("build with the same sources of {name} {} as the host", ours.version)
+                format!("# build with the same sources of {name} {} as the host;", ours.version)
             }
+        }
+    }
+
+    /// The line of a policy that lets it through, and what that risks.
+    fn accept(&self) -> String {
+        let name = &self.plugin.package.name;
+        if is_harmless(self.host.package, self.plugin.package) {
+            return format!(
+                "or accept it, which is harmless (each side links its own {name}, none of its types crosses): \
+                 `dependencies = \"interface\"` under [policy]"
+            );
+        }
+        let risk = match name.as_str() {
+            "abi_stable" => "the two sides meet in it, and only the layout check when opening stands behind",
+            _ => "it brings native code, of which two copies in one process may share symbols and state",
         };
-        format!(
-            "{align}; or accept it: `dependencies = \"any\"` under [policy] (each side has its own copy of {name}, none \
-             of its types crosses)"
-        )
+        format!("or accept it at a risk ({risk}): `{name} = \"ignore\"` under [policy.packages]")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use plugin_record::{Build, Compiler};
+    use crate::{Build, Compiler};
 
     use super::*;
 
@@ -230,13 +261,58 @@ mod tests {
         let [difference] = differences.as_slice() else {
             panic!("one difference")
         };
-        assert_eq!(difference.host.describe(), "1.0.0 (registry a), needed by host");
-        assert_eq!(difference.plugin.describe(), "1.0.1 (registry b), needed by plugin");
+        let refusal = difference.refusal(&Policy::default());
+        assert_eq!(refusal.host, "1.0.0 (registry a), needed by host");
+        assert_eq!(refusal.plugin, "1.0.1 (registry b), needed by plugin");
         assert!(
-            difference
-                .cure()
-                .starts_with("cargo update -p dep@1.0.1 --precise 1.0.0")
+            refusal
+                .cure
+                .starts_with("cargo update -p dep@1.0.1 --precise 1.0.0 # or accept it at a risk")
         );
+    }
+
+    #[test]
+    fn policies_let_through_what_they_say() {
+        let accepted = |policy: &str, name: &str, native: Option<bool>| {
+            let policy: Policy = serde_json::from_str(policy).expect("a policy");
+            let mut host = record("host", &[(name, "1.2.0", registry("a"))]);
+            let mut plugin = record("plugin", &[(name, "1.3.0", registry("b"))]);
+            host.packages[1].native = Some(false);
+            plugin.packages[1].native = native;
+            let comparison = crate::compare(&host, &plugin, &policy);
+            comparison
+                .accepted
+                .iter()
+                .any(|difference| difference.code == Code::Dependency)
+        };
+        let (pure, native, unknown) = (Some(false), Some(true), None);
+        for (policy, name, kind, expected) in [
+            ("{}", "dep", pure, false),
+            (r#"{"dependencies": "any"}"#, "dep", native, true),
+            (r#"{"dependencies": "any"}"#, "abi_stable", pure, true),
+            (r#"{"dependencies": "interface"}"#, "dep", pure, true),
+            (r#"{"dependencies": "interface"}"#, "dep", native, false),
+            (r#"{"dependencies": "interface"}"#, "dep", unknown, false),
+            (r#"{"dependencies": "interface"}"#, "abi_stable", pure, false),
+            (
+                r#"{"dependencies": "any", "packages": {"dep": "exact"}}"#,
+                "dep",
+                pure,
+                false,
+            ),
+            (r#"{"packages": {"dep": "ignore"}}"#, "dep", native, true),
+            (r#"{"packages": {"other": "ignore"}}"#, "dep", pure, false),
+            (r#"{"packages": {"dep": ">=1.2, <2"}}"#, "dep", pure, true),
+            (
+                r#"{"dependencies": "any", "packages": {"dep": "=1.2.0"}}"#,
+                "dep",
+                pure,
+                false,
+            ),
+        ] {
+            assert_eq!(accepted(policy, name, kind), expected, "{policy} {name} {kind:?}");
+        }
+        assert!(serde_json::from_str::<Policy>(r#"{"packages": {"dep": "newest"}}"#).is_err());
     }
 
     #[test]
