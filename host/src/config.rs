@@ -12,6 +12,7 @@ use plugin_record::{Line, Policy};
 use serde::Deserialize;
 
 pub use error::ConfigError;
+pub use value::is_package_name;
 use value::{commands, duration, line};
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
@@ -27,6 +28,7 @@ pub struct Config {
     /// What admission accepts.
     pub policy: Policy,
     /// One table for each plugin that is configured by name.
+    #[serde(deserialize_with = "value::plugins")]
     pub plugin: BTreeMap<String, PluginTable>,
 }
 
@@ -35,6 +37,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// The address to listen on; port 0 takes a free one.
+    #[serde(deserialize_with = "value::address")]
     pub listen: SocketAddr,
     /// The largest frame in bytes, its length included.
     #[serde(deserialize_with = "value::frame_size")]

@@ -22,7 +22,10 @@ pub fn start(format: Format) {
         .from_env_lossy();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // A log that can't be written must not end the host: by default it is told on the same standard error, and
+        // that panics when it fails as well.
+        .log_internal_errors(false);
     match format {
         Format::Text => log.with_ansi(colour()).init(),
         Format::Json => log.json().flatten_event(true).init(),

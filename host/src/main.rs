@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, prints an error's chain, and turns the outcome into an exit code.
+//! The program is the library's command line: see `cli`.
 
 use std::process::ExitCode;
 

@@ -2,7 +2,6 @@
 //! connection or a plugin is theirs to know: here is only the word that it is time, as a value that tasks hold.
 
 use std::io;
-use std::pin::pin;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,16 +37,6 @@ impl Stop {
     pub fn channel() -> (Stopper, Stop) {
         let (sender, receiver) = watch::channel(());
         (Stopper { sender }, Stop { receiver })
-    }
-
-    /// Stops when `future` is done. For tests and for hosts that live inside another program; needs a tokio runtime.
-    pub fn when<F: Future<Output = ()> + Send + 'static>(future: F) -> Stop {
-        let (stopper, stop) = Stop::channel();
-        tokio::spawn(async move {
-            future.await;
-            stopper.stop();
-        });
-        stop
     }
 
     /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number.
@@ -92,6 +81,7 @@ impl Stop {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -99,16 +89,19 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// The number and name of the signal that comes next.
+    /// The number and name of the next signal that ends the host.
     async fn next(&mut self) -> (i32, &'static str) {
-        let mut terminate = pin!(self.terminate.recv());
-        let mut interrupt = pin!(self.interrupt.recv());
-        tokio::select! {
-            _ = &mut terminate => (SignalKind::terminate().as_raw_value(), "SIGTERM"),
-            _ = &mut interrupt => (SignalKind::interrupt().as_raw_value(), "SIGINT"),
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return (SignalKind::terminate().as_raw_value(), "SIGTERM"),
+                _ = self.interrupt.recv() => return (SignalKind::interrupt().as_raw_value(), "SIGINT"),
+                // Unhandled it would end the host, and it is what daemons are told to reread their configuration by.
+                _ = self.hangup.recv() => warn!(signal = "SIGHUP", "ignored, changes take effect at the next start"),
+            }
         }
     }
 }
@@ -126,15 +119,5 @@ mod tests {
         assert!(stop.is_set() && other.is_set());
         stop.wait().await;
         other.wait().await;
-    }
-
-    #[tokio::test]
-    async fn a_future_can_say_it() {
-        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
-        let stop = Stop::when(async move { drop(receiver.await) });
-        assert!(!stop.is_set());
-        drop(sender);
-        stop.wait().await;
-        assert!(stop.is_set());
     }
 }

@@ -58,7 +58,7 @@ impl Totals {
             }
             // A total below the last one is that of a new instance, made for a changed configuration.
             let new = total.checked_sub(before).unwrap_or(total);
-            let rate = (new as f64 / seconds.max(f64::MIN_POSITIVE)).round() as u64;
+            let rate = format!("{:.1}", new as f64 / seconds.max(f64::MIN_POSITIVE));
             info!(
                 plugin = plugin.name(),
                 version = %plugin.version(),

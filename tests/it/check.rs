@@ -80,9 +80,9 @@ fn a_check_for_people_shows_both_values_and_the_cures() {
         "| submit-echo 1.1.0 | serves [0x02]; layout: at load |",
         "| submit-echo 1.2.0 | admitted, does not serve |",
         "| panic strategy | unwind | abort | refused: abi-panic |",
-        "libsubmit_log.so.1.0.0: abi-panic:\n    cargo build --release -p submit-log # after removing `panic = \"abort\"`",
+        "libsubmit_log.so.1.0.0:\n  abi-panic:\n    cargo build --release -p submit-log # after removing `panic = \"abort\"`",
         "not served: plugin-missing |",
-        "absent: plugin-missing:\n    cargo build --release -p absent && host install",
+        "cures for absent:\n  plugin-missing:\n    cargo build --release -p absent && host install",
         "libunversioned.so: not served, its name has no version; `host install ",
     ] {
         // Columns are as wide as their widest cell.

@@ -147,7 +147,10 @@ fn what_is_refused_leaves_no_trace() {
         for arguments in [&[][..], &["--replace"]] {
             let (stdout, stderr) = install(&site, &file, arguments, 1);
             assert!(stdout.contains("refused, nothing was installed"), "{case}: {stdout}");
-            assert!(stdout.contains(code) && stdout.contains("cures:"), "{case}: {stdout}");
+            assert!(
+                stdout.contains(code) && stdout.contains("cures for "),
+                "{case}: {stdout}"
+            );
             assert_eq!(stderr, "", "{case}");
             assert!(
                 listing(&site.plugins()) == before,

@@ -195,3 +195,19 @@ fn start(site: &Site) -> Host {
     host.wait_for("listening");
     host
 }
+
+#[test]
+fn totals_are_logged_while_it_runs() {
+    let site = Site::default();
+    site.install(&sample("submit-echo"));
+    let host = site.start();
+    let mut client = host.connect();
+    (0..25).for_each(|_| assert_eq!(client.submit(0x02, b"").result, 0));
+    let totals = host.wait_for("submits");
+    assert_eq!(
+        (&totals["plugin"], &totals["total"]),
+        (&"submit-echo".into(), &25.into())
+    );
+    let rate: f64 = totals["rate"].as_str().unwrap().parse().unwrap();
+    assert!(rate > 0.0 && rate <= 25.0, "{totals}");
+}

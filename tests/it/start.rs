@@ -193,11 +193,11 @@ fn an_init_that_does_not_return_is_given_up() {
     configure(true);
     let (status, log) = site.spawn(&[]).wait();
     assert_eq!(status.code(), Some(78), "{}", show(&log));
-    refusal(&log, "load-init-timeout", SUBJECT);
+    refusal(&log, "load-timeout", SUBJECT);
 
     configure(false);
     let host = site.start();
-    refusal(&host.log(), "load-init-timeout", SUBJECT);
+    refusal(&host.log(), "load-timeout", SUBJECT);
     assert_eq!(host.connect().submit(0x11, b"").result, 0xF0);
     // A handler that comes too late is shut down, and serves nothing.
     fs::write(&pipe, "go on").unwrap();

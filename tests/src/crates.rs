@@ -272,6 +272,7 @@ impl PluginCrate {
         shell
             .current_dir(&self.folder)
             .args(["-c", line])
+            .env_remove("CARGO_TARGET_DIR")
             .envs(self.environment.iter().cloned());
         shell
     }

@@ -1,6 +1,6 @@
 //! `host check`: admission without running anything of a plugin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,12 +8,12 @@ use comfy_table::Table;
 
 use super::output;
 use crate::config::Config;
-use crate::plugin::Refusal;
 use crate::plugin::claims::settle;
-use crate::plugin::manager::Commands;
-use crate::plugin::report::{FileReport, Report, State};
+use crate::plugin::host_record::host_record;
+use crate::plugin::report::{Commands, FileReport, Report, State};
 use crate::plugin::stage::Staging;
-use crate::plugin::survey::{Survey, judge_foreign, survey};
+use crate::plugin::survey::{Survey, judge_foreign};
+use crate::plugin::{Code, Refusal, manager, name, permissions};
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -36,9 +36,9 @@ impl Check {
             None => Config::default(),
         };
         let staging = Staging::create(config.plugins.staging.as_deref())?;
-        let survey = match self.plugins.is_some() && config.plugins.dir.exists() {
-            true => survey(&config.plugins.dir, &staging, &config.policy)?,
-            false => Survey::nothing(&config.plugins.dir),
+        let survey = match self.plugins {
+            Some(_) => manager::read(&config, &staging)?,
+            None => Survey::nothing(&config.plugins.dir),
         };
         let mut report = Report::new(&survey, &settle(&survey, &config));
         if !self.files.is_empty() {
@@ -46,7 +46,7 @@ impl Check {
         }
         match self.json {
             true => output::json(&report)?,
-            false => print(&report)?,
+            false => print(&report, self.plugins.as_deref())?,
         }
         Ok(ExitCode::from(if report.has_refusals() { super::FAILED } else { 0 }))
     }
@@ -85,16 +85,21 @@ impl Check {
     }
 }
 
-fn print(report: &Report) -> anyhow::Result<()> {
+fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {
     if report.files.is_empty() && report.plugins.is_empty() {
         output::line("no plugins")?;
     } else {
         output::line(&table(report).to_string())?;
     }
-    let cures = report
-        .refusals()
-        .map(|(title, refusal)| (title, refusal.code, &refusal.cure));
-    output::cures(cures)?;
+    for file in &report.files {
+        output::cures(&file.title(), &file.refusals)?;
+        if let Some(line) = rebuild(file, configuration) {
+            output::line(&format!("  then:\n    {line}"))?;
+        }
+    }
+    for plugin in &report.plugins {
+        output::cures(&plugin.plugin, [&plugin.refusal])?;
+    }
     for file in &report.unversioned {
         output::line(&format!(
             "{}: not served, its name has no version; `host install {} --plugins FILE` gives it one",
@@ -103,6 +108,25 @@ fn print(report: &Report) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// What ends a list of cures that change what is built: once for all of them.
+fn rebuild(file: &FileReport, configuration: Option<&Path>) -> Option<String> {
+    let changes_the_build = |refusal: &Refusal| refusal.code == Code::Dependency;
+    let plugin = file
+        .plugin
+        .as_deref()
+        .filter(|_| file.refusals.iter().any(changes_the_build))?;
+    let build = match file.refusals.iter().any(|refusal| refusal.code == Code::Compiler) {
+        true => plugin_record::build_command(host_record(), plugin),
+        false => format!("cargo build --release -p {}", plugin_record::quoted(plugin)),
+    };
+    let library = format!("target/release/lib{}.so", name::stem(plugin));
+    let configuration = configuration.map_or("FILE".to_owned(), permissions::quoted);
+    Some(format!(
+        "{build} && host install {} --replace --plugins {configuration}",
+        plugin_record::quoted(&library),
+    ))
 }
 
 /// One table for all files: a row for each reason, or one that says that there is none.
@@ -119,7 +143,7 @@ fn table(report: &Report) -> Table {
         }
         if file.refusals.is_empty() {
             let plugin = match (&file.plugin, &file.version) {
-                (Some(plugin), Some(version)) => format!("{plugin} {version}"),
+                (Some(plugin), Some(version)) => plugin_record::printable(format!("{plugin} {version}")),
                 _ => String::new(),
             };
             table.add_row([title, String::new(), String::new(), plugin, verdict(file)]);

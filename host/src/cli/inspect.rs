@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use plugin_record::Record;
+use plugin_record::{Record, printable};
 
 use super::output;
-use crate::plugin::manager::Commands;
+use crate::plugin::report::Commands;
 use crate::plugin::{inspect as inspection, stage};
 
 #[derive(Debug, Args)]
@@ -40,20 +40,21 @@ impl Inspect {
     }
 }
 
-/// A record for people.
+/// A record for people. Its texts come from a file that is not trusted.
 pub(super) fn print(record: &Record) -> anyhow::Result<()> {
-    output::line(&format!("name        {} {}", record.name, record.version))?;
+    let line = |text: String| output::line(&printable(text));
+    line(format!("name        {} {}", record.name, record.version))?;
     if !record.description.is_empty() {
-        output::line(&format!("description {}", record.description))?;
+        line(format!("description {}", record.description))?;
     }
     if !record.commands.is_empty() {
-        output::line(&format!("commands    {}", Commands(&record.commands)))?;
+        line(format!("commands    {}", Commands(&record.commands)))?;
     }
-    output::line(&format!(
+    line(format!(
         "compiler    {}, {}",
         record.compiler.version_line, record.compiler.channel
     ))?;
-    output::line(&format!(
+    line(format!(
         "target      {}, {}-bit pointers, panic = {}",
         record.target, record.pointer_width, record.panic
     ))?;
@@ -63,7 +64,7 @@ pub(super) fn print(record: &Record) -> anyhow::Result<()> {
         .as_deref()
         .map(|git| format!(", git {git}"))
         .unwrap_or_default();
-    output::line(&format!(
+    line(format!(
         "build       {}, opt-level {}{git}",
         build.profile, build.opt_level
     ))?;
@@ -76,11 +77,11 @@ pub(super) fn print(record: &Record) -> anyhow::Result<()> {
             None => "unknown",
         };
         table.add_row([
-            package.name.clone(),
+            printable(package.name.clone()),
             package.version.to_string(),
             package.identity.to_string(),
             native.to_owned(),
-            package.features.join(" "),
+            printable(package.features.join(" ")),
         ]);
     }
     output::line(&table.to_string())

@@ -30,13 +30,7 @@ impl Install {
             Err(InstallError::Refused(refused)) => {
                 output::line(&format!("{}: refused, nothing was installed", self.file.display()))?;
                 output::line(&output::comparison(&refused.refusals))?;
-                let file = self.file.display();
-                output::cures(
-                    refused
-                        .refusals
-                        .iter()
-                        .map(|refusal| (&file, refusal.code, &refusal.cure)),
-                )?;
+                output::cures(&self.file.display().to_string(), &refused.refusals)?;
                 return Ok(ExitCode::from(super::FAILED));
             }
             Err(error) => return Err(error.into()),
@@ -57,7 +51,7 @@ impl Install {
             LinkOutcome::Unchanged(link) => format!("{} -> {name} (did already)", link.display()),
             LinkOutcome::RegularFile(link) => {
                 format!(
-                    "{} is a regular file and goes on serving; remove it to serve {name}",
+                    "{} is no link and is left as it is; remove it to serve {name}",
                     link.display()
                 )
             }
@@ -65,6 +59,17 @@ impl Install {
                 format!("a pre-release is served only when asked for: {command}")
             }
         })?;
-        Ok(ExitCode::SUCCESS)
+        match installed.not_served {
+            None => Ok(ExitCode::SUCCESS),
+            Some(_) if matches!(installed.link, LinkOutcome::PreRelease(_)) => Ok(ExitCode::SUCCESS),
+            Some(refusals) => {
+                output::line("a host that starts now does not serve it")?;
+                if !refusals.is_empty() {
+                    output::line(&output::comparison(&refusals))?;
+                }
+                output::cures(name.to_string().as_str(), &refusals)?;
+                Ok(ExitCode::from(super::FAILED))
+            }
+        }
     }
 }

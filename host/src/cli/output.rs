@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::plugin::{Code, Refusal};
+use crate::plugin::Refusal;
 
 /// Prints a value as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
@@ -27,16 +27,20 @@ pub(super) fn comparison(rows: &[Refusal]) -> String {
     table.to_string()
 }
 
-/// What to do about refusals, one line each: whose, which, and the cure. Nothing where there are none.
-pub(super) fn cures<'a, T: std::fmt::Display>(
-    cures: impl Iterator<Item = (T, Code, &'a String)>,
-) -> anyhow::Result<()> {
-    let mut cures = cures.peekable();
-    if cures.peek().is_some() {
-        line("cures:")?;
+/// What to do about the refusals of one file, one line for each cure. One that cures several is said once.
+pub(super) fn cures<'a>(title: &str, refusals: impl IntoIterator<Item = &'a Refusal>) -> anyhow::Result<()> {
+    let mut cures: Vec<(Vec<&str>, &str)> = Vec::new();
+    for refusal in refusals {
+        match cures.iter_mut().find(|(_, cure)| *cure == refusal.cure) {
+            Some((codes, _)) => codes.push(refusal.code.as_str()),
+            None => cures.push((vec![refusal.code.as_str()], &refusal.cure)),
+        }
     }
-    for (title, code, cure) in cures {
-        line(&format!("  {title}: {}:\n    {cure}", code.as_str()))?;
+    if !cures.is_empty() {
+        line(&format!("cures for {title}:"))?;
+    }
+    for (codes, cure) in cures {
+        line(&format!("  {}:\n    {cure}", codes.join(", ")))?;
     }
     Ok(())
 }

@@ -51,7 +51,12 @@ impl Serve {
         // Before anything is started: a signal that comes while plugins start is not lost.
         let stop = Stop::on_signals().context("can't wait for signals")?;
         // Before the port is opened: nobody connects to a host that then refuses to start.
-        let manager = Manager::start(&config)?;
+        let manager = Manager::start(&config, &stop)?;
+        if stop.is_set() {
+            manager.shutdown(Instant::now() + config.server.drain_timeout);
+            tracing::info!("stopped before it served");
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) {
             runtime.worker_threads(2); // a handler that blocks must not hold the only one

@@ -1,9 +1,16 @@
 //! Values that are written for people: sizes, durations, commands, compatibility lines.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use plugin_record::Line;
 use serde::de::{Deserialize, Deserializer, Error};
+
+use super::PluginTable;
+
+/// Longer ones are a mistake, and would overflow the clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The smallest frame is an ack of 14 bytes; the largest is bounded so that one connection stays bounded.
 const FRAME_SIZES: std::ops::RangeInclusive<usize> = 14..=64 * 1024 * 1024;
@@ -23,6 +30,30 @@ pub(super) fn frame_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D:
     )))
 }
 
+pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\""
+        ))
+    })
+}
+
+pub(super) fn plugins<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, PluginTable>, D::Error> {
+    let tables = BTreeMap::<String, PluginTable>::deserialize(from)?;
+    match tables.keys().find(|name| !is_package_name(name)) {
+        Some(name) => Err(D::Error::custom(format!(
+            "{name:?} is no plugin's name: letters, digits, - and _ make one"
+        ))),
+        None => Ok(tables),
+    }
+}
+
+/// Whether a package, and so a plugin, can have this name.
+pub fn is_package_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     match usize::deserialize(from)? {
         0 => Err(D::Error::custom("0 is out of range: at least 1")),
@@ -34,6 +65,9 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D
     let text = String::deserialize(from)?;
     match humantime::parse_duration(&text) {
         Ok(Duration::ZERO) => Err(D::Error::custom("a duration of 0 is out of range: at least \"1ms\"")),
+        Ok(duration) if duration > LONGEST => Err(D::Error::custom(format!(
+            "a duration of {text:?} is out of range: at most 365 days"
+        ))),
         Ok(duration) => Ok(duration),
         Err(error) => Err(D::Error::custom(format!(
             "{text:?} is not a duration such as \"30s\" or \"5m\": {error}"

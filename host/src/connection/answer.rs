@@ -12,8 +12,8 @@ use crate::result;
 use crate::routes::RouteTable;
 use crate::wire::{self, AckWriter, Decoded, Malformed};
 
-/// How many Submits the first call of a read may have. How long a plugin's acks are is known only once it has written
-/// some, so this bounds what a small input can make of a plugin with long bodies.
+/// How many Submits the first call of a read may have at most. How long a plugin's acks are is known only once it has
+/// written some, so this bounds what a small input can make of a plugin with long bodies.
 const FIRST_CALL: usize = 16;
 /// How many Submits any call may have: more would gain nothing, and make the thread's buffer for them large.
 const LARGEST_CALL: usize = 1024;
@@ -32,6 +32,14 @@ pub(super) struct Limits {
     pub(super) max_frame: usize,
     /// No call is made while this many bytes of acks are waiting.
     pub(super) max_output: usize,
+}
+
+impl Limits {
+    /// How many Submits may be in a call when nothing is known yet of how long a plugin's acks are: as many as fit
+    /// should each be as long as it can be.
+    fn first_call(&self) -> usize {
+        (self.max_output / self.max_frame).clamp(1, FIRST_CALL)
+    }
 }
 
 pub(super) struct Answered {
@@ -60,7 +68,8 @@ pub(super) fn answer<'b>(
     acks: &mut AckWriter<'_>,
 ) -> Answered {
     let mut consumed = 0;
-    let mut longest_run = FIRST_CALL;
+    let first_call = limits.first_call();
+    let mut longest_run = first_call;
     // Whose Submits are in `run`; while it is `None`, acks are written as frames come.
     let mut current: Option<&Arc<Plugin>> = None;
     let rest = loop {
@@ -77,7 +86,7 @@ pub(super) fn answer<'b>(
         let same = plugin.map(Arc::as_ptr) == current.map(Arc::as_ptr);
         if run.len() >= longest_run || !same {
             let fitting = call(current, run, acks, limits);
-            longest_run = if same { fitting } else { FIRST_CALL };
+            longest_run = if same { fitting } else { first_call };
             if acks.written() >= limits.max_output {
                 break Rest::HeldBack;
             }
@@ -101,7 +110,7 @@ pub(super) fn answer<'b>(
 /// left of the output, if acks go on being as long as these were.
 fn call(plugin: Option<&Arc<Plugin>>, run: &mut Vec<RawSubmit<'_>>, acks: &mut AckWriter<'_>, limits: Limits) -> usize {
     let (Some(plugin), false) = (plugin, run.is_empty()) else {
-        return FIRST_CALL;
+        return limits.first_call();
     };
     let before = acks.written();
     plugin.answer(run, acks);

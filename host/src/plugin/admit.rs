@@ -3,6 +3,7 @@
 //!
 //! Only [`admit`] makes an [`Admitted`], and only an [`Admitted`] can be loaded.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use plugin_record::{FORMAT, Policy, Record, compare, note};
@@ -68,12 +69,13 @@ pub struct Refused {
     pub refusals: Vec<Refusal>,
 }
 
-/// Judges a private copy of a file of the given name. `found` is what is wrong already with the way to that file: its
+/// Judges a private copy of a file; its name, taken apart, is `name`. `found` is what is wrong already with the way to that file: its
 /// owner and mode, and those of its directory.
 ///
 /// # Errors
 /// All reasons against it.
 pub fn admit(
+    file: &Path,
     name: &LibraryName,
     found: Vec<Refusal>,
     staged: Staged,
@@ -92,11 +94,7 @@ pub fn admit(
         }) => {
             match soname {
                 None => refusals.push(soname_missing("lib<name>.so.<line>")),
-                Some(soname) => refusals.extend(check_file_soname(
-                    name,
-                    &soname,
-                    &format!("mv {name} {}", quoted(&soname)),
-                )),
+                Some(soname) => refusals.extend(check_file_soname(name, &soname, &rename(file, &soname))),
             }
             refusals.push(record_refusal(&fault));
         }
@@ -104,7 +102,7 @@ pub fn admit(
             soname,
             record: Ok(record),
         }) => {
-            refusals.extend(check_name(name, soname.as_deref(), &record));
+            refusals.extend(check_name(file, name, soname.as_deref(), &record));
             refusals.extend(check_soname(soname.as_deref(), &record));
             refusals.extend(check_record(&record));
             let comparison = compare(host, &record, policy);
@@ -128,9 +126,9 @@ pub fn admit(
 }
 
 /// Whether a name can stand for a record's file. `soname` is the file's DT_SONAME.
-fn check_name(name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<Refusal> {
+fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let cure = format!("mv {name} {}", quoted(name::real_name(record)));
+    let cure = rename(file, &name::real_name(record));
     let stem = name::stem(&record.name);
     if name.stem != stem {
         refusals.push(Refusal::new(
@@ -155,6 +153,11 @@ fn check_name(name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<
     }
     refusals.extend(soname.and_then(|soname| check_file_soname(name, soname, &cure)));
     refusals
+}
+
+/// The command that gives a file another name in its folder.
+fn rename(file: &Path, name: &str) -> String {
+    format!("mv {} {}", quoted(file), quoted(file.with_file_name(name)))
 }
 
 /// Needs no record: a file without one may be named wrongly as well.
@@ -182,17 +185,17 @@ fn belongs_to(name: &LibraryName, soname: &str) -> bool {
 ///
 /// # Errors
 /// When it is neither the file's soname nor one of its real names.
-pub fn check_link(link: &LibraryName, record: &Record) -> Result<(), Refusal> {
+pub fn check_link(link: &Path, name: &LibraryName, record: &Record) -> Result<(), Refusal> {
     let soname = name::soname(record);
-    if link.to_string() == soname || check_name(link, Some(&soname), record).is_empty() {
+    if name.to_string() == soname || check_name(link, name, Some(&soname), record).is_empty() {
         return Ok(());
     }
     Err(Refusal::new(
         Code::LinkSoname,
         "link name against DT_SONAME",
         soname.clone(),
-        link.to_string(),
-        format!("mv {link} {}", quoted(&soname)),
+        name.to_string(),
+        rename(link, &soname),
     ))
 }
 
@@ -243,7 +246,7 @@ fn record_refusal(fault: &RecordFault) -> Refusal {
             format!("one note of {:?}", note::OWNER),
             "# add `fn main() { plugin_build::emit() }` as build.rs and `export_plugin!` to the crate's root",
         ),
-        RecordFault::Duplicate(_) => (
+        RecordFault::Duplicate => (
             Code::RecordDuplicate,
             "one record".to_owned(),
             "# call `export_plugin!` once, and link no second plugin",
@@ -287,8 +290,7 @@ fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
 
 fn check_record(record: &Record) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let name_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if record.name.is_empty() || !record.name.chars().all(name_char) {
+    if !crate::config::is_package_name(&record.name) {
         refusals.push(Refusal::new(
             Code::RecordName,
             "name",

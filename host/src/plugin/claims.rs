@@ -28,8 +28,6 @@ pub struct Plan<'a> {
     pub claims: Vec<Claim<'a>>,
     /// Plugins that got no command, each with the reason.
     pub unserved: Vec<Unserved>,
-    /// Sonames that the configuration keeps out.
-    pub disabled: Vec<String>,
 }
 
 /// A plugin that does not serve for a reason that is not in its file.
@@ -46,21 +44,18 @@ pub struct Unserved {
 /// Settles all claims.
 pub fn settle<'a>(survey: &'a Survey, config: &'a Config) -> Plan<'a> {
     let mut plan = Plan::default();
-    let mut candidates = Vec::new();
+    let mut candidates: Vec<(&Group, Option<&PluginTable>)> = Vec::new();
     // Sonames that a table has spoken for. Another line of the same plugin is another soname: it may be discovered.
     let mut in_tables: Vec<&str> = Vec::new();
     for (name, table) in &config.plugin {
         let mut lines: Vec<&Group> = survey.groups.iter().filter(|group| group.plugin == *name).collect();
         if !table.enabled {
-            plan.disabled.extend(lines.iter().map(|group| group.soname.clone()));
             in_tables.extend(lines.iter().map(|group| group.soname.as_str()));
             continue;
         }
         lines.sort_by_key(|group| (!group.is_linked(), group.line));
-        let chosen = lines
-            .iter()
-            .find(|group| table.version.is_none_or(|line| line == group.line));
-        match chosen {
+        let is_asked_for = |group: &&&Group| table.version.is_none_or(|line| line == group.line);
+        match lines.iter().find(is_asked_for) {
             Some(group) => {
                 in_tables.push(&group.soname);
                 candidates.push((*group, Some(table)));
@@ -68,18 +63,14 @@ pub fn settle<'a>(survey: &'a Survey, config: &'a Config) -> Plan<'a> {
             None => plan.unserved.push(missing(survey, name, table)),
         }
     }
-    let mut discovered: Vec<&Group> = survey
-        .groups
-        .iter()
-        .filter(|group| !in_tables.contains(&group.soname.as_str()))
-        .collect();
-    discovered.sort_by_key(|group| (!group.is_linked(), group.line, &group.plugin));
     if config.plugins.discover {
-        candidates.extend(discovered.into_iter().map(|group| (group, None)));
-    } else {
-        plan.disabled
-            .extend(discovered.into_iter().map(|group| group.soname.clone()));
+        let others = survey
+            .groups
+            .iter()
+            .filter(|group| !in_tables.contains(&group.soname.as_str()));
+        candidates.extend(others.map(|group| (group, None)));
     }
+    candidates.sort_by_key(|(group, table)| (table.is_none(), !group.is_linked(), group.line, &group.plugin));
     for (group, table) in candidates {
         let Some(admitted) = group.wanted() else {
             plan.unserved.extend(unwanted(group, table));
@@ -113,12 +104,16 @@ pub fn settle<'a>(survey: &'a Survey, config: &'a Config) -> Plan<'a> {
 
 /// Why a plugin can't have a command that another one serves.
 pub fn command_taken(command: u8, winner: &Claim<'_>, plugin: &str, soname: &str) -> Refusal {
+    let cure = match winner.group.plugin == plugin {
+        true => format!("# say which version is meant in plugins.toml: [plugin.{plugin}] version = \"...\""),
+        false => format!("# give one of them other commands in plugins.toml: [plugin.{plugin}] commands = [...]"),
+    };
     Refusal::new(
         Code::CommandTaken,
         format!("command {command:#04x}"),
         format!("{} ({}) serves it", winner.group.plugin, winner.group.soname),
         format!("{plugin} ({soname}) claims it"),
-        format!("# give one of them other commands in plugins.toml: [plugin.{plugin}] commands = [...]"),
+        cure,
     )
 }
 

@@ -59,8 +59,8 @@ pub enum RecordFault {
     #[error("no record")]
     Missing,
     /// Several.
-    #[error("{0} records")]
-    Duplicate(usize),
+    #[error("several records")]
+    Duplicate,
     /// One that can't be read.
     #[error(transparent)]
     Unreadable(#[from] ParseError),
@@ -276,17 +276,21 @@ fn record(segments: &[Segment], endian: Endianness, bytes: &[u8]) -> Result<Resu
             continue;
         };
         while let Some(note) = notes.next().map_err(malformed)? {
-            if note.name() == note::OWNER.as_bytes() {
+            let own = note.name() == note::OWNER.as_bytes();
+            // One note may lie in several segments; a second one is one too many, however many there are.
+            let is_known = |known: &&[u8]| known.as_ptr() == note.desc().as_ptr();
+            if own && !found.iter().any(|(_, known)| is_known(known)) {
                 found.push((note.n_type(endian).0, note.desc()));
+                if found.len() > 1 {
+                    return Ok(Err(RecordFault::Duplicate));
+                }
             }
         }
     }
-    // One note may lie in several segments.
-    found.dedup_by_key(|(_, description)| description.as_ptr());
     Ok(match found.as_slice() {
         [] => Err(RecordFault::Missing),
         [(format, description)] => note::parse(*format, description).map_err(RecordFault::from),
-        several => Err(RecordFault::Duplicate(several.len())),
+        [..] => Err(RecordFault::Duplicate),
     })
 }
 

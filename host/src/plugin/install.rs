@@ -1,19 +1,22 @@
 //! Brings a file into the plugin directory: admission first, then the private copy goes to its real name and the link
 //! moves, each by a rename. A running host sees either the old state or the new.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use plugin_record::Record;
 
 use super::admit::{Admitted, Refused};
 use super::claims::{command_taken, settle};
 use super::links::{link_command, point};
-use super::stage::{Digest, Staging};
+use super::report::{Report, State};
+use super::stage::{self, Digest, Staging};
 use super::survey::{Survey, judge_foreign, survey};
 use super::{Refusal, name, permissions};
-use crate::config::Config;
+use crate::config::{Config, PluginTable};
 
 /// What an installation did.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub struct Installed {
     pub was_there: bool,
     /// What became of the soname's link.
     pub link: LinkOutcome,
+    /// Why a host that starts now would not serve it, if so; empty where that is by choice (another version's link,
+    /// the configuration).
+    pub not_served: Option<Vec<Refusal>>,
 }
 
 /// What became of the soname's link.
@@ -49,14 +55,14 @@ pub enum InstallError {
     Refused(Arc<Refused>),
     /// Other content lies under its real name.
     #[error(
-        "{} exists with other content: digest {installed}, the new file has {offered}; give the plugin a new version \
+        "{} exists with other content: {installed}, the new file has digest {offered}; give the plugin a new version \
          (a running host takes it up beside the old one), or repeat with --replace", file.display()
     )]
     OtherContent {
         /// The real name.
         file: PathBuf,
-        /// The digest of what lies there.
-        installed: Digest,
+        /// What lies there: its digest, or why it has none.
+        installed: String,
         /// The digest of the file offered.
         offered: Digest,
     },
@@ -73,7 +79,7 @@ pub enum InstallError {
 /// Installs a file.
 ///
 /// # Errors
-/// See [`InstallError`]; then the directory is as it was.
+/// See [`InstallError`]; then no plugin's file or link was changed, unless writing failed half-way.
 pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -> Result<Installed, InstallError> {
     let directory = &config.plugins.dir;
     let write = |path: &Path| {
@@ -82,7 +88,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
     };
     let admitted = judge_foreign(file, staging, &config.policy).map_err(InstallError::Refused)?;
     // Only now: a refused file leaves no directory behind.
-    fs::create_dir_all(directory).map_err(write(directory))?;
+    create(directory).map_err(write(directory))?;
     let directory = &fs::canonicalize(directory).map_err(write(directory))?;
     let survey = survey(directory, staging, &config.policy).map_err(write(directory))?;
     let mut refusals = permissions::check_directory(directory, &fs::metadata(directory).map_err(write(directory))?);
@@ -112,11 +118,13 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
             LinkOutcome::Moved(link)
         }
     };
+    let not_served = not_served(directory, config, staging, &target).map_err(write(directory))?;
     Ok(Installed {
         admitted,
         file: target,
         was_there,
         link: outcome,
+        not_served,
     })
 }
 
@@ -126,15 +134,17 @@ fn place(admitted: &Admitted, target: &Path, replace: bool) -> Result<bool, Inst
         path: target.to_owned(),
         error,
     };
-    let installed = match fs::read(target) {
-        Ok(bytes) => Some(Digest::of(&bytes)),
+    // Only a regular file can be the same: anything else is other content.
+    let installed = match fs::symlink_metadata(target) {
+        Ok(_) => Some(stage::read(target).map(|bytes| Digest::of(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(write(error)),
     };
     let offered = admitted.digest();
     match installed {
-        Some(installed) if installed == offered => return Ok(true),
+        Some(Ok(installed)) if installed == offered => return Ok(true),
         Some(installed) if !replace => {
+            let installed = installed.map_or_else(|refusal| refusal.plugin, |digest| format!("digest {digest}"));
             return Err(InstallError::OtherContent {
                 file: target.to_owned(),
                 installed,
@@ -158,19 +168,56 @@ fn place(admitted: &Admitted, target: &Path, replace: bool) -> Result<bool, Inst
     Ok(false)
 }
 
-/// Whether another plugin serves one of its commands: a host would refuse it then.
+/// The table that speaks for a record's line, if there is one.
+fn table<'a>(config: &'a Config, record: &Record) -> Option<&'a PluginTable> {
+    let table = config.plugin.get(&record.name)?;
+    table.version.is_none_or(|line| line == record.line()).then_some(table)
+}
+
+/// Whether another soname would keep a command that this one claims: a host would refuse it then.
 fn conflict(survey: &Survey, config: &Config, admitted: &Admitted) -> Option<Refusal> {
     let record = admitted.record();
-    let table = config.plugin.get(&record.name);
+    let soname = name::soname(record);
+    let table = table(config, record);
     let commands = table
         .and_then(|table| table.commands.as_ref())
         .unwrap_or(&record.commands);
     let plan = settle(survey, config);
-    plan.claims
+    // A table that asks for this plugin settles it against those that nobody asked for. Otherwise the order among equals
+    // would have one installation silently take another plugin's commands.
+    let kept = plan
+        .claims
         .iter()
-        .filter(|claim| claim.group.plugin != record.name)
-        .find_map(|claim| {
-            let command = commands.iter().find(|command| claim.commands.contains(command))?;
-            Some(command_taken(*command, claim, &record.name, &name::soname(record)))
-        })
+        .filter(|claim| claim.table.is_some() || table.is_none());
+    kept.filter(|claim| claim.group.soname != soname).find_map(|claim| {
+        let command = commands.iter().find(|command| claim.commands.contains(command))?;
+        Some(command_taken(*command, claim, &record.name, &soname))
+    })
+}
+
+/// What a start would make of the file now: nothing if it would serve, else why not.
+fn not_served(directory: &Path, config: &Config, staging: &Staging, target: &Path) -> io::Result<Option<Vec<Refusal>>> {
+    let survey = survey(directory, staging, &config.policy)?;
+    let plan = settle(&survey, config);
+    let report = Report::new(&survey, &plan);
+    let own = report.files.iter().find(|file| file.file == target);
+    if own.is_some_and(|file| file.state == State::Serving) {
+        return Ok(None);
+    }
+    let plugin = own.and_then(|file| file.plugin.as_deref());
+    let others = report
+        .plugins
+        .iter()
+        .filter(|unserved| Some(unserved.plugin.as_str()) == plugin);
+    let refusals = own.into_iter().flat_map(|file| file.refusals.clone());
+    Ok(Some(
+        refusals
+            .chain(others.map(|unserved| unserved.refusal.clone()))
+            .collect(),
+    ))
+}
+
+/// As `mkdir -p`, but never writable by others, whatever the umask: the host would refuse what lies there.
+fn create(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(directory)
 }

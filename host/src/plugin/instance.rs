@@ -8,7 +8,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use abi_stable::std_types::{RSlice, RStr};
@@ -16,7 +15,8 @@ use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
 use plugin_record::Record;
 
 use super::admit::Admitted;
-use super::load::Library;
+use super::load::{Library, contain};
+use super::patience::within;
 use super::{Code, Refusal};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
 use crate::wire::AckWriter;
@@ -37,34 +37,9 @@ impl Plugin {
     /// # Errors
     /// When init fails, panics, or takes longer than `timeout`. A handler that comes later is shut down at once.
     pub fn init(library: Library, config: String, data_dir: &Path, timeout: Duration) -> Result<Plugin, Refusal> {
-        let (sender, receiver) = mpsc::sync_channel(0);
         let data_dir = data_dir.to_owned();
-        let name = library.record().name.clone();
-        let spawned = std::thread::Builder::new().name(format!("init {name}")).spawn(move || {
-            let outcome = Plugin::init_here(library, &config, &data_dir);
-            // Nobody waits any more when the send fails.
-            if let Err(mpsc::SendError(Ok(late))) = sender.send(outcome) {
-                late.shutdown();
-            }
-        });
-        if let Err(error) = spawned {
-            return Err(Refusal::new(
-                Code::LoadInit,
-                "init",
-                "a thread to run it",
-                error.to_string(),
-                "ulimit -u # is the limit on threads",
-            ));
-        }
-        receiver.recv_timeout(timeout).unwrap_or_else(|_| {
-            Err(Refusal::new(
-                Code::LoadInitTimeout,
-                "init",
-                format!("a handler within {timeout:?}"),
-                "no answer yet",
-                "# make init faster, or raise plugins.init_timeout",
-            ))
-        })
+        let init = move || Plugin::init_here(library, &config, &data_dir);
+        within(timeout, "init", init, |late| late.shutdown())
     }
 
     fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, Refusal> {
@@ -224,7 +199,7 @@ impl Batch<'_, '_> {
 unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    batch.push(result, body.as_slice());
+    contain(|| batch.push(result, body.as_slice()));
 }
 
 /// # Safety
@@ -232,5 +207,5 @@ unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
 unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    batch.fail(reason.as_str());
+    contain(|| batch.fail(reason.as_str()));
 }

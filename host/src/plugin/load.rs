@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use abi_stable::library::AbiHeaderRef;
 use abi_stable::std_types::RStr;
@@ -16,6 +17,7 @@ use plugin_record::Record;
 
 use super::admit::Admitted;
 use super::log::PluginLog;
+use super::patience::within;
 use super::{Code, Refusal};
 
 /// A library that is open, for good, and whose layout is the host's.
@@ -27,11 +29,23 @@ pub struct Library {
 }
 
 impl Library {
-    /// Opens the private copy. Runs the library's constructors.
+    /// Opens the private copy and has the plugin check its configuration (JSON), on a thread of its own. Runs the
+    /// library's constructors.
     ///
     /// # Errors
-    /// When the dynamic linker refuses it, or it has no entry, or other layouts than the host.
-    pub fn open(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
+    /// When the dynamic linker refuses it, it has no entry, or other layouts than the host, or does not take the
+    /// configuration, or does not return within `timeout`.
+    pub fn open(admitted: Arc<Admitted>, config: String, timeout: Duration) -> Result<Library, Refusal> {
+        let open = move || {
+            let library = Library::open_here(admitted)?;
+            library.check_config(&config)?;
+            Ok(library)
+        };
+        // A library that comes too late stays mapped, as all do.
+        within(timeout, "load", open, drop)
+    }
+
+    fn open_here(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
         let header = entry(&admitted)?;
         let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
         let module = header
@@ -53,11 +67,7 @@ impl Library {
         self.admitted.record()
     }
 
-    /// Whether the plugin takes this configuration.
-    ///
-    /// # Errors
-    /// What the plugin has against it; names the key.
-    pub fn check_config(&self, config: &str) -> Result<(), Refusal> {
+    fn check_config(&self, config: &str) -> Result<(), Refusal> {
         self.module.check_config()(config.into())
             .into_result()
             .map_err(|error| {
@@ -137,5 +147,12 @@ unsafe extern "C" fn write_event(state: *const (), event: &LogEvent<'_>) {
     // SAFETY: see above; the reference is shared, and `PluginLog` is Sync.
     let log = unsafe { &*state.cast::<PluginLog>() };
     let message: RStr<'_> = event.message;
-    log.write(event.level, message.as_str());
+    contain(|| log.write(event.level, message.as_str()));
+}
+
+/// Runs the host's side of a callback. Nothing in it means to panic, but a log that is written while its thread ends
+/// may, and a panic must not cross back into the plugin: it would end the process.
+pub(super) fn contain(callback: impl FnOnce()) {
+    // What is lost with the panic is a log line; the default hook has said so where it could.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback));
 }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use super::claims::{Claim, Plan, Unserved, settle};
 use super::links::{link_command, point};
 use super::load::Library;
-use super::report::Report;
+use super::report::{Commands, Report};
 use super::stage::{Staging, StagingError};
 use super::survey::{AtSoname, Survey, survey};
 use super::{Plugin, Refusal};
 use crate::config::Config;
 use crate::routes::{RouteTable, Routes};
+use crate::shutdown::Stop;
 
 /// Why the host can't start.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +49,16 @@ pub struct Manager {
 
 impl Manager {
     /// Admits, loads and initialises what the plugin directory and the configuration ask for. Everything that does not
-    /// serve is logged with its reasons.
+    /// serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
     ///
     /// # Errors
     /// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
-    pub fn start(config: &Config) -> Result<Manager, StartError> {
+    pub fn start(config: &Config, stop: &Stop) -> Result<Manager, StartError> {
         let staging = Staging::create(config.plugins.staging.as_deref())?;
         let survey = read(config, &staging)?;
         let mut plan = settle(&survey, config);
         let claims = std::mem::take(&mut plan.claims);
-        let (loaded, failed) = load_all(claims);
+        let (loaded, failed) = load_all(claims, config.plugins.init_timeout);
         let mut failures: Vec<Unserved> = failed;
         require(config, loaded.iter().map(|(claim, ..)| claim), || {
             log(&survey, &plan, &failures);
@@ -65,6 +66,9 @@ impl Manager {
 
         let mut serving = Vec::new();
         for (claim, library, json) in loaded {
+            if stop.is_set() {
+                break;
+            }
             let data_dir = config.plugins.dir.join("data").join(&claim.group.plugin);
             match Plugin::init(library, json, &data_dir, config.plugins.init_timeout) {
                 Ok(plugin) => serving.push((claim, Arc::new(plugin))),
@@ -74,7 +78,9 @@ impl Manager {
         let required = require(config, serving.iter().map(|(claim, _)| claim), || {});
         plan.claims = serving.iter().map(|(claim, _)| claim.clone()).collect();
         log(&survey, &plan, &failures);
-        if let Err(error) = required {
+        if let Err(error) = required
+            && !stop.is_set()
+        {
             let started = Manager {
                 plugins: serving.into_iter().map(|(_, plugin)| plugin).collect(),
                 routes: Arc::default(),
@@ -146,7 +152,11 @@ impl Manager {
     }
 }
 
-fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
+/// Surveys the plugin directory of a configuration. One that does not exist is an empty one, with a warning.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
     let path = &config.plugins.dir;
     match survey(path, staging, &config.policy) {
         Ok(survey) => Ok(survey),
@@ -164,13 +174,11 @@ fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
 type Loaded<'a> = (Claim<'a>, Library, String);
 
 /// Opens every claimed library and has it check its configuration, before any handler is made.
-fn load_all(claims: Vec<Claim<'_>>) -> (Vec<Loaded<'_>>, Vec<Unserved>) {
+fn load_all(claims: Vec<Claim<'_>>, timeout: Duration) -> (Vec<Loaded<'_>>, Vec<Unserved>) {
     let (mut loaded, mut failed) = (Vec::new(), Vec::new());
     for claim in claims {
         let json = claim.table.map_or_else(|| "{}".to_owned(), |table| table.config_json());
-        let library = Library::open(Arc::clone(&claim.admitted))
-            .and_then(|library| library.check_config(&json).map(|()| library));
-        match library {
+        match Library::open(Arc::clone(&claim.admitted), json.clone(), timeout) {
             Ok(library) => loaded.push((claim, library, json)),
             Err(refusal) => failed.push(unserved(&claim, refusal)),
         }
@@ -274,21 +282,5 @@ fn link(survey: &Survey, claim: &Claim<'_>) {
             cure = link_command(link, &target),
             "the link could not be created; the plugin serves without it"
         ),
-    }
-}
-
-/// Commands as they are written in the configuration.
-pub struct Commands<'a>(pub &'a [u8]);
-
-impl std::fmt::Debug for Commands<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::fmt::Display for Commands<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts: Vec<String> = self.0.iter().map(|command| format!("{command:#04x}")).collect();
-        write!(f, "[{}]", texts.join(", "))
     }
 }

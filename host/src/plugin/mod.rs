@@ -15,6 +15,7 @@ pub mod load;
 mod log;
 pub mod manager;
 pub mod name;
+mod patience;
 pub mod permissions;
 pub mod report;
 pub mod stage;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use plugin_record::printable;
 use serde::Serialize;
 
 use super::Refusal;
@@ -150,7 +151,8 @@ impl FileReport {
     /// The file, and what it points to.
     pub fn title(&self) -> String {
         match &self.link {
-            Some(target) => format!("{} -> {}", self.file.display(), target.display()),
+            // A link may say anything.
+            Some(target) => printable(format!("{} -> {}", self.file.display(), target.display())),
             None => self.file.display().to_string(),
         }
     }
@@ -163,5 +165,21 @@ impl From<&Unserved> for PluginReport {
             soname: unserved.soname.clone(),
             refusal: unserved.refusal.clone(),
         }
+    }
+}
+
+/// Commands as they are written in the configuration.
+pub struct Commands<'a>(pub &'a [u8]);
+
+impl std::fmt::Debug for Commands<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::fmt::Display for Commands<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(|command| format!("{command:#04x}")).collect();
+        write!(f, "[{}]", texts.join(", "))
     }
 }

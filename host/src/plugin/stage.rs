@@ -1,7 +1,7 @@
 //! The private copy of a file: what is checked, and later loaded, is the copy, so that the original may be overwritten,
 //! cut off or deleted at any time.
 //!
-//! One directory for each running host, mode 0700, kept alive by a lock on a file in it: the kernel drops the lock with
+//! One directory for each running host, mode 0700, kept alive by a lock on it: the kernel drops the lock with
 //! the process, however that ends, and the next host removes what is left.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -16,7 +16,10 @@ use super::{Code, Refusal, permissions};
 /// No plugin's file is larger.
 pub const MAX_FILE: u64 = 256 << 20;
 
+/// Held while directories come and go.
 const LOCK: &str = "lock";
+/// How much of a plugin's name and version stands in its copy's name, in bytes: file systems allow 255 in all.
+const MAX_NAME: usize = 120;
 
 /// The SHA-256 of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,7 +153,8 @@ impl Staging {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&base)
             .map_err(unusable)?;
-        let lock = File::create(directory.path().join(LOCK)).map_err(unusable)?;
+        // The folder itself is what is locked: a file in it could be cleaned away while it is in use.
+        let lock = File::open(directory.path()).map_err(unusable)?;
         lock.lock().map_err(unusable)?;
         Ok(Staging {
             directory: directory.keep(),
@@ -212,6 +216,7 @@ impl Staging {
     /// # Errors
     /// When it can't be renamed.
     pub fn rename(&self, staged: &mut Staged, name: &str) -> io::Result<()> {
+        let name = name.get(..MAX_NAME).unwrap_or(name); // ASCII, as all names of plugins
         let path = self.directory.join(format!("{name}-{}.so", staged.digest));
         fs::rename(&staged.path, &path)?;
         staged.path = path;
@@ -309,8 +314,7 @@ fn remove_orphans(base: &Path) -> io::Result<()> {
         if !is_ours || !path.is_dir() {
             continue;
         }
-        let in_use = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_err());
-        if !in_use {
+        if File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = fs::remove_dir_all(&path);
         }
     }

@@ -13,7 +13,7 @@ use super::directory::{Directory, Entry};
 use super::host_record::host_record;
 use super::inspect::inspect;
 use super::name::{self, LibraryName};
-use super::stage::{Digest, Staging};
+use super::stage::{self, Digest, Staging};
 use super::{Code, Refusal};
 
 /// A plugin directory with everything in it judged.
@@ -158,6 +158,8 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict
         .unwrap_or_default();
     match LibraryName::parse(&file_name) {
         Some(name) => judge.file(&name, file),
+        // A name that is wrong and a file that is missing are two reasons, and the second one is what helps.
+        None if !file.exists() => Err(refused(stage::read(file).err().into_iter().collect())),
         None => Err(refused(vec![Refusal::new(
             Code::NameForm,
             "file name",
@@ -251,7 +253,7 @@ impl<'a> Judge<'a> {
             Err(refused) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
         };
         // A wrong link to a refused file has one reason more than the file.
-        let Some(wrong) = record.and_then(|record| check_link(&entry.name, record).err()) else {
+        let Some(wrong) = record.and_then(|record| check_link(&entry.path, &entry.name, record).err()) else {
             return verdict;
         };
         refusals.push(wrong);
@@ -274,7 +276,8 @@ impl<'a> Judge<'a> {
         found.extend(copied.refusals);
         let inspection = inspect(&copied.bytes);
         drop(copied.bytes);
-        let admitted = admit(name, found, copied.staged, inspection, host_record(), self.policy).map_err(Arc::new)?;
+        let admitted =
+            admit(file, name, found, copied.staged, inspection, host_record(), self.policy).map_err(Arc::new)?;
         let digest = admitted.digest();
         if let Some(known) = self.contents.get(&digest) {
             return Ok(Arc::clone(known)); // and the second copy goes

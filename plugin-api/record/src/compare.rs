@@ -43,10 +43,9 @@ fn compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
     if same {
         return None;
     }
-    let build = format!("build --release -p {}", quoted(&plugin.name));
-    let build = match ours.commit {
-        Some(_) => format!("cargo +{} {build} #", toolchain(&ours.release)),
-        None => format!("cargo {build} # with the host's compiler, {};", ours.version_line),
+    let with = match ours.commit {
+        Some(_) => String::new(),
+        None => format!(" with the host's compiler, {};", ours.version_line),
     };
     let describe = |compiler: &crate::Compiler| match &compiler.commit {
         // Two builds of one release differ in nothing else.
@@ -59,10 +58,20 @@ fn compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
         describe(ours),
         describe(theirs),
         format!(
-            "{build} or accept it: `compiler = \"any\"` under [policy]; what crosses is C ABI, and its layout is checked \
-             when the library is opened"
+            "{} #{with} or accept it: `compiler = \"any\"` under [policy]; what crosses is C ABI, and its layout is checked \
+             when the library is opened",
+            build_command(host, &plugin.name)
         ),
     ))
+}
+
+/// The command that builds a plugin with the host's compiler, as far as rustup knows that by name: not a distribution's.
+pub fn build_command(host: &Record, plugin: &str) -> String {
+    let toolchain = match host.compiler.commit {
+        Some(_) => format!("+{} ", toolchain(&host.compiler.release)),
+        None => String::new(),
+    };
+    format!("cargo {toolchain}build --release -p {}", quoted(plugin))
 }
 
 /// The name that rustup knows a release by.

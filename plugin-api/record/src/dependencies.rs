@@ -7,6 +7,9 @@ use crate::{Code, Identity, Line, Package, PackagePolicy, Policy, Record, Refusa
 /// The author's crate: the abi checks judge it, by rules of its own.
 const PLUGIN_API: &str = "plugin-api";
 
+/// How many names of a chain are shown; a real one is rarely longer.
+const MOST_NAMES: usize = 12;
+
 /// A package that the two sides have in different versions or contents.
 #[derive(Debug)]
 pub(crate) struct Difference<'a> {
@@ -78,6 +81,9 @@ impl Side<'_> {
     fn describe(&self) -> String {
         let package = self.package;
         let needed_by = match self.path.split_last() {
+            Some((_, path)) if path.len() > MOST_NAMES => {
+                format!(", needed by {} > ...", path[..MOST_NAMES].join(" > "))
+            }
             Some((_, path)) if !path.is_empty() => format!(", needed by {}", path.join(" > ")),
             _ => String::new(),
         };

@@ -15,11 +15,11 @@ mod refusal;
 
 use serde::{Deserialize, Serialize};
 
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, build_command, compare};
 pub use graph::path_to;
 pub use line::Line;
 pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
-pub use refusal::{Code, Refusal, quoted};
+pub use refusal::{Code, Refusal, printable, quoted};
 
 /// The version of the record's encoding; it is the type of the ELF note, so that a reader knows it before it parses.
 pub const FORMAT: u32 = 1;

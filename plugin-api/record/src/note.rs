@@ -6,12 +6,10 @@ use crate::{FORMAT, Record};
 
 /// The owner of the note; the note's type is the record's format.
 pub const OWNER: &str = "host-plugin";
-/// The section on ELF. Linkers turn any `.note*` section into a PT_NOTE segment, which survives `strip`.
-pub const ELF_SECTION: &str = ".note.plugin";
-/// The section on Mach-O, segment and name; names there have at most 16 characters.
-pub const MACHO_SECTION: (&str, &str) = ("__DATA", "__plugin_mf");
 /// No record is larger than this many bytes; a file that claims more is not read.
 pub const MAX_RECORD: usize = 1 << 20;
+/// No plugin links more packages. What a comparison can say is bounded by it.
+pub const MAX_PACKAGES: usize = 4096;
 
 /// Why a note's description is not a record.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +24,12 @@ pub enum ParseError {
     #[error("record of {found} bytes, the limit is {MAX_RECORD}")]
     TooLarge {
         /// The size in bytes.
+        found: usize,
+    },
+    /// More packages than any build links.
+    #[error("{found} packages, the limit is {MAX_PACKAGES}")]
+    TooManyPackages {
+        /// How many.
         found: usize,
     },
     /// Not what plugin-build writes.
@@ -68,7 +72,12 @@ pub fn parse(format: u32, description: &[u8]) -> Result<Record, ParseError> {
             found: description.len(),
         });
     }
-    Ok(serde_json::from_slice(description)?)
+    let record: Record = serde_json::from_slice(description)?;
+    let found = record.packages.len();
+    if found > MAX_PACKAGES {
+        return Err(ParseError::TooManyPackages { found });
+    }
+    Ok(record)
 }
 
 /// The record in a whole note as [`encode`] writes it; for the host, which holds its own.

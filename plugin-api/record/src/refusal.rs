@@ -37,7 +37,7 @@ impl Refusal {
 }
 
 /// Values come from files that are not trusted, and go to terminals: control characters are shown, not obeyed.
-fn printable(text: String) -> String {
+pub fn printable(text: String) -> String {
     match text.chars().any(char::is_control) {
         true => text.escape_debug().to_string(),
         false => text,
@@ -176,8 +176,8 @@ codes! {
     LoadConfig = "load-config",
     /// Its init failed or panicked.
     LoadInit = "load-init",
-    /// Its init did not return in time.
-    LoadInitTimeout = "load-init-timeout",
+    /// Its constructors, the check of its configuration or its init did not return in time.
+    LoadTimeout = "load-timeout",
 }
 
 impl Serialize for Code {
