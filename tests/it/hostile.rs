@@ -64,7 +64,9 @@ fn a_thread_that_logs_while_it_ends_ends_nothing_else() {
     for _ in 0..10 {
         assert_eq!(host.connect().submit(0x10, b"").result, 0);
     }
-    assert_eq!(host.events("on a thread").len(), 10);
+    host.wait_until("tenth line", |log| {
+        (log.iter().filter(|event| event["message"] == "on a thread").count() == 10).then_some(())
+    });
     host.stop();
 }
 
