@@ -55,8 +55,8 @@ impl Stop {
         let wait = move || {
             runtime.block_on(async {
                 let (_, name) = signals.next().await;
-                info!(signal = name, "stopping");
                 stopper.stop();
+                info!(signal = name, "stopping"); // after it is so: who reads this may rely on it
                 let (number, name) = signals.next().await;
                 warn!(signal = name, "second signal, ending at once");
                 std::process::exit(KILLED + number);
