@@ -1,17 +1,15 @@
 //! What Cargo.lock says about a package's content: a registry's checksum or a git revision.
 //!
 //! `cargo tree` prints neither. The lock also makes a vendored package equal to the one from the
-//! registry, since vendoring leaves the lock as it is. Lock files of version 1, which keep the
-//! checksums in a table of their own, are read too.
+//! registry, since vendoring leaves the lock as it is. How a lock is written is decided in
+//! plugin-record's `lock.rs`.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use semver::Version;
-use serde::Deserialize;
+use plugin_record::lock::{self, Lockfile};
 
 use crate::{
     Error,
@@ -22,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Lock {
     pub(crate) path: PathBuf,
-    contents: Contents,
+    contents: Lockfile,
 }
 
 /// What the lock knows about one linked package.
@@ -31,22 +29,6 @@ pub(crate) enum Locked {
     Registry { checksum: Option<String> },
     Git { revision: String },
     Path,
-}
-
-#[derive(Debug, Deserialize)]
-struct Contents {
-    #[serde(default, rename = "package")]
-    packages: Vec<Entry>,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    name: String,
-    version: Version,
-    source: Option<String>,
-    checksum: Option<String>,
 }
 
 impl Lock {
@@ -61,7 +43,7 @@ impl Lock {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Lock, Error> {
-        match toml::from_str(text) {
+        match Lockfile::parse(text) {
             Ok(contents) => Ok(Lock {
                 path: path.to_owned(),
                 contents,
@@ -79,12 +61,12 @@ impl Lock {
     /// # Errors
     /// When not exactly one entry fits.
     pub(crate) fn find(&self, node: &Node) -> Result<Locked, Error> {
-        let fitting: Vec<&Entry> = self
+        let fitting: Vec<&lock::Locked> = self
             .contents
             .packages
             .iter()
             .filter(|entry| entry.name == node.name && entry.version == node.version)
-            .filter(|entry| entry.comes_from(&node.source))
+            .filter(|entry| comes_from(entry, &node.source))
             .collect();
         let [entry] = fitting[..] else {
             return Err(Error::Lock {
@@ -99,49 +81,32 @@ impl Lock {
                 revision: revision.to_owned(),
             },
             _ => Locked::Registry {
-                checksum: self.checksum(entry),
+                checksum: self.contents.checksum(entry),
             },
         })
     }
-
-    fn checksum(&self, entry: &Entry) -> Option<String> {
-        let in_table = || {
-            let source = entry.source.as_deref()?;
-            let key = format!("checksum {} {} ({source})", entry.name, entry.version);
-            // Version 1 writes this word where later versions leave the checksum out.
-            self.contents.metadata.get(&key).filter(|value| *value != "<none>")
-        };
-        entry.checksum.as_ref().or_else(in_table).cloned()
-    }
 }
 
-impl Entry {
-    fn comes_from(&self, source: &Source) -> bool {
-        let Some(locked) = self.source.as_deref() else {
-            return matches!(source, Source::Path(_));
-        };
-        // Cargo writes the first form for crates.io also where it uses the second.
-        let crates_io = locked == "registry+https://github.com/rust-lang/crates.io-index"
-            || locked == "sparse+https://index.crates.io/";
-        let registry = locked.starts_with("registry+") || locked.starts_with("sparse+");
-        match source {
-            Source::CratesIo => crates_io,
-            Source::Registry => registry && !crates_io,
-            // The URL's query (branch, tag) is written in two ways; the repository and the
-            // revision are enough.
-            Source::Git { url, short_revision } => {
-                let repository = |text: &str| text.split(['?', '#']).next().map(|text| text.to_owned());
-                let locked_url = locked.strip_prefix("git+");
-                locked_url.and_then(repository) == repository(url)
-                    && self.revision().is_some_and(|full| full.starts_with(short_revision))
-            }
-            Source::Path(_) => false,
+fn comes_from(entry: &lock::Locked, source: &Source) -> bool {
+    let Some(locked) = entry.source.as_deref() else {
+        return matches!(source, Source::Path(_));
+    };
+    // Cargo writes the first form for crates.io also where it uses the second.
+    let crates_io = locked == "registry+https://github.com/rust-lang/crates.io-index"
+        || locked == "sparse+https://index.crates.io/";
+    let registry = locked.starts_with("registry+") || locked.starts_with("sparse+");
+    match source {
+        Source::CratesIo => crates_io,
+        Source::Registry => registry && !crates_io,
+        // The URL's query (branch, tag) is written in two ways; the repository and the
+        // revision are enough.
+        Source::Git { url, short_revision } => {
+            let repository = |text: &str| text.split(['?', '#']).next().map(|text| text.to_owned());
+            let locked_url = locked.strip_prefix("git+");
+            locked_url.and_then(repository) == repository(url)
+                && entry.revision().is_some_and(|full| full.starts_with(short_revision))
         }
-    }
-
-    fn revision(&self) -> Option<&str> {
-        let source = self.source.as_deref()?.strip_prefix("git+")?;
-        source.rsplit_once('#').map(|(_, revision)| revision)
+        Source::Path(_) => false,
     }
 }
 

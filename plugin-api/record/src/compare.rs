@@ -36,14 +36,10 @@ pub fn compare(host: &Record, plugin: &Record, policy: &Policy) -> Comparison {
 
 fn compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
     let (ours, theirs) = (&host.compiler, &plugin.compiler);
-    // A distribution's compiler does not know its commit; then its whole description decides.
-    let same = ours.release == theirs.release
-        && ours.commit == theirs.commit
-        && (ours.commit.is_some() || ours.version_line == theirs.version_line);
-    if same {
+    if ours.is_same(theirs) {
         return None;
     }
-    let with = match ours.commit {
+    let with = match ours.toolchain() {
         Some(_) => String::new(),
         None => format!(" with the host's compiler, {};", ours.version_line),
     };
@@ -67,19 +63,12 @@ fn compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
 
 /// The command that builds a plugin with the host's compiler, as far as rustup knows that by name: not a distribution's.
 pub fn build_command(host: &Record, plugin: &str) -> String {
-    let toolchain = match host.compiler.commit {
-        Some(_) => format!("+{} ", toolchain(&host.compiler.release)),
-        None => String::new(),
-    };
+    let toolchain = host
+        .compiler
+        .toolchain()
+        .map(|toolchain| format!("+{toolchain} "))
+        .unwrap_or_default();
     format!("cargo {toolchain}build --release -p {}", quoted(plugin))
-}
-
-/// The name that rustup knows a release by.
-fn toolchain(release: &str) -> &str {
-    match release.split_once('-') {
-        Some((_, channel)) => channel.split('.').next().unwrap_or(channel),
-        None => release,
-    }
 }
 
 fn abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
@@ -134,16 +123,4 @@ fn abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
         refusals.push(Refusal::new(code, package, expected, text(theirs), cure));
     }
     refusals
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_named_as_rustup_names_them() {
-        assert_eq!(toolchain("1.95.0"), "1.95.0");
-        assert_eq!(toolchain("1.97.0-nightly"), "nightly");
-        assert_eq!(toolchain("1.96.0-beta.3"), "beta");
-    }
 }

@@ -1,14 +1,17 @@
 //! The record: the build-time facts that a plugin file carries, so that a host can judge the file without running it.
 //!
 //! This crate decides what the facts are ([`Record`]), how they are written ([`note`]: one ELF note around JSON), how
-//! two versions relate ([`Line`]), and whether two records fit ([`compare`]) under a [`Policy`]. It does not gather facts
+//! two versions relate ([`Line`]), and whether two records fit ([`compare()`]) under a [`Policy`]. It does not gather facts
 //! (crate `plugin-build` does, in the author's build.rs) and knows no files (the host's admission does). The plugin
 //! itself links none of this.
 
 mod compare;
+mod compiler;
 mod dependencies;
+mod fingerprint;
 mod graph;
 mod line;
+pub mod lock;
 pub mod note;
 mod policy;
 mod refusal;
@@ -16,6 +19,7 @@ mod refusal;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, build_command, compare};
+pub use fingerprint::Fingerprint;
 pub use graph::path_to;
 pub use line::Line;
 pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
