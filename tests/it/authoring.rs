@@ -130,7 +130,7 @@ fn what_is_left_out_is_an_error_that_says_what_to_add() {
             |plugin| plugin.commands = Some("[0x10]\ncomands = [0x11]".into()),
             &[
                 "unknown key \"comands\" in [package.metadata.plugin]",
-                "the only key is \"commands\"",
+                "the keys are \"commands\" and \"host\"",
             ],
         ),
         (

@@ -163,7 +163,7 @@ fn assert_admitted(site: &Site, library: &Path) {
 }
 
 fn hosts_version() -> String {
-    let packages = packages(&Site::default().json(&["fingerprint"]));
+    let packages = packages(&Site::default().json(&["fingerprint"])["record"]);
     packages.into_iter().find(|(name, _)| name == CRATE).expect(CRATE).1
 }
 

@@ -23,6 +23,7 @@ mod once;
 mod panics;
 mod records;
 mod refusals;
+mod shift_left;
 mod shutdown;
 mod smoke;
 mod staging;

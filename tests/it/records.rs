@@ -20,7 +20,7 @@ fn a_record_says_what_cargo_and_rustc_say() {
         ("submit-echo", root(), site.inspect(&sample("submit-echo"))),
         ("submit-log", root(), site.inspect(&sample("submit-log"))),
         ("records-outside", outside.folder(), site.inspect(&library)),
-        ("host", root(), site.json(&["fingerprint"])),
+        ("host", root(), site.json(&["fingerprint"])["record"].take()),
     ] {
         let target = value(&compiler, "host: ");
         let cargo = Cargo::ask(folder, target);

@@ -1,24 +1,41 @@
-//! `host fingerprint`: the host's own record.
+//! `host fingerprint`: what plugins are compared with, for people and for the builds of plugins.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use plugin_record::Fingerprint as Both;
 
 use super::{inspect, output};
+use crate::config::Config;
 use crate::plugin::host_record::host_record;
 
 #[derive(Debug, Args)]
 pub(super) struct Fingerprint {
-    /// Print it as JSON.
+    /// The configuration file: its policy; without it, the default one.
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
+    /// Print record and policy as JSON: what PLUGIN_HOST names to the build of a plugin.
     #[arg(long)]
     json: bool,
 }
 
 impl Fingerprint {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        match self.json {
-            true => output::json(host_record())?,
-            false => inspect::print(host_record())?,
+        let config = match &self.plugins {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let (record, policy) = (host_record().clone(), config.policy);
+        if self.json {
+            output::json(&Both { record, policy })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        inspect::print(&record)?;
+        if self.plugins.is_some() {
+            // As it stands in a configuration, so that it can be compared with one.
+            let table = toml::to_string(&std::collections::BTreeMap::from([("policy", policy)]))?;
+            output::line(&format!("\n{}", table.trim_end()))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -106,7 +106,7 @@ pub enum Error {
     },
     /// A key that means nothing here, perhaps misspelt.
     #[error(
-        "unknown key {key:?} in [package.metadata.plugin] of {}: the only key is \"commands\"",
+        "unknown key {key:?} in [package.metadata.plugin] of {}: the keys are \"commands\" and \"host\"",
         path.display()
     )]
     UnknownKey {
@@ -182,6 +182,50 @@ pub enum Error {
         package: String,
         /// How many entries fit.
         found: usize,
+    },
+    /// Not the path of a file.
+    #[error(
+        "host of [package.metadata.plugin] in {} must be a path relative to it, found {found}; for example:\n\
+         host = \"host.json\"",
+        path.display()
+    )]
+    NotHost {
+        /// The manifest.
+        path: PathBuf,
+        /// What stands there.
+        found: String,
+    },
+    /// The file that says what the host is can't be read.
+    #[error(
+        "{} can't be read: {error}; PLUGIN_HOST or [package.metadata.plugin] names it as the host's fingerprint; make \
+         it where the host is:\nhost fingerprint --json --plugins plugins.toml > host.json",
+        path.display()
+    )]
+    HostUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file says something else.
+    #[error(
+        "{} is no host's fingerprint, or one of another version: {error}; make it where the host is:\n\
+         host fingerprint --json --plugins plugins.toml > host.json",
+        path.display()
+    )]
+    HostMalformed {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        error: serde_json::Error,
+    },
+    /// The host would not load what is being built.
+    #[error("the host of {} would refuse this plugin:\n{}", path.display(), refusals.concat())]
+    Refused {
+        /// The host's fingerprint.
+        path: PathBuf,
+        /// Each reason: code and field, host's value, plugin's value, cure.
+        refusals: Vec<String>,
     },
     /// The record does not fit into a note.
     #[error("the record can't be encoded")]

@@ -15,8 +15,9 @@
 //! | `compiler.rs`, `git.rs` | the compiler and the commit |
 //! | `watch.rs` | when all of this is gathered again |
 //! | `soname.rs` | the name that the library carries |
+//! | `host.rs` | which host the build is compared with, if any |
 //!
-//! Nothing here judges: the host's admission does. And nothing is downloaded: a build that works
+//! Nothing here judges: plugin-record's comparison does, here as in the host. And nothing is downloaded: a build that works
 //! without the network stays one.
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod env;
 mod error;
 mod features;
 mod git;
+mod host;
 mod identity;
 mod lock;
 mod manifest;
@@ -43,19 +45,22 @@ use std::{fs, path::PathBuf};
 use plugin_record::{Build, Package, Record, note};
 
 pub use error::Error;
+pub use host::HOST_VARIABLE;
 
 use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, native::Places};
 
 /// The variable that names the note file to the plugin's source, for `include_bytes!(env!(..))`.
 pub const RECORD_VARIABLE: &str = "PLUGIN_RECORD";
 
-/// Everything a plugin's build.rs has to do: [`gather`], [`write()`], [`name_library`].
+/// Everything a plugin's build.rs has to do: [`gather`], [`write()`], [`name_library`], and where [`HOST_VARIABLE`] or
+/// `host` in `[package.metadata.plugin]` names a host's fingerprint, the comparison with that host.
 ///
 /// A failure becomes `cargo::error` lines, which fail the build with no more than these lines.
 pub fn emit() {
     report(gather().and_then(|record| {
         write(&record)?;
-        name_library(&record)
+        name_library(&record)?;
+        host::compare(&record)
     }));
 }
 

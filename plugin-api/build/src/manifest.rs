@@ -52,7 +52,7 @@ impl Manifest {
         let Some(table) = self.get(&["package", "metadata", "plugin"]).and_then(Value::as_table) else {
             return Err(Error::NoPluginTable { path: path() });
         };
-        if let Some(key) = table.keys().find(|key| *key != "commands") {
+        if let Some(key) = table.keys().find(|key| !["commands", "host"].contains(&key.as_str())) {
             return Err(Error::UnknownKey {
                 path: path(),
                 key: key.clone(),
@@ -85,6 +85,23 @@ impl Manifest {
             return Err(Error::NoCommands { path: path() });
         }
         Ok(commands)
+    }
+
+    /// The host's fingerprint that `[package.metadata.plugin]` names, relative to the manifest.
+    ///
+    /// # Errors
+    /// When it is no path.
+    pub(crate) fn host(&self) -> Result<Option<&str>, Error> {
+        let Some(value) = self.get(&["package", "metadata", "plugin", "host"]) else {
+            return Ok(None);
+        };
+        match value.as_str().filter(|path| !path.is_empty()) {
+            Some(path) => Ok(Some(path)),
+            None => Err(Error::NotHost {
+                path: self.path.clone(),
+                found: value.to_string(),
+            }),
+        }
     }
 
     /// Makes sure that the package builds a shared library of that name. Without this check cargo
