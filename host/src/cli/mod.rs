@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and which exit code comes of it.
 
+mod align;
 mod check;
 mod fingerprint;
 mod inspect;
@@ -55,8 +56,10 @@ enum Command {
     Check(check::Check),
     /// Show the record that a plugin file carries.
     Inspect(inspect::Inspect),
-    /// Show the host's own record: what plugins are compared with.
+    /// Show the host's own record and its policy: what plugins are compared with.
     Fingerprint(fingerprint::Fingerprint),
+    /// Print the cargo commands that bring another crate's Cargo.lock to the host's versions, or run them.
+    Align(align::Align),
     /// Judge a file, copy it to its real name in the plugin directory and move the link.
     Install(install::Install),
     /// Send Submits to a host and print their acks.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Fingerprint(fingerprint) => fingerprint.run(),
+        Command::Align(align) => align.run(),
         Command::Install(install) => install.run(),
         Command::Submit(submit) => submit.run(),
     };
