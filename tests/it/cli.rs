@@ -18,6 +18,8 @@ const CALLS: &[(&[&str], i32, &str, &str)] = &[
     (&["check", "--help"], 0, "Usage: host check", ""),
     (&["inspect", "--help"], 0, "Usage: host inspect", ""),
     (&["fingerprint", "--help"], 0, "Usage: host fingerprint", ""),
+    (&["align", "--help"], 0, "Usage: host align", ""),
+    (&["align"], 2, "", "<CRATE_DIR>"),
     (&["install", "--help"], 0, "Usage: host install", ""),
     (&["submit", "--help"], 0, "Usage: host submit", ""),
     (&["fingerprint"], 0, "compiler    rustc ", ""),

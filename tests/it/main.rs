@@ -24,6 +24,7 @@ mod once;
 mod panics;
 mod records;
 mod refusals;
+mod schema;
 mod shift_left;
 mod shutdown;
 mod smoke;

@@ -1,0 +1,129 @@
+//! The JSON that the host prints is as its schemas say, and every code is explained on the page that they name.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use plugin_record::Code;
+use serde_json::{Value, json};
+use tests::bad::{Bad, small};
+use tests::cargo::{root, sample};
+use tests::host::Site;
+
+#[test]
+fn reports_of_check_are_as_the_schema_says() {
+    let schema = schema("check");
+    let check = Schema::new(&schema);
+    let site = Site::new("[plugin.gone]\nrequired = false\n");
+    let plugin = small(site.path());
+    check.accepts(&site.check(&[]).1);
+
+    // Something in every place: serving, standby, links, refused with and without a record, unversioned, from elsewhere.
+    site.install(&sample("submit-echo"));
+    Bad::new(&site, &plugin, "submit-echo", "lib?.so.1.0.0").record(|record| record.version.minor = 0);
+    Bad::new(&site, &plugin, "schema-ab-x", "lib?.so.1.1.0").record(|record| record.panic = "abort".into());
+    Bad::new(&site, &plugin, "schema-cd-x", "lib?.so.1.1.0").is(b"");
+    site.copy(&plugin, "libschema.so");
+    let report = site.check(&[]).1;
+    check.accepts(&report);
+    let states: BTreeSet<&str> = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, BTreeSet::from(["refused", "serving", "standby"]), "{report:#}");
+    assert!(
+        report["plugins"][0].is_object() && report["unversioned"][0].is_string(),
+        "{report:#}"
+    );
+    let elsewhere = site.check(&[&sample("submit-echo")]).1;
+    assert_eq!(elsewhere["files"][0]["state"], "admitted");
+    check.accepts(&elsewhere);
+
+    let accepting = Site::new("[policy]\ncompiler = \"any\"\n");
+    Bad::new(&accepting, &plugin, "schema-othr", "lib?.so.1.1.0").record(|record| {
+        record.compiler.release = "1.2.3".into();
+        record.compiler.version_line = "rustc 1.2.3".into();
+    });
+    let accepted = accepting.check(&[]).1;
+    assert!(accepted["files"][0]["differences"][0].is_object(), "{accepted:#}");
+    check.accepts(&accepted);
+
+    // A schema that accepts everything would show nothing.
+    let spoil: [fn(&mut Value); 6] = [
+        |report| report["more"] = json!(1),
+        |report| report["files"][0]["more"] = json!(1),
+        |report| report["files"][0]["state"] = json!("asleep"),
+        |report| report["files"][0]["commands"] = json!([1]),
+        |report| report["plugins"][0]["refusal"]["cure"] = Value::Null,
+        |report| drop(report.as_object_mut().unwrap().remove("unversioned")),
+    ];
+    for (number, spoil) in spoil.iter().enumerate() {
+        let mut report = report.clone();
+        spoil(&mut report);
+        assert!(!check.0.is_valid(&report), "wrong report {number} is accepted");
+    }
+}
+
+#[test]
+fn fingerprints_and_records_are_as_the_schema_says() {
+    let whole = schema("fingerprint");
+    let site = Site::new("[policy.packages]\nserde_json = \">=1.0.140, <2\"\n");
+    let (_, printed, _) = site.with_configuration(&["fingerprint", "--json"]);
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["policy"]["packages"]["serde_json"], ">=1.0.140, <2");
+    Schema::new(&whole).accepts(&printed);
+    Schema::new(&whole).accepts(&site.json(&["fingerprint"]));
+    let mut record = json!({ "$ref": "#/$defs/record" });
+    record["$defs"] = whole["$defs"].clone();
+    Schema::new(&record).accepts(&site.inspect(&small(site.path())));
+    assert!(!Schema::new(&whole).0.is_valid(&printed["record"]));
+}
+
+#[test]
+fn every_code_is_explained_and_no_other() {
+    let page = fs::read_to_string(root().join("host/docs/refusals.md")).unwrap();
+    let sections: Vec<&str> = page.split("\n### `").skip(1).collect();
+    let explained: Vec<&str> = sections
+        .iter()
+        .map(|section| section.split('`').next().unwrap())
+        .collect();
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let sorted = |list: &[&str]| {
+        let mut list: Vec<String> = list.iter().map(|code| (*code).to_owned()).collect();
+        list.sort();
+        list
+    };
+    assert_eq!(sorted(&explained), sorted(&codes), "left: the page, right: the codes");
+    for section in sections {
+        let meaning = section.lines().nth(2).unwrap();
+        assert!(meaning.len() > 10 && !meaning.starts_with('-'), "no meaning: {section}");
+        for part in ["\n- Example: ", "\n- Cure: "] {
+            assert!(section.contains(part), "no {part:?}: {section}");
+        }
+    }
+}
+
+struct Schema(jsonschema::Validator);
+
+impl Schema {
+    fn new(schema: &Value) -> Schema {
+        jsonschema::draft202012::meta::validate(schema).unwrap();
+        Schema(jsonschema::draft202012::new(schema).unwrap())
+    }
+
+    #[track_caller]
+    fn accepts(&self, value: &Value) {
+        let errors: Vec<String> = self
+            .0
+            .iter_errors(value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
+    }
+}
+
+fn schema(name: &str) -> Value {
+    let text = fs::read_to_string(root().join(format!("host/schema/{name}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
