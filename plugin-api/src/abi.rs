@@ -23,10 +23,21 @@ pub const ENTRY_SYMBOL: &str = "HOST_PLUGIN_ENTRY";
 pub use abi_stable::library::LibHeader;
 
 /// What a plugin offers to its host.
+///
+/// To add a function:
+/// - put it last, behind all that was released, and leave `last_prefix_field` where it is: fields up to it are in every
+///   plugin of this major version, those behind it in newer ones;
+/// - raise the crate's minor version, for the host decides by it which side may have more. One minor version has one
+///   list of fields;
+/// - say what a host does with a plugin that lacks it: `#[sabi(missing_field(with = function))]` gives what the function
+///   returns in its place; without an attribute `ModuleRef` gives an `Option`. Never `panic`: an older plugin is a good one;
+/// - pass what is new in types that are new: all other types here are compared whole, and can't grow;
+/// - fill it in `construct` in export.rs.
+///
+/// Everything else, such as another type or meaning of a field, needs the next major version.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = ModuleRef, prefix_fields = ModulePrefix)))]
-#[sabi(missing_field(panic))]
 pub struct Module {
     /// Whether the handler would take this configuration (JSON). Makes nothing.
     pub check_config: extern "C" fn(config: RStr<'_>) -> RResult<(), RString>,

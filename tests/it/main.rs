@@ -17,6 +17,7 @@ mod dependencies;
 mod fresh;
 mod hostile;
 mod install;
+mod interface;
 mod limits;
 mod links;
 mod load;

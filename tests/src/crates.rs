@@ -36,6 +36,8 @@ pub struct PluginCrate {
     pub own_target: bool,
     /// Whether Cargo.lock is the repository's (else cargo makes one).
     pub lock: bool,
+    /// Where plugin-api and plugin-build are: the repository, or a changed copy of it.
+    pub repository: PathBuf,
 }
 
 /// A plugin that acks everything, with `items` beside it and `body` as the body of `handle`.
@@ -174,6 +176,7 @@ impl PluginCrate {
             arguments: Vec::new(),
             own_target: false,
             lock: true,
+            repository: root().to_owned(),
         }
     }
 
@@ -295,7 +298,7 @@ impl PluginCrate {
         let build_dependencies = match self.build {
             Some(_) => format!(
                 "[build-dependencies]\nplugin-build = {{ path = {:?} }}\n",
-                root().join("plugin-api/build")
+                self.repository.join("plugin-api/build")
             ),
             None => String::new(),
         };
@@ -306,7 +309,7 @@ impl PluginCrate {
             self.name,
             self.version,
             self.lib,
-            root().join("plugin-api"),
+            self.repository.join("plugin-api"),
             self.dependencies,
             self.manifest,
         );

@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A folder with a configuration and a plugin directory, and everything that a host of its own needs.
 pub struct Site {
     folder: TempDir,
+    /// The host's binary, where it is not the repository's.
+    pub binary: Option<PathBuf>,
 }
 
 impl Default for Site {
@@ -33,6 +35,7 @@ impl Site {
     pub fn new(configuration: &str) -> Site {
         let site = Site {
             folder: TempDir::new().unwrap(),
+            binary: None,
         };
         fs::create_dir(site.plugins()).unwrap();
         fs::create_dir(site.path().join("run")).unwrap();
@@ -66,7 +69,7 @@ impl Site {
 
     /// A `host` command whose staging directory lies in this site.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(host_binary());
+        let mut command = Command::new(self.binary.as_deref().unwrap_or_else(|| host_binary()));
         command
             .current_dir(self.path())
             .env("XDG_RUNTIME_DIR", self.path().join("run"));

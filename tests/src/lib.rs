@@ -8,4 +8,5 @@ pub mod client;
 pub mod crates;
 pub mod files;
 pub mod host;
+pub mod interface;
 pub mod report;

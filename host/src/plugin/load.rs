@@ -1,6 +1,11 @@
 //! Opens an admitted library and checks that its types are laid out as ours. From here on the library's own code runs:
 //! its constructors in `dlopen`, then what we call.
 //!
+//! The interface grows at its end (see `plugin_api::abi::Module`), so of two minor versions one has all that the other has,
+//! and more. abi_stable's check allows that the library has more than we ask for, and refuses one that has less. Less is
+//! well all the same: reading a field that is not there gives its default. So an older library is checked the other way
+//! round: all that it has must be what we have.
+//!
 //! A library is never closed: its statics, thread-locals and the layout descriptions that we checked stay referenced, and
 //! Rust code can't tell when the last reference is gone. dlopen(3), dlclose(3).
 
@@ -9,13 +14,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::check_layout_compatibility;
 use abi_stable::library::AbiHeaderRef;
 use abi_stable::std_types::RStr;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LogEvent, ModuleRef};
+use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LibHeader, LogEvent, ModuleRef};
 use plugin_record::Record;
 
 use super::admit::Admitted;
+use super::host_record::host_record;
 use super::log::PluginLog;
 use super::patience::within;
 use super::{Code, Refusal};
@@ -48,9 +56,7 @@ impl Library {
     fn open_here(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
         let header = entry(&admitted)?;
         let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
-        let module = header
-            .init_root_module::<ModuleRef>()
-            .map_err(|error| layout(&error.to_string()))?;
+        let module = checked_module(header, admitted.record())?;
         let log = PluginLog::leak(&admitted.record().name);
         // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
         let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
@@ -124,13 +130,41 @@ fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
     })
 }
 
+/// The library's module, whose layout is ours as far as both have one.
+fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleRef, Refusal> {
+    // abi_stable takes a library without a description for one that needs no check.
+    let theirs = header
+        .layout()
+        .ok_or_else(|| layout("the library does not describe its types"))?;
+    let outcome = if is_older(record) {
+        check_layout_compatibility(theirs, ModuleRef::LAYOUT)
+            .into_result()
+            .map_err(|error| layout(&format!("(expected is the plugin's side, found the host's)\n{error}")))?;
+        // SAFETY: the check has shown that every field of the library's module is ours, with the same type in the same
+        // place, from the first on; what only we have stands behind them and is read only where the library's own count
+        // of fields says that it is there. That holds whatever the record says: a library that has more than we do, or
+        // something else, does not pass. Between other major versions fields may change their meaning without changing
+        // their type: those were refused in admission, by the record, and are here by the version in the header.
+        unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() }
+    } else {
+        header.init_root_module::<ModuleRef>()
+    };
+    outcome.map_err(|error| layout(&error.to_string()))
+}
+
+/// Whether a library was built with an older interface than the host's, so that it may have less of it.
+fn is_older(record: &Record) -> bool {
+    let minor = |record: &Record| record.package("plugin-api").map(|package| package.version.minor);
+    minor(record) < minor(host_record())
+}
+
 fn layout(report: &str) -> Refusal {
     // The whole comparison of a single field runs to hundreds of lines; the log is not the place for them.
     tracing::debug!("layout check:\n{report}");
     let first = report
         .lines()
         .map(str::trim)
-        .find(|line| !line.is_empty())
+        .find(|line| !line.is_empty() && !line.starts_with('('))
         .unwrap_or("no reason given");
     Refusal::new(
         Code::LoadLayout,
