@@ -11,21 +11,10 @@ use tests::host::Site;
 
 #[test]
 fn a_plugin_of_another_compiler_is_refused_or_accepted_as_the_policy_says() {
-    let ours = describe(&mut rustc()).unwrap();
-    let Some(other) = another_compiler(&ours) else {
-        eprintln!("SKIPPED: there is no second compiler here (rustup toolchain install nightly)");
+    let Some((library, our_line, their_line)) = library_of_another_compiler("compilers-other") else {
         return;
     };
-    let mut plugin = PluginCrate::new("compilers-other");
-    plugin.own_target = true;
-    plugin.write();
-    let mut build = clean(Command::new(&other.cargo));
-    build.arg("build").current_dir(plugin.folder());
-    build
-        .env("CARGO_TARGET_DIR", plugin.target())
-        .env("RUSTC", &other.rustc);
-    succeed(&mut build);
-    let library = plugin.target().join("debug/libcompilers_other.so");
+    let (our_line, their_line) = (&*our_line, &*their_line);
 
     let site = Site::default();
     let (code, report) = site.check(&[&library]);
@@ -33,7 +22,6 @@ fn a_plugin_of_another_compiler_is_refused_or_accepted_as_the_policy_says() {
     let [refusal] = &report["files"][0]["refusals"].as_array().unwrap()[..] else {
         panic!("one refusal, found {report:#}");
     };
-    let (our_line, their_line) = (first_line(&ours), first_line(&other.description));
     assert_names_both(refusal, our_line, their_line);
     assert!(
         refusal["cure"].as_str().unwrap().contains("compiler = \"any\""),
@@ -66,6 +54,31 @@ fn a_plugin_of_another_compiler_is_refused_or_accepted_as_the_policy_says() {
     );
     assert_eq!(host.connect().submit(0x10, b"hello").result, 0);
     host.stop();
+}
+
+/// A plugin of that name that another compiler built, and how ours and the other describe themselves. Says so where there
+/// is none.
+pub(super) fn library_of_another_compiler(name: &str) -> Option<(PathBuf, String, String)> {
+    let ours = describe(&mut rustc()).unwrap();
+    let Some(other) = another_compiler(&ours) else {
+        eprintln!("SKIPPED: there is no second compiler here (rustup toolchain install nightly)");
+        return None;
+    };
+    let mut plugin = PluginCrate::new(name);
+    plugin.own_target = true;
+    plugin.write();
+    let mut build = clean(Command::new(&other.cargo));
+    build.arg("build").current_dir(plugin.folder());
+    build
+        .env("CARGO_TARGET_DIR", plugin.target())
+        .env("RUSTC", &other.rustc);
+    succeed(&mut build);
+    let library = format!("debug/lib{}.so", name.replace('-', "_"));
+    Some((
+        plugin.target().join(library),
+        first_line(&ours).to_owned(),
+        first_line(&other.description).to_owned(),
+    ))
 }
 
 /// A compiler that is not ours, with a cargo to drive it.

@@ -11,9 +11,9 @@ use tests::cargo::{cargo, root, run, scratch, skipped_without_registry, succeed,
 use tests::crates::{PluginCrate, copy_folder, write};
 use tests::host::Site;
 
-const CRATE: &str = "utf8parse";
+pub(super) const CRATE: &str = "utf8parse";
 /// In one line with the host's version.
-const OLD: &str = "0.2.1";
+pub(super) const OLD: &str = "0.2.1";
 
 #[test]
 fn another_version_of_a_shared_crate_is_refused_with_a_cure_that_works_or_accepted() {
@@ -129,7 +129,7 @@ fn an_unchanged_vendored_copy_is_no_difference() {
 }
 
 /// A plugin that needs [`CRATE`] through a crate of its own, so that there is a way to it to be told.
-fn plugin(name: &str, dependencies: &str) -> PluginCrate {
+pub(super) fn plugin(name: &str, dependencies: &str) -> PluginCrate {
     let helper = scratch().join("crates").join(format!("{name}-helper"));
     let manifest =
         "[package]\nname = \"helper\"\nedition = \"2024\"\n[dependencies]\nutf8parse = \"0.2\"\n[workspace]\n";
@@ -141,7 +141,7 @@ fn plugin(name: &str, dependencies: &str) -> PluginCrate {
 }
 
 #[track_caller]
-fn only_refusal(site: &Site, library: &Path) -> Value {
+pub(super) fn only_refusal(site: &Site, library: &Path) -> Value {
     let (code, report) = site.check(&[library]);
     assert_eq!(code, 1, "{report:#}");
     match &report["files"][0]["refusals"].as_array().unwrap()[..] {
@@ -151,7 +151,7 @@ fn only_refusal(site: &Site, library: &Path) -> Value {
 }
 
 #[track_caller]
-fn assert_admitted(site: &Site, library: &Path) {
+pub(super) fn assert_admitted(site: &Site, library: &Path) {
     let (code, report) = site.check(&[library]);
     let file = &report["files"][0];
     assert_eq!((code, &file["differences"]), (0, &json!([])), "{report:#}");
@@ -162,7 +162,7 @@ fn assert_admitted(site: &Site, library: &Path) {
     );
 }
 
-fn hosts_version() -> String {
+pub(super) fn hosts_version() -> String {
     let packages = packages(&Site::default().json(&["fingerprint"])["record"]);
     packages.into_iter().find(|(name, _)| name == CRATE).expect(CRATE).1
 }
@@ -177,7 +177,7 @@ fn packages(record: &Value) -> Vec<(String, String)> {
 }
 
 /// Where cargo unpacked the version of a crate that the repository uses.
-fn sources_of(name: &str) -> PathBuf {
+pub(super) fn sources_of(name: &str) -> PathBuf {
     let mut locate = cargo();
     locate
         .current_dir(root())

@@ -14,6 +14,7 @@ mod configuration;
 mod cures;
 mod damage;
 mod dependencies;
+mod experiments;
 mod fresh;
 mod hostile;
 mod install;
