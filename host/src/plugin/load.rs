@@ -55,9 +55,10 @@ impl Library {
 
     fn open_here(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
         let header = entry(&admitted)?;
-        let header = header.upgrade().map_err(|error| layout(&error.to_string()))?;
-        let module = checked_module(header, admitted.record())?;
-        let log = PluginLog::leak(&admitted.record().name);
+        let record = admitted.record();
+        let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
+        let module = checked_module(header, record)?;
+        let log = PluginLog::leak(&record.name);
         // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
         let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
         Ok(Library { admitted, module, log })
@@ -135,11 +136,16 @@ fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleR
     // abi_stable takes a library without a description for one that needs no check.
     let theirs = header
         .layout()
-        .ok_or_else(|| layout("the library does not describe its types"))?;
+        .ok_or_else(|| layout(record, "the library does not describe its types"))?;
     let outcome = if is_older(record) {
         check_layout_compatibility(theirs, ModuleRef::LAYOUT)
             .into_result()
-            .map_err(|error| layout(&format!("(expected is the plugin's side, found the host's)\n{error}")))?;
+            .map_err(|error| {
+                layout(
+                    record,
+                    &format!("(expected is the plugin's side, found the host's)\n{error}"),
+                )
+            })?;
         // SAFETY: the check has shown that every field of the library's module is ours, with the same type in the same
         // place, from the first on; what only we have stands behind them and is read only where the library's own count
         // of fields says that it is there. That holds whatever the record says: a library that has more than we do, or
@@ -149,7 +155,7 @@ fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleR
     } else {
         header.init_root_module::<ModuleRef>()
     };
-    outcome.map_err(|error| layout(&error.to_string()))
+    outcome.map_err(|error| layout(record, &error.to_string()))
 }
 
 /// Whether a library was built with an older interface than the host's, so that it may have less of it.
@@ -158,19 +164,27 @@ fn is_older(record: &Record) -> bool {
     minor(record) < minor(host_record())
 }
 
-fn layout(report: &str) -> Refusal {
+fn layout(record: &Record, report: &str) -> Refusal {
     // The whole comparison of a single field runs to hundreds of lines; the log is not the place for them.
     tracing::debug!("layout check:\n{report}");
-    let first = report
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with('('))
-        .unwrap_or("no reason given");
+    // The report begins with what was compared; what is wrong with it follows behind "Error".
+    let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let first = lines.iter().position(|line| line.starts_with("Error")).unwrap_or(0);
+    let reason = lines[first.min(lines.len())..]
+        .iter()
+        .take(2)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let interface = |record: &Record| {
+        let version = record.package("plugin-api").map(|package| package.version.to_string());
+        format!("plugin-api {}", version.unwrap_or_else(|| "none".to_owned()))
+    };
     Refusal::new(
         Code::LoadLayout,
         "type layout",
-        "the layout of plugin-api in this host",
-        first.to_owned(),
+        format!("{} as this host has it", interface(host_record())),
+        format!("{}: {reason}", interface(record)),
         "# build against the plugin-api of this host's version (RUST_LOG=debug shows the whole comparison)",
     )
 }
