@@ -1,14 +1,15 @@
 //! Compares what host and plugin link: every package that both have in one compatibility line, by version and content.
 //! Pure; what a difference means is the policy's to say.
 
+use crate::graph::Paths;
 use crate::policy::is_harmless;
-use crate::{Code, Identity, Line, Package, PackagePolicy, Policy, Record, Refusal, path_to};
+use crate::{Code, Identity, Line, Package, PackagePolicy, Policy, Record, Refusal};
 
 /// The author's crate: the abi checks judge it, by rules of its own.
 const PLUGIN_API: &str = "plugin-api";
 
-/// How many names of a chain are shown; a real one is rarely longer.
-const MOST_NAMES: usize = 12;
+/// So many packages of a chain are shown, half at each end: one that a file makes up can have thousands.
+const SHOWN: usize = 8;
 
 /// A package that the two sides have in different versions or contents.
 #[derive(Debug)]
@@ -24,13 +25,15 @@ pub(crate) struct Difference<'a> {
 pub(crate) struct Side<'a> {
     /// The package.
     pub(crate) package: &'a Package,
-    /// The shortest chain of packages by which the side needs it, its own name first.
+    /// The shortest chain of packages by which the side needs it, its own name first; without its middle where it is
+    /// longer than [`SHOWN`].
     pub(crate) path: Vec<&'a str>,
 }
 
 /// Every package that both link in the same compatibility line and that differs. Other lines are other packages.
 pub(crate) fn differences<'a>(host: &'a Record, plugin: &'a Record) -> Vec<Difference<'a>> {
     let mut differences = Vec::new();
+    let (our_paths, their_paths) = (Paths::of(host), Paths::of(plugin));
     for (index, theirs) in linked(plugin) {
         let line = Line::of(&theirs.version);
         let ours: Vec<_> = linked(host)
@@ -43,11 +46,11 @@ pub(crate) fn differences<'a>(host: &'a Record, plugin: &'a Record) -> Vec<Diffe
             differences.push(Difference {
                 host: Side {
                     package: ours,
-                    path: names(host, *ours_index),
+                    path: names(host, &our_paths, *ours_index),
                 },
                 plugin: Side {
                     package: theirs,
-                    path: names(plugin, index),
+                    path: names(plugin, &their_paths, index),
                 },
             });
         }
@@ -69,10 +72,18 @@ fn same(a: &Package, b: &Package) -> bool {
     a.version == b.version && a.identity.proves_equal(&b.identity)
 }
 
-fn names(record: &Record, index: usize) -> Vec<&str> {
-    path_to(record, index)
+fn names<'a>(record: &'a Record, paths: &Paths, index: usize) -> Vec<&'a str> {
+    let path = paths.to(index);
+    let name = |at: &usize| record.packages[*at].name.as_str();
+    if path.len() <= SHOWN {
+        return path.iter().map(name).collect();
+    }
+    let (start, end) = (&path[..SHOWN / 2], &path[path.len() - SHOWN / 2..]);
+    start
         .iter()
-        .map(|at| record.packages[*at].name.as_str())
+        .map(name)
+        .chain(["..."])
+        .chain(end.iter().map(name))
         .collect()
 }
 
@@ -81,9 +92,6 @@ impl Side<'_> {
     fn describe(&self) -> String {
         let package = self.package;
         let needed_by = match self.path.split_last() {
-            Some((_, path)) if path.len() > MOST_NAMES => {
-                format!(", needed by {} > ...", path[..MOST_NAMES].join(" > "))
-            }
             Some((_, path)) if !path.is_empty() => format!(", needed by {}", path.join(" > ")),
             _ => String::new(),
         };

@@ -5,6 +5,7 @@
 //! (crate `plugin-build` does, in the author's build.rs) and knows no files (the host's admission does). The plugin
 //! itself links none of this.
 
+mod bounds;
 mod compare;
 mod compiler;
 mod dependencies;
@@ -18,6 +19,7 @@ mod refusal;
 
 use serde::{Deserialize, Serialize};
 
+pub use bounds::Excess;
 pub use compare::{Comparison, build_command, compare};
 pub use fingerprint::Fingerprint;
 pub use graph::path_to;

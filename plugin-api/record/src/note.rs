@@ -2,14 +2,12 @@
 //! Section": three 32-bit words, then name and description, each padded to four bytes). On Mach-O the same bytes lie in
 //! a section of their own.
 
-use crate::{FORMAT, Record};
+use crate::{Excess, FORMAT, Record, bounds};
 
 /// The owner of the note; the note's type is the record's format.
 pub const OWNER: &str = "host-plugin";
 /// No record is larger than this many bytes; a file that claims more is not read.
 pub const MAX_RECORD: usize = 1 << 20;
-/// No plugin links more packages. What a comparison can say is bounded by it.
-pub const MAX_PACKAGES: usize = 4096;
 
 /// Why a note's description is not a record.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +24,9 @@ pub enum ParseError {
         /// The size in bytes.
         found: usize,
     },
-    /// More packages than any build links.
-    #[error("{found} packages, the limit is {MAX_PACKAGES}")]
-    TooManyPackages {
-        /// How many.
-        found: usize,
-    },
+    /// With more of something than any build has.
+    #[error(transparent)]
+    Excess(#[from] Excess),
     /// Not what plugin-build writes.
     #[error("not readable as a record: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -40,8 +35,9 @@ pub enum ParseError {
 /// The whole note, ready to be placed in its section. Its length is a multiple of four.
 ///
 /// # Errors
-/// When the record is larger than [`MAX_RECORD`].
+/// When the record is larger than [`MAX_RECORD`], or has more of something than [`parse`] takes.
 pub fn encode(record: &Record) -> Result<Vec<u8>, ParseError> {
+    bounds::check(record)?;
     let json = serde_json::to_vec(record)?;
     if json.len() > MAX_RECORD {
         return Err(ParseError::TooLarge { found: json.len() });
@@ -72,11 +68,8 @@ pub fn parse(format: u32, description: &[u8]) -> Result<Record, ParseError> {
             found: description.len(),
         });
     }
-    let record: Record = serde_json::from_slice(description)?;
-    let found = record.packages.len();
-    if found > MAX_PACKAGES {
-        return Err(ParseError::TooManyPackages { found });
-    }
+    let record = serde_json::from_slice(description)?;
+    bounds::check(&record)?;
     Ok(record)
 }
 
