@@ -22,6 +22,7 @@ mod interface;
 mod limits;
 mod links;
 mod load;
+mod macho;
 mod once;
 mod panics;
 mod records;

@@ -9,4 +9,5 @@ pub mod crates;
 pub mod files;
 pub mod host;
 pub mod interface;
+pub mod macho;
 pub mod report;

@@ -1,4 +1,4 @@
-//! `host inspect FILE`: what a file says of itself. Judges nothing.
+//! `host inspect FILE`: what a file says of itself, for whatever machine it is. Judges nothing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,12 +24,13 @@ impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let file = self.file.display().to_string();
         let bytes = stage::read(&self.file).map_err(|refusal| anyhow::anyhow!("{file}: {refusal}"))?;
-        let inspection = inspection::inspect(&bytes).with_context(|| file.clone())?;
+        let inspection = inspection::read(&bytes).with_context(|| file.clone())?;
         let record = inspection.record.with_context(|| file)?;
         match self.json {
             true => output::json(&record)?,
             false => {
                 print(&record)?;
+                output::line(&format!("file        {}", inspection.machine))?;
                 output::line(&format!(
                     "soname      {}",
                     inspection.soname.as_deref().unwrap_or("none")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use plugin_record::{FORMAT, Policy, Record, compare, note};
 
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
-use super::name::{self, LibraryName};
+use super::name::{self, LibraryName, Platform};
 use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
 use super::{Code, Refusal};
@@ -91,9 +91,10 @@ pub fn admit(
         Ok(Inspection {
             soname,
             record: Err(fault),
+            ..
         }) => {
             match soname {
-                None => refusals.push(soname_missing("lib<name>.so.<line>")),
+                None => refusals.push(soname_missing(&Platform::HOST.file_name("<name>", Some("<line>")))),
                 Some(soname) => refusals.extend(check_file_soname(name, &soname, &rename(file, &soname))),
             }
             refusals.push(record_refusal(&fault));
@@ -101,6 +102,7 @@ pub fn admit(
         Ok(Inspection {
             soname,
             record: Ok(record),
+            ..
         }) => {
             refusals.extend(check_name(file, name, soname.as_deref(), &record));
             refusals.extend(check_soname(soname.as_deref(), &record));
@@ -134,7 +136,7 @@ fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Re
         refusals.push(Refusal::new(
             Code::NameRecord,
             "file name against record",
-            format!("lib{stem}.so for {}", record.name),
+            format!("{} for {}", Platform::HOST.file_name(&stem, None), record.name),
             name.to_string(),
             &cure,
         ));
@@ -163,10 +165,17 @@ fn rename(file: &Path, name: &str) -> String {
 /// Needs no record: a file without one may be named wrongly as well.
 fn check_file_soname(name: &LibraryName, soname: &str, cure: &str) -> Option<Refusal> {
     (name.is_versioned() && !belongs_to(name, soname)).then(|| {
+        let longer = match LibraryName::parse(soname).filter(LibraryName::is_versioned) {
+            Some(soname) => {
+                let version = format!("{}.*", soname.version());
+                soname.platform.file_name(&soname.stem, Some(&version))
+            }
+            None => format!("{soname}.*"),
+        };
         Refusal::new(
             Code::SonameFile,
             "file name against DT_SONAME",
-            format!("{soname} or {soname}.*"),
+            format!("{soname} or {longer}"),
             name.to_string(),
             cure,
         )

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::admit::Admitted;
+use super::name::{Platform, stem};
 use super::survey::{AtSoname, Group, Survey};
 use super::{Code, Refusal};
 use crate::config::{Config, PluginTable};
@@ -117,11 +118,15 @@ pub fn command_taken(command: u8, winner: &Claim<'_>, plugin: &str, soname: &str
     )
 }
 
+fn file_name(plugin: &str, version: Option<&str>) -> String {
+    Platform::HOST.file_name(&stem(plugin), version)
+}
+
 /// A table asks for what no admitted file brings.
 fn missing(survey: &Survey, name: &str, table: &PluginTable) -> Unserved {
     let expected = match table.version {
-        Some(line) => format!("lib{}.so.{line}", super::name::stem(name)),
-        None => format!("lib{}.so.*", super::name::stem(name)),
+        Some(line) => file_name(name, Some(&line.to_string())),
+        None => file_name(name, Some("*")),
     };
     let lines: Vec<&str> = survey
         .groups
@@ -142,8 +147,8 @@ fn missing(survey: &Survey, name: &str, table: &PluginTable) -> Unserved {
             format!("{expected} in {}", survey.directory.display()),
             found,
             format!(
-                "cargo build --release -p {name} && host install target/release/lib{}.so --plugins FILE",
-                super::name::stem(name)
+                "cargo build --release -p {name} && host install target/release/{} --plugins FILE",
+                file_name(name, None)
             ),
         ),
     }
@@ -165,8 +170,8 @@ fn unwanted(group: &Group, table: Option<&PluginTable>) -> Option<Unserved> {
             "a link to an admitted file",
             found,
             format!(
-                "ln -sfn lib{}.so.VERSION {} # in the plugin directory",
-                super::name::stem(&group.plugin),
+                "ln -sfn {} {} # in the plugin directory",
+                file_name(&group.plugin, Some("VERSION")),
                 group.soname
             ),
         ),

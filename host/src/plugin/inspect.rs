@@ -1,24 +1,32 @@
-//! Reads an ELF file's facts without running any of it: what machine it is for, whether it is whole, its DT_SONAME and
-//! its record. Takes nothing for granted: whatever the bytes, it neither panics nor loops nor allocates beyond a small
+//! Reads a library's facts without running any of it: what machine it is for, whether it is whole, its DT_SONAME and
+//! its record. ELF is read here, Mach-O in `macho.rs`; the file's first bytes say which it is. Takes nothing for granted: whatever the bytes, it neither panics nor loops nor allocates beyond a small
 //! multiple of the record's limit. Source of the rules: the ELF specification, elf(5).
+
+mod macho;
 
 use object::elf::{self, FileHeader64};
 use object::endian::Endianness;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, NoteIterator, ProgramHeader};
 use plugin_record::Record;
 use plugin_record::note::{self, ParseError};
+
+use super::name::Platform;
 
 type Header = FileHeader64<Endianness>;
 
 /// More program headers than any linker writes; the work below is bounded by it.
 const MAX_PROGRAM_HEADERS: usize = 256;
+/// More notes than any linker writes, of all owners.
+const MAX_NOTES: usize = 4096;
 /// A name longer than the file systems allow is no name.
 const MAX_SONAME: usize = 255;
 
 /// What a shared object says of itself.
 #[derive(Debug)]
 pub struct Inspection {
-    /// DT_SONAME, if it has one.
+    /// The machine it is for, as [`host_machine`] names machines.
+    pub machine: String,
+    /// DT_SONAME, if it has one; of Mach-O the file name in the install name (LC_ID_DYLIB).
     pub soname: Option<String>,
     /// Its record, or why there is none.
     pub record: Result<Record, RecordFault>,
@@ -30,13 +38,13 @@ pub enum FileFault {
     /// No bytes.
     #[error("an empty file")]
     Empty,
-    /// No ELF magic.
+    /// Not of this system's format.
     #[error("{0}")]
     Format(String),
     /// Another machine's.
     #[error("{0}")]
     Machine(String),
-    /// Not ET_DYN.
+    /// Not ET_DYN or MH_DYLIB.
     #[error("{0}")]
     Type(&'static str),
     /// Parts that its headers name lie beyond its end.
@@ -66,18 +74,45 @@ pub enum RecordFault {
     Unreadable(#[from] ParseError),
 }
 
-/// Reads the facts of a file.
+/// Reads the facts of a file that this machine could load.
 ///
 /// # Errors
 /// When it is no complete shared object for this machine.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, FileFault> {
-    check_ident(bytes)?;
+    let found = machine(bytes)?;
+    let is_ours = macho::is_macho(bytes) == (Platform::HOST == Platform::MachO);
+    match found == host_machine() {
+        true => read(bytes),
+        false if is_ours => Err(FileFault::Machine(found)),
+        false => Err(FileFault::Format(found)),
+    }
+}
+
+/// Reads the facts of a 64-bit file for whatever machine.
+///
+/// # Errors
+/// When it is no complete shared object.
+pub fn read(bytes: &[u8]) -> Result<Inspection, FileFault> {
+    let machine = machine(bytes)?;
+    if macho::is_macho(bytes) {
+        return macho::read(bytes);
+    }
+    if bytes[4] != elf::ELFCLASS64.0 {
+        return Err(FileFault::Machine(machine));
+    }
+    if bytes.len() < size_of::<Header>() {
+        return Err(FileFault::Truncated {
+            expected: size_of::<Header>() as u64,
+            found: bytes.len() as u64,
+        });
+    }
     let header = Header::parse(bytes).map_err(malformed)?;
     let endian = header.endian().map_err(malformed)?;
     check_type(header.e_type(endian))?;
     check_complete(header, endian, bytes)?;
     let segments = header.program_headers(endian, bytes).map_err(malformed)?;
     Ok(Inspection {
+        machine,
         soname: soname(segments, endian, bytes)?,
         record: record(segments, endian, bytes)?,
     })
@@ -85,7 +120,11 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, FileFault> {
 
 /// The machine that this host runs on, as [`inspect`] names machines.
 pub fn host_machine() -> String {
-    machine_name(2, if cfg!(target_endian = "little") { 1 } else { 2 }, HOST_MACHINE)
+    let elf = machine_name(2, if cfg!(target_endian = "little") { 1 } else { 2 }, HOST_MACHINE);
+    match Platform::HOST {
+        Platform::Elf => elf,
+        Platform::MachO => elf.replacen("ELF", "Mach-O", 1),
+    }
 }
 
 const HOST_MACHINE: u16 = if cfg!(target_arch = "x86_64") {
@@ -98,9 +137,12 @@ const HOST_MACHINE: u16 = if cfg!(target_arch = "x86_64") {
     panic!("plugins are not supported on this architecture yet: add its ELF machine number here")
 };
 
-fn check_ident(bytes: &[u8]) -> Result<(), FileFault> {
+fn machine(bytes: &[u8]) -> Result<String, FileFault> {
     if bytes.is_empty() {
         return Err(FileFault::Empty);
+    }
+    if macho::is_macho(bytes) {
+        return Ok(macho::machine(bytes));
     }
     if !bytes.starts_with(b"\x7fELF") {
         return Err(FileFault::Format(describe_start(bytes)));
@@ -118,29 +160,12 @@ fn check_ident(bytes: &[u8]) -> Result<(), FileFault> {
     } else {
         u16::from_le_bytes(machine)
     };
-    let found = machine_name(class, data, machine);
-    if found != host_machine() {
-        return Err(FileFault::Machine(found));
-    }
-    if bytes.len() < size_of::<Header>() {
-        return Err(FileFault::Truncated {
-            expected: size_of::<Header>() as u64,
-            found: bytes.len() as u64,
-        });
-    }
-    Ok(())
+    Ok(machine_name(class, data, machine))
 }
 
 fn describe_start(bytes: &[u8]) -> String {
-    const MACH_O: [[u8; 4]; 3] = [
-        [0xcf, 0xfa, 0xed, 0xfe],
-        [0xce, 0xfa, 0xed, 0xfe],
-        [0xca, 0xfe, 0xba, 0xbe],
-    ];
     let start = &bytes[..bytes.len().min(16)];
-    if MACH_O.iter().any(|magic| start.starts_with(magic)) {
-        "a Mach-O file".to_owned()
-    } else if start.starts_with(b"MZ") {
+    if start.starts_with(b"MZ") {
         "a PE file".to_owned()
     } else if std::str::from_utf8(start).is_ok_and(|text| !text.contains('\0')) {
         format!("a text file that starts with {:?}", String::from_utf8_lossy(start))
@@ -266,32 +291,52 @@ fn soname(segments: &[Segment], endian: Endianness, bytes: &[u8]) -> Result<Opti
 
 /// The record, found through the program headers: those survive the loss of the section headers.
 fn record(segments: &[Segment], endian: Endianness, bytes: &[u8]) -> Result<Result<Record, RecordFault>, FileFault> {
-    let mut found = Vec::new();
+    let mut found = Notes::default();
     for segment in segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_NOTE) {
         // Other notes are small; a segment that holds more than a record at its largest holds none.
         if segment.p_filesz(endian) > (note::MAX_RECORD + 65536) as u64 {
             continue;
         }
-        let Some(mut notes) = segment.notes(endian, bytes).map_err(malformed)? else {
+        let Some(notes) = segment.notes(endian, bytes).map_err(malformed)? else {
             continue;
         };
+        found.collect(endian, notes)?;
+    }
+    Ok(found.record())
+}
+
+/// The notes of a file that may hold its record.
+#[derive(Default)]
+struct Notes<'a> {
+    /// Format and description of those of our owner.
+    ours: Vec<(u32, &'a [u8])>,
+    /// How many notes there were, of all owners.
+    seen: usize,
+}
+
+impl<'a> Notes<'a> {
+    fn collect(&mut self, endian: Endianness, mut notes: NoteIterator<'a, Header>) -> Result<(), FileFault> {
         while let Some(note) = notes.next().map_err(malformed)? {
-            let own = note.name() == note::OWNER.as_bytes();
-            // One note may lie in several segments; a second one is one too many, however many there are.
-            let is_known = |known: &&[u8]| known.as_ptr() == note.desc().as_ptr();
-            if own && !found.iter().any(|(_, known)| is_known(known)) {
-                found.push((note.n_type(endian).0, note.desc()));
-                if found.len() > 1 {
-                    return Ok(Err(RecordFault::Duplicate));
-                }
+            self.seen += 1;
+            if self.seen > MAX_NOTES {
+                return Err(FileFault::Malformed(format!("more than {MAX_NOTES} notes")));
+            }
+            // One note may lie in several segments.
+            let known = |(_, description): &(u32, &[u8])| description.as_ptr() == note.desc().as_ptr();
+            if note.name() == note::OWNER.as_bytes() && !self.ours.iter().any(known) {
+                self.ours.push((note.n_type(endian).0, note.desc()));
             }
         }
+        Ok(())
     }
-    Ok(match found.as_slice() {
-        [] => Err(RecordFault::Missing),
-        [(format, description)] => note::parse(*format, description).map_err(RecordFault::from),
-        [..] => Err(RecordFault::Duplicate),
-    })
+
+    fn record(&self) -> Result<Record, RecordFault> {
+        match self.ours.as_slice() {
+            [] => Err(RecordFault::Missing),
+            [(format, description)] => note::parse(*format, description).map_err(RecordFault::from),
+            [..] => Err(RecordFault::Duplicate),
+        }
+    }
 }
 
 fn malformed(error: object::read::Error) -> FileFault {

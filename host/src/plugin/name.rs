@@ -1,15 +1,62 @@
 //! The names of plugin files: `libsubmit_echo.so.1.1.0` (real name), `libsubmit_echo.so.1` (soname), and the unversioned
-//! `libsubmit_echo.so` that cargo writes. How names are made and read, and nothing about what lies behind them.
+//! `libsubmit_echo.so` that cargo writes; on macOS `libsubmit_echo.1.1.0.dylib`, `libsubmit_echo.1.dylib` (of which the
+//! install name ends) and `libsubmit_echo.dylib`. How names are made and read, and nothing about what lies behind them.
 
 use std::fmt;
 
 use plugin_record::Record;
 use semver::{Prerelease, Version};
 
-/// A name of the form `lib*.so[.N[.N[.N[-pre]]]]`, taken apart.
+/// Whose way of naming libraries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// `lib*.so[.N[.N[.N[-pre]]]]`
+    Elf,
+    /// `lib*[.N[.N[.N[-pre]]]].dylib`
+    MachO,
+}
+
+impl Platform {
+    /// That of the system which this host was built for.
+    pub const HOST: Platform = if cfg!(target_vendor = "apple") {
+        Platform::MachO
+    } else {
+        Platform::Elf
+    };
+
+    /// A library's file name; `version` may be a pattern, for messages.
+    pub fn file_name(self, stem: &str, version: Option<&str>) -> String {
+        match (self, version) {
+            (Platform::Elf, Some(version)) => format!("lib{stem}.so.{version}"),
+            (Platform::Elf, None) => format!("lib{stem}.so"),
+            (Platform::MachO, Some(version)) => format!("lib{stem}.{version}.dylib"),
+            (Platform::MachO, None) => format!("lib{stem}.dylib"),
+        }
+    }
+
+    /// Stem and version of a file name.
+    fn split(self, file_name: &str) -> Option<(&str, Option<&str>)> {
+        let rest = file_name.strip_prefix("lib")?;
+        match self {
+            Platform::Elf => match rest.split_once(".so.") {
+                Some((stem, version)) => Some((stem, Some(version))),
+                None => Some((rest.strip_suffix(".so")?, None)),
+            },
+            Platform::MachO => {
+                let rest = rest.strip_suffix(".dylib")?;
+                let split = rest.split_once('.');
+                Some(split.map_or((rest, None), |(stem, version)| (stem, Some(version))))
+            }
+        }
+    }
+}
+
+/// A library's file name, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibraryName {
-    /// What stands between `lib` and `.so`: a package's name with `_` for `-`.
+    /// Whose form it has.
+    pub platform: Platform,
+    /// What stands between `lib` and the first `.`: a package's name with `_` for `-`.
     pub stem: String,
     /// One to three version parts; none in the unversioned name.
     pub parts: Vec<u64>,
@@ -18,13 +65,14 @@ pub struct LibraryName {
 }
 
 impl LibraryName {
-    /// Takes a file name apart; `None` if no plugin's file is named so.
+    /// Takes a file name apart; `None` if no plugin's file is named so on this system.
     pub fn parse(file_name: &str) -> Option<LibraryName> {
-        let rest = file_name.strip_prefix("lib")?;
-        let (stem, version) = match rest.split_once(".so.") {
-            Some((stem, version)) => (stem, Some(version)),
-            None => (rest.strip_suffix(".so")?, None),
-        };
+        LibraryName::parse_as(Platform::HOST, file_name)
+    }
+
+    /// The same for any system's names.
+    pub fn parse_as(platform: Platform, file_name: &str) -> Option<LibraryName> {
+        let (stem, version) = platform.split(file_name)?;
         let is_stem = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if stem.is_empty() || !stem.chars().all(is_stem) {
             return None;
@@ -34,6 +82,7 @@ impl LibraryName {
             None => (Vec::new(), Prerelease::EMPTY),
         };
         Some(LibraryName {
+            platform,
             stem: stem.to_owned(),
             parts,
             pre,
@@ -63,10 +112,8 @@ impl LibraryName {
 
 impl fmt::Display for LibraryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_versioned() {
-            true => write!(f, "lib{}.so.{}", self.stem, self.version()),
-            false => write!(f, "lib{}.so", self.stem),
-        }
+        let version = self.is_versioned().then(|| self.version());
+        f.write_str(&self.platform.file_name(&self.stem, version.as_deref()))
     }
 }
 
@@ -92,7 +139,7 @@ pub fn stem(package: &str) -> String {
 
 /// The soname that a record's library must have, e.g. `libsubmit_echo.so.1`.
 pub fn soname(record: &Record) -> String {
-    format!("lib{}.so.{}", stem(&record.name), record.line())
+    Platform::HOST.file_name(&stem(&record.name), Some(&record.line().to_string()))
 }
 
 /// The real name that a record's library is installed under, e.g. `libsubmit_echo.so.1.1.0`.
@@ -102,7 +149,7 @@ pub fn real_name(record: &Record) -> String {
         build: semver::BuildMetadata::EMPTY,
         ..record.version.clone()
     };
-    format!("lib{}.so.{version}", stem(&record.name))
+    Platform::HOST.file_name(&stem(&record.name), Some(&version.to_string()))
 }
 
 #[cfg(test)]
@@ -119,7 +166,7 @@ mod tests {
             "libx.so.0.0.5",
             "libx.so.1.2.3-rc.1",
         ] {
-            let name = LibraryName::parse(text).unwrap_or_else(|| panic!("{text} is a name"));
+            let name = LibraryName::parse_as(Platform::Elf, text).unwrap_or_else(|| panic!("{text} is a name"));
             assert_eq!(name.to_string(), text);
         }
         for text in [
@@ -139,14 +186,45 @@ mod tests {
             "libx",
             "libx.so.99999999999999999999999",
         ] {
-            assert_eq!(LibraryName::parse(text), None, "{text}");
+            assert_eq!(LibraryName::parse_as(Platform::Elf, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_on_macos_have_their_version_before_the_ending() {
+        for (text, stem, version) in [
+            ("libx.dylib", "x", ""),
+            ("libx.1.dylib", "x", "1"),
+            ("libsubmit_echo.1.1.0.dylib", "submit_echo", "1.1.0"),
+            ("libx.0.0.5.dylib", "x", "0.0.5"),
+            ("libx.1.2.3-rc.1.dylib", "x", "1.2.3-rc.1"),
+        ] {
+            let name = LibraryName::parse_as(Platform::MachO, text).unwrap_or_else(|| panic!("{text} is a name"));
+            assert_eq!((name.stem.as_str(), name.version().as_str()), (stem, version));
+            assert_eq!(name.to_string(), text);
+            assert_eq!(LibraryName::parse_as(Platform::Elf, text), None, "{text}");
+        }
+        for text in [
+            "x.1.dylib",
+            "lib.1.dylib",
+            "libx..dylib",
+            "libx.1..dylib",
+            "libx.01.dylib",
+            "libx.1.2.3.4.dylib",
+            "libx.dylib.1",
+            "libx.so.1",
+            "libx.so.dylib",
+            "libx-y.1.dylib",
+            "libx.1",
+        ] {
+            assert_eq!(LibraryName::parse_as(Platform::MachO, text), None, "{text}");
         }
     }
 
     #[test]
     fn a_version_given_to_n_parts_must_equal_the_first_n() {
         let agrees = |name: &str, version: &str| {
-            let name = LibraryName::parse(&format!("libx.so.{name}")).expect("a name");
+            let name = LibraryName::parse_as(Platform::Elf, &format!("libx.so.{name}")).expect("a name");
             name.agrees_with(&version.parse().expect("a version"))
         };
         assert!(agrees("1", "1.1.0") && agrees("1.1", "1.1.0") && agrees("1.1.0", "1.1.0"));

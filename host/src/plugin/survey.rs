@@ -12,7 +12,7 @@ use super::admit::{Admitted, Refused, admit, check_link};
 use super::directory::{Directory, Entry};
 use super::host_record::host_record;
 use super::inspect::inspect;
-use super::name::{self, LibraryName};
+use super::name::{self, LibraryName, Platform};
 use super::stage::{self, Digest, Staging};
 use super::{Code, Refusal};
 
@@ -163,7 +163,11 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict
         None => Err(refused(vec![Refusal::new(
             Code::NameForm,
             "file name",
-            "lib<name>.so or lib<name>.so.<version>",
+            format!(
+                "{} or {}",
+                Platform::HOST.file_name("<name>", None),
+                Platform::HOST.file_name("<name>", Some("<version>"))
+            ),
             file_name,
             "# give the file the name that cargo gives it",
         )])),
@@ -235,7 +239,7 @@ impl<'a> Judge<'a> {
                 refused(vec![Refusal::new(
                     Code::LinkTarget,
                     "link target",
-                    "a file named lib<name>.so.<version>",
+                    format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
                     file_name,
                     "# name the file with its version: `host install` does",
                 )])

@@ -6,6 +6,10 @@ use crate::{Excess, FORMAT, Record, bounds};
 
 /// The owner of the note; the note's type is the record's format.
 pub const OWNER: &str = "host-plugin";
+/// The section on ELF. Linkers turn any `.note*` section into a PT_NOTE segment, which survives `strip`.
+pub const ELF_SECTION: &str = ".note.plugin";
+/// The section on Mach-O, segment and name; names there have at most 16 characters.
+pub const MACHO_SECTION: (&str, &str) = ("__DATA", "__plugin_mf");
 /// No record is larger than this many bytes; a file that claims more is not read.
 pub const MAX_RECORD: usize = 1 << 20;
 
