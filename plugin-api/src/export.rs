@@ -39,8 +39,27 @@ macro_rules! export_plugin {
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".note.plugin"))]
             static NOTE: $crate::Note<{ RECORD.len() }> = $crate::Note::new(RECORD);
 
+            $crate::embed_dependencies!();
+
             #[unsafe(no_mangle)]
             static HOST_PLUGIN_ENTRY: $crate::abi::LibHeader = $crate::entry::<$handler>();
+        };
+    };
+}
+
+/// Embeds the list of linked packages that the build script wrote, where audit tools look for it: cargo-auditable's
+/// section. A macro of its own, because the host has such a list too.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! embed_dependencies {
+    () => {
+        const _: () = {
+            const BYTES: &[u8] = ::core::include_bytes!(::core::env!("PLUGIN_DEPENDENCIES"));
+
+            #[used]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,.dep-v0"))]
+            #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".dep-v0"))]
+            static DEPENDENCIES: [u8; BYTES.len()] = *::core::include_bytes!(::core::env!("PLUGIN_DEPENDENCIES"));
         };
     };
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod align;
+mod audit;
 mod authoring;
 mod bad_input;
 mod batches;

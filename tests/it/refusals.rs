@@ -273,8 +273,8 @@ fn package<'a>(record: &'a mut Record, name: &str) -> &'a mut plugin_record::Pac
 fn constructor(variant: &str, before_naming: &str) -> PathBuf {
     let mut plugin = tests::crates::PluginCrate::new("refusals-constructor").variant(variant);
     plugin.build = Some(format!(
-        "#[allow(unused_mut)]\nfn main() {{\n    let mut record = plugin_build::gather().unwrap();\n    \
-         plugin_build::write(&record).unwrap();\n    {before_naming}\n    plugin_build::name_library(&record).unwrap();\n}}\n"
+        "#[allow(unused_mut)]\nfn main() {{\n    let facts = plugin_build::gather().unwrap();\n    \
+         plugin_build::write(&facts).unwrap();\n    let mut record = facts.record;\n    {before_naming}\n    plugin_build::name_library(&record).unwrap();\n}}\n"
     ));
     let constructor = "#[used]\n#[unsafe(link_section = \".init_array\")]\nstatic START: extern \"C\" fn() = start;\n\
         extern \"C\" fn start() {\n    if let Some(mark) = std::env::var_os(\"REFUSALS_MARK\") {\n        \

@@ -6,6 +6,9 @@ use plugin_record::{Record, note};
 
 const NOTE: &[u8] = include_bytes!(env!("PLUGIN_RECORD"));
 
+// For audit tools, as every plugin has it.
+plugin_api::embed_dependencies!();
+
 /// The record of this build of the host.
 pub fn host_record() -> &'static Record {
     static RECORD: OnceLock<Record> = OnceLock::new();

@@ -233,6 +233,12 @@ pub enum Error {
         /// Why.
         source: plugin_record::note::ParseError,
     },
+    /// The dependency list for audit tools can't be written down.
+    #[error("the dependency list can't be encoded")]
+    Audit {
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
 /// The error and what caused it, as one text.

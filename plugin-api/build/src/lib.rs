@@ -13,6 +13,7 @@
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
 //! | `config.rs`, `native.rs` | which packages bring native code |
 //! | `compiler.rs`, `git.rs` | the compiler and the commit |
+//! | `audit.rs` | how audit tools are told what is linked |
 //! | `watch.rs` | when all of this is gathered again |
 //! | `soname.rs` | the name that the library carries |
 //! | `host.rs` | which host the build is compared with, if any |
@@ -22,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod cargo;
 mod compiler;
 mod config;
@@ -40,7 +42,7 @@ mod sources;
 mod tree;
 mod watch;
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use plugin_record::{Build, Package, Record, note};
 
@@ -52,15 +54,27 @@ use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, native:
 /// The variable that names the note file to the plugin's source, for `include_bytes!(env!(..))`.
 pub const RECORD_VARIABLE: &str = "PLUGIN_RECORD";
 
+/// The same for the dependency list that audit tools read.
+pub const DEPENDENCIES_VARIABLE: &str = "PLUGIN_DEPENDENCIES";
+
+/// What a build script writes for its package.
+#[derive(Debug)]
+pub struct Facts {
+    /// The record.
+    pub record: Record,
+    /// The record's dependency list, encoded for audit tools.
+    dependencies: Vec<u8>,
+}
+
 /// Everything a plugin's build.rs has to do: [`gather`], [`write()`], [`name_library`], and where [`HOST_VARIABLE`] or
 /// `host` in `[package.metadata.plugin]` names a host's fingerprint, the comparison with that host.
 ///
 /// A failure becomes `cargo::error` lines, which fail the build with no more than these lines.
 pub fn emit() {
-    report(gather().and_then(|record| {
-        write(&record)?;
-        name_library(&record)?;
-        host::compare(&record)
+    report(gather().and_then(|facts| {
+        write(&facts)?;
+        name_library(&facts.record)?;
+        host::compare(&facts.record)
     }));
 }
 
@@ -68,22 +82,22 @@ pub fn emit() {
 ///
 /// A failure is reported as [`emit`] does.
 pub fn emit_program() {
-    report(gather_program().and_then(|record| write(&record).map(drop)));
+    report(gather_program().and_then(|facts| write(&facts)));
 }
 
-/// The record of the plugin that this build.rs belongs to; also tells cargo when it goes stale.
+/// The facts of the plugin that this build.rs belongs to; also tells cargo when it goes stale.
 ///
 /// # Errors
 /// When Cargo.toml does not describe a plugin (see [`Error`]), or as [`gather_program`].
-pub fn gather() -> Result<Record, Error> {
+pub fn gather() -> Result<Facts, Error> {
     let env = Env::of_build_script()?;
     // The manifest first: what the author has to mend should not wait for cargo.
     let manifest = Manifest::read(&env.manifest_dir)?;
     manifest.require_cdylib(&env.library_name())?;
     let commands = manifest.commands()?;
-    let mut record = facts(&env, &manifest)?;
-    record.commands = commands;
-    Ok(record)
+    let mut facts = facts(&env, &manifest)?;
+    facts.record.commands = commands;
+    Ok(facts)
 }
 
 /// As [`gather`], for a program: no commands, and nothing is demanded of its Cargo.toml.
@@ -91,26 +105,31 @@ pub fn gather() -> Result<Record, Error> {
 /// # Errors
 /// When this is not a build.rs that cargo runs, when cargo or rustc can't be asked, or when
 /// Cargo.lock and the sources don't say what the packages are.
-pub fn gather_program() -> Result<Record, Error> {
+pub fn gather_program() -> Result<Facts, Error> {
     let env = Env::of_build_script()?;
     let manifest = Manifest::read(&env.manifest_dir)?;
     facts(&env, &manifest)
 }
 
-/// Writes the record's note into `OUT_DIR` and names it to the source as [`RECORD_VARIABLE`].
-/// Returns where it lies.
+/// Writes the record's note and the dependency list into `OUT_DIR` and names them to the source as
+/// [`RECORD_VARIABLE`] and [`DEPENDENCIES_VARIABLE`].
 ///
 /// # Errors
-/// When the record is too large for a note or the file can't be written.
-pub fn write(record: &Record) -> Result<PathBuf, Error> {
-    let path = env::out_dir()?.join("plugin.record");
-    let bytes = note::encode(record).map_err(|source| Error::Encode { source })?;
+/// When the record is too large for a note or a file can't be written.
+pub fn write(facts: &Facts) -> Result<(), Error> {
+    let note = note::encode(&facts.record).map_err(|source| Error::Encode { source })?;
+    embed(RECORD_VARIABLE, "plugin.record", &note)?;
+    embed(DEPENDENCIES_VARIABLE, "plugin.dependencies", &facts.dependencies)
+}
+
+fn embed(variable: &str, file: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path = env::out_dir()?.join(file);
     fs::write(&path, bytes).map_err(|source| Error::Write {
         path: path.clone(),
         source,
     })?;
-    println!("cargo::rustc-env={RECORD_VARIABLE}={}", path.display());
-    Ok(path)
+    println!("cargo::rustc-env={variable}={}", path.display());
+    Ok(())
 }
 
 /// Has the linker write the name that the host looks for into the library: DT_SONAME on ELF, the
@@ -126,7 +145,7 @@ pub fn name_library(record: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-fn facts(env: &Env, manifest: &Manifest) -> Result<Record, Error> {
+fn facts(env: &Env, manifest: &Manifest) -> Result<Facts, Error> {
     let features = features::active(manifest, std::env::vars_os());
     let tree = tree::read(env, &features)?;
     let root = cargo::workspace_root(env)?;
@@ -136,15 +155,17 @@ fn facts(env: &Env, manifest: &Manifest) -> Result<Record, Error> {
     let places = Places::of(env, &configs);
     watch::print(&root, &lock.path, &configs, &origins);
 
-    let packages = tree.into_iter().zip(&origins.0).map(|(node, origin)| Package {
-        native: places.brings_native_code(&node, origin),
+    let packages = tree.iter().zip(&origins.0).map(|(node, origin)| Package {
+        native: places.brings_native_code(node, origin),
         identity: origin.identity.clone(),
-        name: node.name,
-        version: node.version,
-        features: node.features,
-        dependencies: node.dependencies,
+        name: node.name.clone(),
+        version: node.version.clone(),
+        features: node.features.clone(),
+        dependencies: node.dependencies.clone(),
     });
-    Ok(Record {
+    let packages: Vec<Package> = packages.collect();
+    let dependencies = audit::encode(&packages, &tree)?;
+    let record = Record {
         name: env.name.clone(),
         version: env.version.clone(),
         description: env.description.clone(),
@@ -155,13 +176,14 @@ fn facts(env: &Env, manifest: &Manifest) -> Result<Record, Error> {
         // Not read from CARGO_CFG_PANIC: that says "unwind" under a profile with panic = "abort"
         // too. The export macro makes such a profile a compile error, so what compiles unwinds.
         panic: "unwind".to_owned(),
-        packages: packages.collect(),
+        packages,
         build: Build {
             profile: env.profile.clone(),
             opt_level: env.opt_level.clone(),
             git: git::commit(&env.manifest_dir),
         },
-    })
+    };
+    Ok(Facts { record, dependencies })
 }
 
 /// Returns rather than exits: after a `cargo::error` cargo fails the build by itself, and adds no
