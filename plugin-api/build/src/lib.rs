@@ -8,7 +8,8 @@
 //! | file | decides |
 //! |---|---|
 //! | `env.rs`, `cargo.rs` | what this build says of itself, and how cargo is asked for more |
-//! | `manifest.rs`, `features.rs` | what the author wrote in Cargo.toml |
+//! | `manifest.rs` | what the author wrote in Cargo.toml |
+//! | `features.rs` | which of the package's features are on |
 //! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
 //! | `config.rs`, `native.rs` | which packages bring native code |
@@ -17,6 +18,12 @@
 //! | `watch.rs` | when all of this is gathered again |
 //! | `soname.rs` | the name that the library carries |
 //! | `host.rs` | which host the build is compared with, if any |
+//!
+//! The record is that of `cargo build -p NAME`. Where one command builds several packages (as `cargo
+//! build` does in a workspace), cargo compiles what they share once, with the features that any of them
+//! wants, and those may bring further packages: what is compiled into the library then is more than its
+//! record says. A build script is not told what else is built, so build a plugin by its name. The same
+//! holds for `cargo test` and `--all-targets`, which turn on what dev-dependencies want.
 //!
 //! Nothing here judges: plugin-record's comparison does, here as in the host. And nothing is downloaded: a build that works
 //! without the network stays one.
@@ -95,7 +102,7 @@ pub fn gather() -> Result<Facts, Error> {
     let manifest = Manifest::read(&env.manifest_dir)?;
     manifest.require_cdylib(&env.library_name())?;
     let commands = manifest.commands()?;
-    let mut facts = facts(&env, &manifest)?;
+    let mut facts = facts(&env)?;
     facts.record.commands = commands;
     Ok(facts)
 }
@@ -106,9 +113,7 @@ pub fn gather() -> Result<Facts, Error> {
 /// When this is not a build.rs that cargo runs, when cargo or rustc can't be asked, or when
 /// Cargo.lock and the sources don't say what the packages are.
 pub fn gather_program() -> Result<Facts, Error> {
-    let env = Env::of_build_script()?;
-    let manifest = Manifest::read(&env.manifest_dir)?;
-    facts(&env, &manifest)
+    facts(&Env::of_build_script()?)
 }
 
 /// Writes the record's note and the dependency list into `OUT_DIR` and names them to the source as
@@ -145,8 +150,8 @@ pub fn name_library(record: &Record) -> Result<(), Error> {
     Ok(())
 }
 
-fn facts(env: &Env, manifest: &Manifest) -> Result<Facts, Error> {
-    let features = features::active(manifest, std::env::vars_os());
+fn facts(env: &Env) -> Result<Facts, Error> {
+    let features = features::active()?;
     let tree = tree::read(env, &features)?;
     let root = cargo::workspace_root(env)?;
     let lock = Lock::read(&root.with_file_name("Cargo.lock"))?;
