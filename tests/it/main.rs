@@ -35,4 +35,5 @@ mod smoke;
 mod staging;
 mod stale;
 mod start;
+mod truth;
 mod wire;

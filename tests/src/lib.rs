@@ -11,3 +11,4 @@ pub mod host;
 pub mod interface;
 pub mod macho;
 pub mod report;
+pub mod truth;
