@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
-use tests::cargo::{cargo, run, sample, scratch, skipped_without_registry, succeed, text};
+use tests::cargo::{cargo, root, run, sample, scratch, skipped_without_registry, succeed, text};
 use tests::crates::{PluginCrate, copy_folder, journal, life, lines, source, write};
 use tests::files::{with_identity, with_record};
 use tests::host::{Host, Site};
@@ -261,6 +262,49 @@ fn other_content_under_a_name_that_serves_disturbs_nobody_and_is_answered_clearl
     let host = site.start();
     assert_eq!(body(&host), b"second");
     host.stop();
+}
+
+#[test]
+fn a_statically_linked_host_says_at_start_that_it_can_not_load_plugins() {
+    let probe = scratch().join("static-probe");
+    write(&probe.with_extension("c"), "int main(void) { return 0; }\n");
+    let mut probing = Command::new("cc");
+    probing
+        .arg("-static")
+        .arg(probe.with_extension("c"))
+        .arg("-o")
+        .arg(&probe);
+    if !run(&mut probing).status.success() {
+        eprintln!("SKIPPED: no static C library here");
+        return;
+    }
+    let record = Site::default().json(&["fingerprint"]);
+    let target = record["record"]["target"].as_str().unwrap();
+    let mut build = cargo();
+    build
+        .current_dir(root())
+        .args(["build", "--package", "host", "--target", target]);
+    build.env("CARGO_TARGET_DIR", scratch().join("static"));
+    // With a target named, the flags are the binary's alone: build scripts and procedural macros are dynamic as ever.
+    build
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    succeed(&mut build);
+
+    let mut site = Site::default();
+    site.install(&sample("submit-echo"));
+    site.binary = Some(scratch().join("static").join(target).join("debug/host"));
+    for (arguments, code) in [(&["serve"][..], 78), (&["check", "--load"], 1)] {
+        let (found, stdout, stderr) = site.with_configuration(arguments);
+        assert_eq!(found, code, "{stdout}{stderr}");
+        assert!(
+            stderr.contains("linked statically (target feature crt-static) and can't load plugins"),
+            "{stderr}"
+        );
+    }
+    // What needs no loading works: a static `host check` is a tool for build machines.
+    let (code, report) = site.check(&[]);
+    assert_eq!(code, 0, "{report:#}");
 }
 
 /// The library, unless the registry can't be reached.

@@ -35,5 +35,7 @@ mod smoke;
 mod staging;
 mod stale;
 mod start;
+mod system;
+mod trial;
 mod truth;
 mod wire;

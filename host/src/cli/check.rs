@@ -1,5 +1,6 @@
-//! `host check`: admission without running anything of a plugin.
+//! `host check`: admission without running anything of a plugin; with `--load` what only opening it can tell.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,9 +11,11 @@ use super::output;
 use crate::config::Config;
 use crate::plugin::claims::settle;
 use crate::plugin::host_record::host_record;
+use crate::plugin::load;
 use crate::plugin::report::{Commands, FileReport, Report, State};
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
+use crate::plugin::trial::Trial;
 use crate::plugin::{Code, Refusal, manager, name, permissions};
 
 #[derive(Debug, Args)]
@@ -24,6 +27,10 @@ pub(super) struct Check {
     /// The files to judge. One that lies in the plugin directory is judged as such, any other by itself.
     #[arg(required_unless_present = "plugins")]
     files: Vec<PathBuf>,
+    /// Also open what is admitted, each file in a process of its own that its code can't harm others from: shows missing
+    /// libraries and symbols, other type layouts, an unusable configuration, and code that crashes when it is opened.
+    #[arg(long)]
+    load: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -44,11 +51,34 @@ impl Check {
         if !self.files.is_empty() {
             report = self.only_named(report, &survey, &staging, &config)?;
         }
+        if self.load {
+            load::check_dynamic()?;
+            self.open(&mut report, &config);
+        }
         match self.json {
             true => output::json(&report)?,
             false => print(&report, self.plugins.as_deref())?,
         }
         Ok(ExitCode::from(if report.has_refusals() { super::FAILED } else { 0 }))
+    }
+
+    /// Opens every content that is admitted, once.
+    fn open(&self, report: &mut Report, config: &Config) {
+        let mut verdicts = HashMap::new();
+        for file in report.files.iter_mut().filter(|file| file.state != State::Refused) {
+            let Some(digest) = file.digest.clone() else { continue };
+            let verdict = verdicts.entry(digest).or_insert_with_key(|digest| {
+                let trial = Trial {
+                    // Not by its link: a file by itself is judged by its own name.
+                    file: file.file.canonicalize().unwrap_or_else(|_| file.file.clone()),
+                    digest: digest.clone(),
+                    configuration: self.plugins.clone(),
+                    timeout: config.plugins.init_timeout,
+                };
+                trial.run()
+            });
+            file.opened(verdict);
+        }
     }
 
     fn only_named(&self, whole: Report, survey: &Survey, staging: &Staging, config: &Config) -> anyhow::Result<Report> {
@@ -172,9 +202,10 @@ fn verdict(file: &FileReport) -> String {
     } else {
         " with differences"
     };
+    let layout = if file.opened { "same" } else { "at load" };
     match file.state {
-        State::Admitted => format!("admitted{differences}; layout: at load"),
-        State::Serving => format!("serves {}{differences}; layout: at load", Commands(&file.commands)),
+        State::Admitted => format!("admitted{differences}; layout: {layout}"),
+        State::Serving => format!("serves {}{differences}; layout: {layout}", Commands(&file.commands)),
         State::Standby => format!("admitted{differences}, does not serve"),
         State::Refused => "refused".to_owned(),
     }

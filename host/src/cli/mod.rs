@@ -5,6 +5,7 @@ mod check;
 mod fingerprint;
 mod inspect;
 mod install;
+mod open;
 mod output;
 mod serve;
 mod submit;
@@ -19,6 +20,7 @@ use crate::config::ConfigError;
 use crate::logging::{self, Format};
 use crate::plugin::manager::StartError;
 use crate::plugin::stage::StagingError;
+use crate::plugin::trial;
 
 /// A check refused something, or a request failed.
 const FAILED: u8 = 1;
@@ -52,7 +54,7 @@ struct Cli {
 enum Command {
     /// Serve: the same as `host --plugins FILE`.
     Serve(serve::Serve),
-    /// Judge the plugin directory, or single files, without running anything of them.
+    /// Judge the plugin directory, or single files, without running anything of them; with --load also open them.
     Check(check::Check),
     /// Show the record that a plugin file carries.
     Inspect(inspect::Inspect),
@@ -62,6 +64,8 @@ enum Command {
     Align(align::Align),
     /// Judge a file, copy it to its real name in the plugin directory and move the link.
     Install(install::Install),
+    #[command(name = trial::COMMAND, hide = true)]
+    Open(open::Open),
     /// Send Submits to a host and print their acks.
     Submit(submit::Submit),
 }
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Fingerprint(fingerprint) => fingerprint.run(),
         Command::Align(align) => align.run(),
         Command::Install(install) => install.run(),
+        Command::Open(open) => open.run(),
         Command::Submit(submit) => submit.run(),
     };
     outcome.unwrap_or_else(|error| {

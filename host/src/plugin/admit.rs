@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use plugin_record::{FORMAT, Policy, Record, compare, note};
 
+use super::glibc::Glibc;
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
 use super::name::{self, LibraryName, Platform};
 use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
-use super::{Code, Refusal};
+use super::{Code, Refusal, system};
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
-/// for this machine, its names agree with its record, and compiler, ABI and dependencies match or were let through by
-/// the policy.
+/// for this machine, its names agree with its record, it asks for nothing that this system does not give, and compiler,
+/// ABI and dependencies match or were let through by the policy.
 ///
 /// It does not prove that the library opens, that its types are laid out as ours, or that its code is well meant.
 #[derive(Debug)]
@@ -69,8 +70,19 @@ pub struct Refused {
     pub refusals: Vec<Refusal>,
 }
 
-/// Judges a private copy of a file; its name, taken apart, is `name`. `found` is what is wrong already with the way to that file: its
-/// owner and mode, and those of its directory.
+/// The host's side of every comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    /// What it was built of.
+    pub record: &'a Record,
+    /// The C library that it runs on, if that is known.
+    pub glibc: Option<Glibc>,
+    /// What its operator lets through.
+    pub policy: &'a Policy,
+}
+
+/// Judges a private copy of a file; its name, taken apart, is `name`. `found` is what is wrong already with the way to
+/// that file: its owner and mode, and those of its directory.
 ///
 /// # Errors
 /// All reasons against it.
@@ -80,8 +92,7 @@ pub fn admit(
     found: Vec<Refusal>,
     staged: Staged,
     inspection: Result<Inspection, FileFault>,
-    host: &Record,
-    policy: &Policy,
+    host: Host<'_>,
 ) -> Result<Admitted, Refused> {
     let mut refusals = found;
     let mut accepted = Vec::new();
@@ -90,6 +101,7 @@ pub fn admit(
         Err(fault) => refusals.push(file_refusal(&fault)),
         Ok(Inspection {
             soname,
+            needs,
             record: Err(fault),
             ..
         }) => {
@@ -98,18 +110,21 @@ pub fn admit(
                 Some(soname) => refusals.extend(check_file_soname(name, &soname, &rename(file, &soname))),
             }
             refusals.push(record_refusal(&fault));
+            refusals.extend(system::check(&needs, host.glibc, None));
         }
         Ok(Inspection {
             soname,
+            needs,
             record: Ok(record),
             ..
         }) => {
             refusals.extend(check_name(file, name, soname.as_deref(), &record));
             refusals.extend(check_soname(soname.as_deref(), &record));
             refusals.extend(check_record(&record));
-            let comparison = compare(host, &record, policy);
+            let comparison = compare(host.record, &record, host.policy);
             refusals.extend(comparison.refusals);
             accepted.extend(comparison.accepted);
+            refusals.extend(system::check(&needs, host.glibc, Some(&record.name)));
             known = Some(Arc::new(record));
         }
     }

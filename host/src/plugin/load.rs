@@ -36,6 +36,26 @@ pub struct Library {
     log: HostLog,
 }
 
+/// A host that can't open libraries.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this host is linked statically (target feature crt-static) and can't load plugins: expected a host that is linked \
+     dynamically; build it without `-C target-feature=+crt-static`, on musl with `-C target-feature=-crt-static` in RUSTFLAGS"
+)]
+pub struct StaticHost;
+
+/// Says at once what each dlopen would say later. Static C libraries have none (musl), or one that needs the very release
+/// that was linked in (glibc).
+///
+/// # Errors
+/// When this host is linked statically.
+pub fn check_dynamic() -> Result<(), StaticHost> {
+    match cfg!(target_feature = "crt-static") {
+        true => Err(StaticHost),
+        false => Ok(()),
+    }
+}
+
 impl Library {
     /// Opens the private copy and has the plugin check its configuration (JSON), on a thread of its own. Runs the
     /// library's constructors.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::claims::{Claim, Plan, Unserved, settle};
 use super::links::{link_command, point};
-use super::load::Library;
+use super::load::{self, Library, StaticHost};
 use super::report::{Commands, Report};
 use super::stage::{Staging, StagingError};
 use super::survey::{AtSoname, Survey, survey};
@@ -20,6 +20,9 @@ use crate::shutdown::Stop;
 /// Why the host can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// It can't load anything.
+    #[error(transparent)]
+    Static(#[from] StaticHost),
     /// No place for private copies.
     #[error(transparent)]
     Staging(#[from] StagingError),
@@ -54,6 +57,7 @@ impl Manager {
     /// # Errors
     /// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
     pub fn start(config: &Config, stop: &Stop) -> Result<Manager, StartError> {
+        load::check_dynamic()?;
         let staging = Staging::create(config.plugins.staging.as_deref())?;
         let survey = read(config, &staging)?;
         let mut plan = settle(&survey, config);

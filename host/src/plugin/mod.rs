@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod claims;
 pub mod directory;
+pub mod glibc;
 pub mod host_record;
 pub mod inspect;
 pub mod install;
@@ -20,6 +21,8 @@ pub mod permissions;
 pub mod report;
 pub mod stage;
 pub mod survey;
+pub mod system;
+pub mod trial;
 
 pub use instance::Plugin;
 pub use plugin_record::{Code, Refusal};

@@ -39,6 +39,8 @@ pub struct FileReport {
     pub state: State,
     /// The commands that it serves.
     pub commands: Vec<u8>,
+    /// Whether it was opened, which `check --load` alone does, and found good.
+    pub opened: bool,
     /// Why it is refused; empty unless it is.
     pub refusals: Vec<Refusal>,
     /// What the policy let through.
@@ -143,8 +145,21 @@ impl FileReport {
             digest: digest.map(|digest| digest.to_string()),
             state,
             commands: Vec::new(),
+            opened: false,
             refusals: refusals.to_vec(),
             differences: differences.to_vec(),
+        }
+    }
+
+    /// Adds what opening an admitted file has shown.
+    pub fn opened(&mut self, verdict: &Result<(), Refusal>) {
+        match verdict {
+            Ok(()) => self.opened = true,
+            Err(refusal) => {
+                self.state = State::Refused;
+                self.commands.clear();
+                self.refusals.push(refusal.clone());
+            }
         }
     }
 

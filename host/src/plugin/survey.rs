@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use plugin_record::{Line, Policy};
 
-use super::admit::{Admitted, Refused, admit, check_link};
+use super::admit::{Admitted, Host, Refused, admit, check_link};
 use super::directory::{Directory, Entry};
+use super::glibc::Glibc;
 use super::host_record::host_record;
 use super::inspect::inspect;
 use super::name::{self, LibraryName, Platform};
@@ -280,8 +281,12 @@ impl<'a> Judge<'a> {
         found.extend(copied.refusals);
         let inspection = inspect(&copied.bytes);
         drop(copied.bytes);
-        let admitted =
-            admit(file, name, found, copied.staged, inspection, host_record(), self.policy).map_err(Arc::new)?;
+        let host = Host {
+            record: host_record(),
+            glibc: Glibc::running(),
+            policy: self.policy,
+        };
+        let admitted = admit(file, name, found, copied.staged, inspection, host).map_err(Arc::new)?;
         let digest = admitted.digest();
         if let Some(known) = self.contents.get(&digest) {
             return Ok(Arc::clone(known)); // and the second copy goes

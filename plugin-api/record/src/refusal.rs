@@ -1,9 +1,9 @@
 //! A refusal: one reason why a file does not serve. The same value is shown by the log, by `check` and in JSON.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One reason, with both sides and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// What kind of reason; stable across versions.
     pub code: Code,
@@ -70,9 +70,9 @@ pub fn quoted(word: &str) -> String {
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+) => {
         /// What kind of reason a refusal is. The text of a code never changes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Code {
-            $($(#[doc = $doc])+ $variant,)+
+            $($(#[doc = $doc])+ #[serde(rename = $text)] $variant,)+
         }
 
         impl Code {
@@ -160,12 +160,22 @@ codes! {
     AbiStable = "abi-stable",
     /// A shared dependency with another version or content.
     Dependency = "dependency",
+    /// It needs a newer C library than the one that runs.
+    SystemGlibc = "system-glibc",
+    /// It brings search paths for libraries.
+    SystemRpath = "system-rpath",
+    /// It asks for an executable stack.
+    SystemExecstack = "system-execstack",
+    /// Its code is changed while it is opened.
+    SystemTextrel = "system-textrel",
     /// A command that another plugin serves.
     CommandTaken = "command-taken",
     /// A plugin that the configuration names and no file brings.
     PluginMissing = "plugin-missing",
     /// A private copy could not be made.
     Staging = "staging",
+    /// Its own code ended the process that opened it.
+    LoadCrash = "load-crash",
     /// The dynamic linker would not open it.
     LoadOpen = "load-open",
     /// It exports no entry.
@@ -178,10 +188,4 @@ codes! {
     LoadInit = "load-init",
     /// Its constructors, the check of its configuration or its init did not return in time.
     LoadTimeout = "load-timeout",
-}
-
-impl Serialize for Code {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
 }

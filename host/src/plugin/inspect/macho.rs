@@ -8,7 +8,7 @@ use object::read::elf::NoteIterator;
 use object::read::macho::{LoadCommandVariant, MachHeader, Section, Segment};
 use plugin_record::note;
 
-use super::{FileFault, Inspection, MAX_SONAME, Notes, malformed};
+use super::{FileFault, Inspection, MAX_SONAME, Needs, Notes, malformed};
 
 type Header = MachHeader64<Endianness>;
 
@@ -107,6 +107,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inspection, FileFault> {
     Ok(Inspection {
         machine,
         soname: name.map(file_name).transpose()?.flatten(),
+        needs: Needs::default(),
         record: notes.record(),
     })
 }

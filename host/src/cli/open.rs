@@ -1,0 +1,32 @@
+//! `host open FILE`: the child process of `host check --load`. Not for people.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::plugin::trial;
+
+#[derive(Debug, Args)]
+pub(super) struct Open {
+    /// The configuration file: policy, staging directory and the plugin's table.
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
+    /// What the file's SHA-256 must be.
+    #[arg(long)]
+    digest: String,
+    /// The file to open.
+    file: PathBuf,
+}
+
+impl Open {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = match &self.plugins {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        trial::open(&self.file, &self.digest, &config)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,193 @@
+//! `check --load` opens what is admitted, each file in a process of its own: what only that can tell is shown like any
+//! refusal, and no plugin's code can harm the check or hide another plugin's faults.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::bad::Bad;
+use tests::cargo::{sample, succeed};
+use tests::crates::{PluginCrate, source};
+use tests::host::Site;
+use tests::report::{codes, named};
+
+/// A constructor that does what the variable TRIAL says.
+const CONSTRUCTOR: &str = r#"
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+extern "C" fn construct() {
+    match std::env::var("TRIAL").as_deref() {
+        Ok("print") => println!("{{\"files\": \"none of your business\"}}"),
+        Ok("crash") => unsafe { std::ptr::null_mut::<u8>().write_volatile(1) },
+        Ok("abort") => std::process::abort(),
+        Ok("exit") => std::process::exit(0),
+        Ok("hang") => loop { std::thread::park() },
+        _ => {}
+    }
+}
+"#;
+
+#[test]
+fn what_only_opening_tells_is_shown_like_any_refusal() {
+    let site = Site::new("[plugin.submit-echo.config]\nreply = \"maybe\"\n");
+    let mut expected = BTreeMap::new();
+    let mut bring = |library: &Path, name: &str, code: &'static str, found: &'static str| {
+        expected.insert(site.copy(library, name), (code, found));
+    };
+    let undefined = linked(
+        "trial-undefined",
+        "unsafe extern \"C\" { safe fn nowhere(); }",
+        "nowhere();",
+        &[],
+    );
+    bring(
+        &undefined,
+        "libtrial_undefined.so.1.0.0",
+        "load-open",
+        "undefined symbol: nowhere",
+    );
+    bring(
+        &missing_library(),
+        "libtrial_missing.so.1.0.0",
+        "load-open",
+        "libtrial-gone.so: cannot open shared object file",
+    );
+    bring(
+        &sample("submit-echo"),
+        "libsubmit_echo.so.1.1.0",
+        "load-config",
+        "reply",
+    );
+    let layout = Bad::new(&site, &tests::bad::small(site.path()), "trial-layou", "lib?.so.1.1.0");
+    layout.record(|record| record.commands = vec![0x50]);
+    layout.replace(b"handle_batch;", b"answer_batch;");
+    expected.insert(layout.path.clone(), ("load-layout", "plugin-api"));
+
+    // Without --load: nothing to see.
+    let (code, report) = site.check(&[]);
+    assert_eq!(code, 0, "{report:#}");
+    assert!(
+        report["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|file| file["opened"] == false)
+    );
+
+    let good = site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    let (code, report) = check(&site, "");
+    assert_eq!(code, 1);
+    for (file, (code, found)) in expected {
+        let report = named(&report, &file);
+        assert_eq!(
+            (codes(report), &report["state"]),
+            (vec![code], &"refused".into()),
+            "{report:#}"
+        );
+        assert!(
+            report["refusals"][0]["plugin"].as_str().unwrap().contains(found),
+            "{report:#}"
+        );
+        assert_eq!(report["opened"], false);
+    }
+    let report = named(&report, &good);
+    assert_eq!(
+        (&report["state"], &report["opened"]),
+        (&"serving".into(), &true.into()),
+        "{report:#}"
+    );
+}
+
+#[test]
+fn start_up_code_that_crashes_exits_hangs_or_prints_harms_nobody() {
+    let mut plugin = PluginCrate::new("trial-constructor");
+    plugin.source = source(CONSTRUCTOR, "Ack::ok()");
+    let library = plugin.library();
+    for (what, code, found) in [
+        ("print", None, ""),
+        ("crash", Some("load-crash"), "SIGSEGV"),
+        ("abort", Some("load-crash"), "SIGABRT"),
+        ("exit", Some("load-crash"), "exit status: 0"),
+        ("hang", Some("load-timeout"), "no answer yet"),
+    ] {
+        // Only what hangs is waited for to the end.
+        let timeout = if what == "hang" { "1s" } else { "60s" };
+        let site = Site::new(&format!("plugins.init_timeout = \"{timeout}\"\n"));
+        let file = site.copy(&library, "libtrial_constructor.so.1.0.0");
+        let (exit, report) = check(&site, what);
+        let report = named(&report, &file);
+        assert_eq!(
+            codes(report),
+            code.into_iter().collect::<Vec<_>>(),
+            "{what}: {report:#}"
+        );
+        assert_eq!(exit, i32::from(code.is_some()), "{what}");
+        assert_eq!(report["opened"], code.is_none(), "{what}");
+        if code.is_some() {
+            let text = report["refusals"][0]["plugin"].as_str().unwrap();
+            assert!(text.contains(found), "{what}: {text}");
+        }
+    }
+}
+
+#[test]
+fn one_content_is_opened_once_and_a_table_for_people_says_so() {
+    let site = Site::default();
+    site.install(&sample("submit-echo"));
+    let (code, stdout, stderr) = site.with_configuration(&["check", "--load"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert_eq!(stdout.matches("layout: same").count(), 2, "link and file: {stdout}");
+    // From elsewhere, and without a configuration.
+    let output = site.host(&["check", "--load", sample("submit-log").to_str().unwrap()]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && stdout.contains("admitted; layout: same"),
+        "{stdout}"
+    );
+}
+
+/// `check --load --json` with that mood of the constructor; nothing of a child's output may come between.
+fn check(site: &Site, mood: &str) -> (i32, Value) {
+    let output = site
+        .command()
+        .args(["check", "--load", "--json", "--plugins"])
+        .arg(site.configuration())
+        .env("TRIAL", mood)
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.status.code().unwrap(), report)
+}
+
+/// A plugin that needs a library which is gone.
+fn missing_library() -> PathBuf {
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("gone.c");
+    fs::write(&source, "void gone(void) {}\n").unwrap();
+    succeed(
+        Command::new("cc")
+            .args(["-shared", "-o"])
+            .arg(folder.path().join("libtrial-gone.so"))
+            .arg(source),
+    );
+    let search = format!("-L{}", folder.path().display());
+    let items = "unsafe extern \"C\" { safe fn gone(); }";
+    linked("trial-missing", items, "gone();", &[&search, "-ltrial-gone"])
+}
+
+fn linked(name: &str, items: &str, call: &str, arguments: &[&str]) -> PathBuf {
+    let mut plugin = PluginCrate::new(name);
+    plugin.commands = Some(format!("[{:#04x}]", 0x20 + name.len()));
+    plugin.source = source(items, &format!("{call} Ack::ok()"));
+    let lines: String = arguments
+        .iter()
+        .map(|argument| format!("println!(\"cargo::rustc-cdylib-link-arg={argument}\"); "))
+        .collect();
+    plugin.build = Some(format!("fn main() {{ plugin_build::emit(); {lines}}}"));
+    plugin.library()
+}
