@@ -3,7 +3,7 @@
 /// A place in a file, and the width of the number there.
 pub(crate) type Field = (usize, usize);
 
-/// The ELF header, all program headers, all dynamic entries, and the headers of all notes.
+/// The ELF header, all program headers, all dynamic entries, all needed versions, and the headers of all notes.
 pub(crate) fn elf(bytes: &[u8]) -> Vec<Field> {
     let header = [
         (0, 4),
@@ -37,8 +37,12 @@ pub(crate) fn elf(bytes: &[u8]) -> Vec<Field> {
             number(bytes, (segment + 32, 8)),
         );
         match kind {
-            2 => fields.extend((start..start + size).step_by(8).map(|at| (at, 8))), // PT_DYNAMIC
-            4 => fields.extend(notes(bytes, start, start + size)),                  // PT_NOTE
+            2 => {
+                // PT_DYNAMIC
+                fields.extend((start..start + size).step_by(8).map(|at| (at, 8)));
+                fields.extend(versions(bytes, (start..start + size).step_by(16)));
+            }
+            4 => fields.extend(notes(bytes, start, start + size)), // PT_NOTE
             _ => {}
         }
     }
@@ -54,6 +58,28 @@ pub(crate) fn macho(bytes: &[u8]) -> Vec<Field> {
     fields.extend((32..commands_end).step_by(8).map(|at| (at, 8)));
     fields.extend(notes(bytes, commands_end, bytes.len()));
     fields
+}
+
+/// Every field of the needed versions. Their address is their place: they lie in the first loaded segment.
+fn versions(bytes: &[u8], mut entries: impl Iterator<Item = usize>) -> Vec<Field> {
+    let entry = entries.find(|at| number(bytes, (*at, 8)) == 0x6FFF_FFFE); // DT_VERNEED
+    let mut library = number(bytes, (entry.expect("needed versions") + 8, 8));
+    let mut fields = Vec::new();
+    loop {
+        let mut version = library + number(bytes, (library + 8, 4));
+        fields.extend([(0, 2), (2, 2), (4, 4), (8, 4), (12, 4)].map(|(at, width)| (library + at, width)));
+        loop {
+            fields.extend([(0, 4), (4, 2), (6, 2), (8, 4), (12, 4)].map(|(at, width)| (version + at, width)));
+            match number(bytes, (version + 12, 4)) {
+                0 => break,
+                next => version += next,
+            }
+        }
+        match number(bytes, (library + 12, 4)) {
+            0 => return fields,
+            next => library += next,
+        }
+    }
 }
 
 /// The three words of each note, and its name.

@@ -27,7 +27,7 @@ pub(crate) fn all(peaks: &mut Peaks, done: &AtomicUsize) {
         peaks.description(&json);
         done.fetch_add(1, Ordering::Relaxed);
     }
-    for bytes in [notes(1), notes(2), notes(40_000), overlapping()] {
+    for bytes in [notes(1), notes(2), notes(40_000), overlapping(), versions()] {
         peaks.file(&bytes);
         done.fetch_add(1, Ordering::Relaxed);
     }
@@ -56,8 +56,13 @@ fn limits_hold() {
     );
     let record = |bytes: &[u8]| inspect::read(bytes).map(|inspection| inspection.record);
     assert!(matches!(record(&notes(2)), Ok(Err(RecordFault::Duplicate))));
-    for many in [notes(40_000), overlapping()] {
-        assert!(matches!(record(&many), Err(FileFault::Malformed(text)) if text == "more than 4096 notes"));
+    for (many, what) in [
+        (notes(40_000), "notes"),
+        (overlapping(), "notes"),
+        (versions(), "needed versions"),
+    ] {
+        let limit = format!("more than 4096 {what}");
+        assert!(matches!(record(&many), Err(FileFault::Malformed(text)) if text == limit));
     }
 }
 
@@ -158,6 +163,37 @@ fn overlapping() -> Vec<u8> {
         bytes[at..at + 4].copy_from_slice(&4u32.to_le_bytes());
         for (field, value) in [(8, start), (32, 24 * 40_000), (48, 4)] {
             bytes[at + field..][..8].copy_from_slice(&(value as u64).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+/// A real plugin whose needed versions are 20,000 cells, each a library's as well as a version's and each leading to the
+/// next: walked naively, 200 million steps.
+fn versions() -> Vec<u8> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut bytes = std::fs::read(bad::small(folder.path())).unwrap();
+    let start = bytes.len().next_multiple_of(8);
+    bytes.resize(start, 0);
+    // vn_version, vn_cnt, vn_file with the bit that is VER_FLG_WEAK in a version, vn_aux, vn_next.
+    let cell = [1u32, 2, 16, 16].map(u32::to_le_bytes).concat();
+    bytes.extend(cell.repeat(20_000));
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let headers = usize::from(bytes[56]);
+    for at in (0..headers).map(|index| 64 + 56 * index) {
+        let (place, size) = (word(&bytes, at + 8), word(&bytes, at + 32));
+        match bytes[at] {
+            // The first loaded segment grows to the file's end.
+            1 if place == 0 => {
+                let length = bytes.len() as u64;
+                bytes[at + 32..][..8].copy_from_slice(&length.to_le_bytes());
+            }
+            2 => {
+                let mut entries = (place..place + size).step_by(16).map(|at| usize::try_from(at).unwrap());
+                let entry = entries.find(|at| word(&bytes, *at) == 0x6FFF_FFFE).unwrap(); // DT_VERNEED
+                bytes[entry + 8..][..8].copy_from_slice(&(start as u64).to_le_bytes());
+            }
+            _ => {}
         }
     }
     bytes

@@ -1,5 +1,5 @@
 //! Whatever the bytes, reading a file or a record neither panics nor loops nor allocates beyond a bound. Shown on real
-//! plugins and records with more than a hundred thousand faults, always the same ones; `fuzz/` looks for further ones.
+//! plugins and records with more than a hundred thousand faults, always the same ones; `tests/fuzz` looks for further ones.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod fields;
