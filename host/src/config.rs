@@ -2,6 +2,7 @@
 
 mod error;
 mod value;
+mod watched;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 pub use error::ConfigError;
 pub use value::is_package_name;
 use value::{commands, duration, line};
+pub use watched::Watched;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,7 +35,7 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// The address to listen on; port 0 takes a free one.
@@ -70,7 +72,7 @@ impl Default for Server {
 }
 
 /// `[protocol]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protocol {
     /// How ack commands are numbered.
@@ -177,6 +179,35 @@ impl PluginTable {
 }
 
 impl Config {
+    /// The keys in which a new configuration differs from this one and which a running host does not take over.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let keys = [
+            ("server", self.server != new.server),
+            ("protocol", self.protocol != new.protocol),
+            ("plugins.dir", self.plugins.dir != new.plugins.dir),
+            ("plugins.staging", self.plugins.staging != new.plugins.staging),
+        ];
+        keys.iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
+    /// This configuration as far as a host that runs with `running` takes it over.
+    #[must_use]
+    pub fn taken_over(self, running: &Config) -> Config {
+        Config {
+            server: running.server.clone(),
+            protocol: running.protocol.clone(),
+            plugins: Plugins {
+                dir: running.plugins.dir.clone(),
+                staging: running.plugins.staging.clone(),
+                ..self.plugins
+            },
+            ..self
+        }
+    }
+
     /// Reads a configuration file. Relative paths in it are relative to the file's folder.
     ///
     /// # Errors

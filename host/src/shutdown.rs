@@ -41,9 +41,11 @@ impl Stop {
 
     /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number.
     ///
+    /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
+    ///
     /// # Errors
     /// When the handlers can't be set up, or the thread that waits for them can't be started.
-    pub fn on_signals() -> io::Result<Stop> {
+    pub fn on_signals(on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
         // A thread with a runtime of its own: handlers of plugins may block every worker of the host's, and just then a
         // second signal must work.
         let runtime = Builder::new_current_thread().enable_io().build()?;
@@ -54,10 +56,10 @@ impl Stop {
         let (stopper, stop) = Stop::channel();
         let wait = move || {
             runtime.block_on(async {
-                let (_, name) = signals.next().await;
+                let (_, name) = signals.next(&on_hangup).await;
                 stopper.stop();
                 info!(signal = name, "stopping"); // after it is so: who reads this may rely on it
-                let (number, name) = signals.next().await;
+                let (number, name) = signals.next(&on_hangup).await;
                 warn!(signal = name, "second signal, ending at once");
                 std::process::exit(KILLED + number);
             })
@@ -94,13 +96,12 @@ impl Signals {
     }
 
     /// The number and name of the next signal that ends the host.
-    async fn next(&mut self) -> (i32, &'static str) {
+    async fn next(&mut self, on_hangup: impl Fn()) -> (i32, &'static str) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return (SignalKind::terminate().as_raw_value(), "SIGTERM"),
                 _ = self.interrupt.recv() => return (SignalKind::interrupt().as_raw_value(), "SIGINT"),
-                // Unhandled it would end the host, and it is what daemons are told to reread their configuration by.
-                _ = self.hangup.recv() => warn!(signal = "SIGHUP", "ignored, changes take effect at the next start"),
+                _ = self.hangup.recv() => on_hangup(),
             }
         }
     }

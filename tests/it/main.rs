@@ -18,6 +18,8 @@ mod dependencies;
 mod experiments;
 mod fresh;
 mod hostile;
+mod hot;
+mod hot_claims;
 mod install;
 mod interface;
 mod limits;

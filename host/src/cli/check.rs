@@ -8,11 +8,12 @@ use clap::Args;
 use comfy_table::Table;
 
 use super::output;
-use crate::config::Config;
-use crate::plugin::claims::settle;
+use crate::config::{Config, Replace};
+use crate::plugin::claims::{other_content, settle};
 use crate::plugin::host_record::host_record;
 use crate::plugin::load;
-use crate::plugin::report::{Commands, FileReport, Report, State};
+use crate::plugin::report::{Commands, FileReport, PluginReport, Report, State};
+use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
 use crate::plugin::trial::Trial;
@@ -48,6 +49,9 @@ impl Check {
             None => Survey::nothing(&config.plugins.dir),
         };
         let mut report = Report::new(&survey, &settle(&survey, &config));
+        report
+            .plugins
+            .extend(not_taken_over(&report, &survey, &staging, &config));
         if !self.files.is_empty() {
             report = self.only_named(report, &survey, &staging, &config)?;
         }
@@ -113,6 +117,27 @@ impl Check {
             unversioned: Vec::new(),
         })
     }
+}
+
+/// What the hosts that run on this directory don't take over.
+fn not_taken_over(report: &Report, survey: &Survey, staging: &Staging, config: &Config) -> Vec<PluginReport> {
+    if config.plugins.replace == Replace::Allow {
+        return Vec::new();
+    }
+    let running = Serving::of_running_hosts(staging, &survey.directory);
+    let contents = running.iter().flat_map(|serving| &serving.files);
+    contents
+        .filter_map(|(soname, content)| {
+            let path = survey.directory.join(&content.file);
+            let file = report.files.iter().find(|file| file.file == path)?;
+            let found = file.digest.as_ref().filter(|found| **found != content.digest)?;
+            Some(PluginReport {
+                plugin: file.plugin.clone()?,
+                soname: Some(soname.clone()),
+                refusal: other_content(&content.file, &content.digest, found),
+            })
+        })
+        .collect()
 }
 
 fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {

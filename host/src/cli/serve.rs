@@ -13,7 +13,8 @@ use tokio::runtime::Runtime;
 use crate::config::{Config, Server};
 use crate::connection::Shared;
 use crate::handoff::Handoff;
-use crate::plugin::manager::Manager;
+use crate::plugin::hints::{Hint, Hints};
+use crate::plugin::manager::{self, Running};
 use crate::shutdown::Stop;
 use crate::{limits, server, totals};
 
@@ -49,9 +50,12 @@ impl Serve {
         let config = Config::read(&path)?;
         limits::raise_open_files(config.server.max_connections);
         // Before anything is started: a signal that comes while plugins start is not lost.
-        let stop = Stop::on_signals().context("can't wait for signals")?;
+        let hints = Hints::default();
+        let hint = hints.sender();
+        let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
+        let stop = Stop::on_signals(reload).context("can't wait for signals")?;
         // Before the port is opened: nobody connects to a host that then refuses to start.
-        let manager = Manager::start(&config, &stop)?;
+        let manager = manager::start(&path, config.clone(), hints, &stop)?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + config.server.drain_timeout);
             tracing::info!("stopped before it served");
@@ -81,7 +85,7 @@ impl Serve {
 ///
 /// Waits without the runtime's timers: those stand still while handlers block every worker, and just then the time to
 /// stop must not.
-fn serve(runtime: &Runtime, config: &Config, manager: &Manager, stop: Stop) -> Result<Instant, ListenError> {
+fn serve(runtime: &Runtime, config: &Config, manager: &Running, stop: Stop) -> Result<Instant, ListenError> {
     let address = config.server.listen;
     let unusable = |error| ListenError { address, error };
     let _context = runtime.enter();

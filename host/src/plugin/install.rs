@@ -189,7 +189,7 @@ fn conflict(survey: &Survey, config: &Config, admitted: &Admitted) -> Option<Ref
         .claims
         .iter()
         .filter(|claim| claim.table.is_some() || table.is_none());
-    kept.filter(|claim| claim.group.soname != soname).find_map(|claim| {
+    kept.filter(|claim| claim.candidate.soname != soname).find_map(|claim| {
         let command = commands.iter().find(|command| claim.commands.contains(command))?;
         Some(command_taken(*command, claim, &record.name, &soname))
     })

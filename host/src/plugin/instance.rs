@@ -83,6 +83,11 @@ impl Plugin {
         &self.record().version
     }
 
+    /// The library that it is of.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
     /// What was admitted.
     pub fn admitted(&self) -> &Arc<Admitted> {
         self.library.admitted()

@@ -57,20 +57,23 @@ pub fn check_dynamic() -> Result<(), StaticHost> {
 }
 
 impl Library {
-    /// Opens the private copy and has the plugin check its configuration (JSON), on a thread of its own. Runs the
-    /// library's constructors.
+    /// Opens the private copy, on a thread of its own. Runs the library's constructors.
     ///
     /// # Errors
-    /// When the dynamic linker refuses it, it has no entry, or other layouts than the host, or does not take the
-    /// configuration, or does not return within `timeout`.
-    pub fn open(admitted: Arc<Admitted>, config: String, timeout: Duration) -> Result<Library, Refusal> {
-        let open = move || {
-            let library = Library::open_here(admitted)?;
-            library.check_config(&config)?;
-            Ok(library)
-        };
+    /// When the dynamic linker refuses it, it has no entry, or other layouts than the host, or does not return within
+    /// `timeout`.
+    pub fn open(admitted: Arc<Admitted>, timeout: Duration) -> Result<Library, Refusal> {
         // A library that comes too late stays mapped, as all do.
-        within(timeout, "load", open, drop)
+        within(timeout, "load", move || Library::open_here(admitted), drop)
+    }
+
+    /// Has the plugin check its configuration (JSON), on a thread of its own.
+    ///
+    /// # Errors
+    /// When it does not take the configuration, or does not return within `timeout`.
+    pub fn check_config(&self, config: String, timeout: Duration) -> Result<(), Refusal> {
+        let library = self.clone();
+        within(timeout, "load", move || library.check_config_here(&config), drop)
     }
 
     fn open_here(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
@@ -94,7 +97,7 @@ impl Library {
         self.admitted.record()
     }
 
-    fn check_config(&self, config: &str) -> Result<(), Refusal> {
+    fn check_config_here(&self, config: &str) -> Result<(), Refusal> {
         self.module.check_config()(config.into())
             .into_result()
             .map_err(|error| {

@@ -1,21 +1,36 @@
-//! Sole owner of the plugins that are loaded. Starts them in two phases: all files are admitted and all configurations
-//! checked, then all handlers are made, then one route table is published. Ends them with one shutdown each.
+//! Decides what runs: one look after another at the plugin directory and the configuration, each ending in at most one new
+//! route table. The first look is the start, and every later one does the same with more to go by.
+//!
+//! A look has two phases: everything that should serve is opened and its configuration checked, then handlers are made,
+//! then one route table is published. What fails is left out, and it is settled again who serves; so a failed newcomer
+//! leaves the version that serves alone.
 
+mod apply;
+
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::claims::{Claim, Plan, Unserved, settle};
-use super::links::{link_command, point};
-use super::load::{self, Library, StaticHost};
-use super::report::{Commands, Report};
+use super::Plugin;
+use super::claims::config_of;
+use super::hints::{Heard, Hints};
+use super::instances::{Instances, Key};
+use super::judge::Memory;
+use super::load::{self, StaticHost};
+use super::settle::{SETTLE, Settling};
 use super::stage::{Staging, StagingError};
-use super::survey::{AtSoname, Survey, survey};
-use super::{Plugin, Refusal};
-use crate::config::Config;
+use super::survey::{Survey, survey_again};
+use super::swap::Swap;
+use super::told::Told;
+use super::wishes::Known;
+use crate::config::{Config, Watched};
 use crate::routes::{RouteTable, Routes};
 use crate::shutdown::Stop;
+
+/// How often it is looked whether the calls into a version that was replaced have returned.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// Why the host can't start.
 #[derive(Debug, thiserror::Error)]
@@ -40,117 +55,249 @@ pub enum StartError {
         /// Their names.
         plugins: Vec<String>,
     },
+    /// There is no thread to go on with.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
 }
 
-/// The loaded plugins and what they need to go on.
-pub struct Manager {
-    plugins: Vec<Arc<Plugin>>,
-    routes: Arc<Routes>,
-    // Last: the private copies go when nothing is loaded from them any more.
-    _staging: Staging,
+/// The loaded plugins, from outside.
+pub struct Running {
+    instances: Instances,
+    staging: Arc<Staging>,
+}
+
+impl Running {
+    /// Where connections find out who answers what.
+    pub fn routes(&self) -> Arc<Routes> {
+        Arc::clone(self.instances.routes())
+    }
+
+    /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
+    pub fn shutdown(self, deadline: Instant) {
+        self.instances.shutdown(deadline);
+        // The manager's thread may be inside a plugin: the copies don't wait for it.
+        self.staging.remove();
+    }
+}
+
+/// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
+/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
+///
+/// # Errors
+/// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
+pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<Running, StartError> {
+    load::check_dynamic()?;
+    let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
+    let instances = Instances::new(hints.sender());
+    let drain_timeout = config.server.drain_timeout;
+    let mut manager = Manager {
+        watched: Watched::new(path),
+        config,
+        instances: instances.clone(),
+        known: Known::default(),
+        memory: Memory::default(),
+        settling: Settling::default(),
+        gone: HashMap::new(),
+        tables: Vec::new(),
+        leaving: Vec::new(),
+        told: Told::default(),
+        stop: stop.clone(),
+        staging: Arc::clone(&staging),
+    };
+    manager
+        .start()
+        .inspect_err(|_| instances.shutdown(Instant::now() + drain_timeout))?;
+    if !stop.is_set() {
+        let thread = std::thread::Builder::new().name("manager".to_owned());
+        thread
+            .spawn(move || manager.follow(hints))
+            .map_err(StartError::Thread)?;
+    }
+    Ok(Running { instances, staging })
+}
+
+struct Manager {
+    config: Config,
+    /// The file that it was read from.
+    watched: Watched,
+    instances: Instances,
+    known: Known,
+    memory: Memory,
+    settling: Settling,
+    /// Since when links are gone, by soname.
+    gone: HashMap<String, Instant>,
+    /// Tables that were in force and that connections may still hold: while a batch is under way, they do.
+    tables: Vec<Arc<RouteTable>>,
+    leaving: Vec<Leaving>,
+    told: Told,
+    stop: Stop,
+    staging: Arc<Staging>,
+}
+
+/// A handler that new batches don't reach any more.
+struct Leaving {
+    key: Key,
+    plugin: Arc<Plugin>,
+    since: Instant,
+    /// How long it took until its last batch had returned.
+    drained: Option<Duration>,
 }
 
 impl Manager {
-    /// Admits, loads and initialises what the plugin directory and the configuration ask for. Everything that does not
-    /// serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
-    ///
-    /// # Errors
-    /// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
-    pub fn start(config: &Config, stop: &Stop) -> Result<Manager, StartError> {
-        load::check_dynamic()?;
-        let staging = Staging::create(config.plugins.staging.as_deref())?;
-        let survey = read(config, &staging)?;
-        let mut plan = settle(&survey, config);
-        let claims = std::mem::take(&mut plan.claims);
-        let (loaded, failed) = load_all(claims, config.plugins.init_timeout);
-        let mut failures: Vec<Unserved> = failed;
-        require(config, loaded.iter().map(|(claim, ..)| claim), || {
-            log(&survey, &plan, &failures);
-        })?;
-
-        let mut serving = Vec::new();
-        for (claim, library, json) in loaded {
-            if stop.is_set() {
-                break;
-            }
-            let data_dir = config.plugins.dir.join("data").join(&claim.group.plugin);
-            match Plugin::init(library, json, &data_dir, config.plugins.init_timeout) {
-                Ok(plugin) => serving.push((claim, Arc::new(plugin))),
-                Err(refusal) => failures.push(unserved(&claim, refusal)),
-            }
-        }
-        let required = require(config, serving.iter().map(|(claim, _)| claim), || {});
-        plan.claims = serving.iter().map(|(claim, _)| claim.clone()).collect();
-        log(&survey, &plan, &failures);
-        if let Err(error) = required
-            && !stop.is_set()
-        {
-            let started = Manager {
-                plugins: serving.into_iter().map(|(_, plugin)| plugin).collect(),
-                routes: Arc::default(),
-                _staging: staging,
-            };
-            started.shutdown(Instant::now() + config.server.drain_timeout);
-            return Err(error);
-        }
-        for (claim, plugin) in &serving {
-            link(&survey, claim);
-            tracing::info!(
-                plugin = plugin.name(),
-                version = %plugin.version(),
-                commands = ?Commands(&claim.commands),
-                digest = %plugin.admitted().digest(),
-                "serving"
-            );
-        }
-        let routes = RouteTable::new(
-            serving
-                .iter()
-                .map(|(claim, plugin)| (claim.commands.clone(), Arc::clone(plugin))),
-        );
-        Ok(Manager {
-            plugins: serving.into_iter().map(|(_, plugin)| plugin).collect(),
-            routes: Arc::new(Routes::from_pointee(routes)),
-            _staging: staging,
-        })
+    fn start(&mut self) -> Result<(), StartError> {
+        let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
+        let config = self.config.clone();
+        self.apply(&survey, &config, true)?;
+        self.told.report(&survey);
+        Ok(())
     }
 
-    /// Where connections find out who answers what.
-    pub fn routes(&self) -> Arc<Routes> {
-        Arc::clone(&self.routes)
-    }
-
-    /// Takes every plugin out of the route table and calls its shutdown, once each, all at once; waits for them until
-    /// `deadline`.
-    pub fn shutdown(self, deadline: Instant) {
-        self.routes.store(Arc::new(RouteTable::default()));
-        let (done, finished) = mpsc::channel();
-        let mut waiting: Vec<String> = Vec::new();
-        for plugin in self.plugins {
-            let (name, done) = (plugin.name().to_owned(), done.clone());
-            let spawned = std::thread::Builder::new()
-                .name(format!("shutdown {name}"))
-                .spawn(move || {
-                    plugin.shutdown();
-                    let name = plugin.name().to_owned();
-                    drop(plugin);
-                    let _ = done.send(name);
-                });
-            match spawned {
-                Ok(_) => waiting.push(name),
-                Err(error) => tracing::error!(plugin = name, %error, "no thread to shut it down"),
-            }
-        }
-        while !waiting.is_empty() {
-            let left = deadline
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
-            match finished.recv_timeout(left) {
-                Ok(name) => waiting.retain(|plugin| *plugin != name),
-                Err(_) => {
-                    tracing::error!(plugins = ?waiting, "shutdown did not return in time");
-                    return;
+    /// Looks whenever there is a reason to, until the host ends.
+    fn follow(mut self, mut hints: Hints) {
+        loop {
+            let is_watching = self.config.plugins.watch;
+            let directory = &self.config.plugins.dir;
+            let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
+            let is_unheard = is_watching && hints.watch(&[&directory, &self.watched.folder()]);
+            let now = Instant::now();
+            let poll = is_watching.then(|| {
+                if is_unheard {
+                    now
+                } else {
+                    now + self.config.plugins.poll
                 }
+            });
+            let look = [poll, self.settling.again()].into_iter().flatten().min();
+            let drain = (!self.leaving.is_empty()).then_some(now + DRAIN_LOOK);
+            let deadline = [look, drain].into_iter().flatten().min();
+            let watched = &self.watched;
+            let heard = hints.wait(deadline, &mut self.settling, |path| {
+                is_watching && (watched.concerns(path) || path.parent() == Some(&directory) || *path == directory)
+            });
+            if self.stop.is_set() {
+                return;
+            }
+            let is_time = look.is_some_and(|look| Instant::now() >= look);
+            if self.drain() || heard.is_reason || is_time {
+                self.look(&heard);
+            } else if let Some(look) = look {
+                self.settling.look_again(look);
+            }
+        }
+    }
+
+    fn look(&mut self, heard: &Heard) {
+        let reread = self.reread(heard.reload);
+        let survey = match survey_again(
+            &self.config.plugins.dir,
+            &self.staging,
+            &self.config.policy,
+            &mut self.memory,
+            Some(&mut self.settling),
+        ) {
+            Ok(survey) => survey,
+            Err(error) => {
+                // A directory that is gone is damage, no wish: what serves goes on.
+                self.told.directory(&self.config.plugins.dir, &error);
+                return;
+            }
+        };
+        self.told.report(&survey);
+        self.forgive(&survey);
+        let config = self.config.clone();
+        // Nothing is required of a host that runs.
+        let _ = self.apply(&survey, &config, false);
+        self.retire(&survey);
+        if reread {
+            let unsettled = survey.unsettled + self.known.may_come_back.len();
+            tracing::info!(unsettled, "configuration reread");
+        }
+    }
+
+    /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
+    fn reread(&mut self, asked: bool) -> bool {
+        let is_whole = |stamp, settling: &mut Settling| {
+            let path = self.watched.path();
+            settling.is_whole(&path, stamp, Instant::now()).is_some()
+        };
+        // An empty file is a configuration too: one that is being written must not be taken for it.
+        let has_changed = match self.watched.changed() {
+            Some(stamp) => is_whole(stamp, &mut self.settling),
+            None => false,
+        };
+        if !has_changed && !asked {
+            return false;
+        }
+        match self.watched.read() {
+            Ok(config) => {
+                for key in self.config.needs_restart(&config) {
+                    tracing::warn!(key, "takes effect at the next start");
+                }
+                if config.policy != self.config.policy {
+                    self.memory.judge_again();
+                }
+                self.config = config.taken_over(&self.config);
+                // What failed may have failed for what was changed.
+                self.known.failed.clear();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "configuration unusable, the running one stays");
+                false
+            }
+        }
+    }
+
+    /// A link that is gone may be on its way back (`ln -sfn` removes it first): it is taken away once it stays away.
+    fn forgive(&mut self, survey: &Survey) {
+        let now = Instant::now();
+        self.known.may_come_back.clear();
+        let present = |soname: &str| {
+            survey.in_doubt.contains(soname) || survey.findings.iter().any(|finding| finding.path.ends_with(soname))
+        };
+        let served: Vec<String> = self.known.served.keys().cloned().collect();
+        self.gone
+            .retain(|soname, _| served.contains(soname) && !present(soname));
+        for soname in served.into_iter().filter(|soname| !present(soname)) {
+            let since = *self.gone.entry(soname.clone()).or_insert(now);
+            if now < since + SETTLE {
+                self.settling.look_again(since + SETTLE);
+                self.known.may_come_back.insert(soname);
+            }
+        }
+    }
+
+    /// Finds out which handlers' last batches have returned; tells whether there is one.
+    fn drain(&mut self) -> bool {
+        // arc-swap counts the readers of a table when it is replaced, so this is the number of those that are left.
+        self.tables.retain(|table| Arc::strong_count(table) > 1);
+        for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
+            if !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
+                leaving.drained = Some(leaving.since.elapsed());
+            }
+        }
+        self.leaving.iter().any(|leaving| leaving.drained.is_some())
+    }
+
+    /// Handlers that have drained wait in standby; those that can't serve again are shut down: their content is gone, or
+    /// their configuration is another one.
+    fn retire(&mut self, survey: &Survey) {
+        let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
+        let files = || survey.groups.iter().flat_map(|group| group.files());
+        let may_serve = |key: &Key| {
+            let mut of_content = files().filter(|(_, admitted)| admitted.digest() == key.digest);
+            of_content.any(|(_, admitted)| config_of(admitted, &self.config) == key.config)
+        };
+        for leaving in self.leaving.extract_if(.., |leaving| leaving.drained.is_some()) {
+            if !serving.contains(&leaving.key) {
+                let then = if may_serve(&leaving.key) { "standby" } else { "shutdown" };
+                Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
+            }
+        }
+        for key in self.instances.keys() {
+            let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
+            if !is_leaving && !serving.contains(&key) && !may_serve(&key) {
+                self.instances.retire(key);
             }
         }
     }
@@ -161,8 +308,12 @@ impl Manager {
 /// # Errors
 /// When the directory can't be read.
 pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
+    read_with(config, staging, &mut Memory::default())
+}
+
+fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
     let path = &config.plugins.dir;
-    match survey(path, staging, &config.policy) {
+    match survey_again(path, staging, &config.policy, memory, None) {
         Ok(survey) => Ok(survey),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");
@@ -172,119 +323,5 @@ pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
             path: path.clone(),
             error,
         }),
-    }
-}
-
-type Loaded<'a> = (Claim<'a>, Library, String);
-
-/// Opens every claimed library and has it check its configuration, before any handler is made.
-fn load_all(claims: Vec<Claim<'_>>, timeout: Duration) -> (Vec<Loaded<'_>>, Vec<Unserved>) {
-    let (mut loaded, mut failed) = (Vec::new(), Vec::new());
-    for claim in claims {
-        let json = claim.table.map_or_else(|| "{}".to_owned(), |table| table.config_json());
-        match Library::open(Arc::clone(&claim.admitted), json.clone(), timeout) {
-            Ok(library) => loaded.push((claim, library, json)),
-            Err(refusal) => failed.push(unserved(&claim, refusal)),
-        }
-    }
-    (loaded, failed)
-}
-
-fn unserved(claim: &Claim<'_>, refusal: Refusal) -> Unserved {
-    Unserved {
-        plugin: claim.group.plugin.clone(),
-        soname: Some(claim.group.soname.clone()),
-        refusal,
-    }
-}
-
-/// Whether everything that is required is among the claims that are still good; calls `before_error` if not.
-fn require<'a, 'b: 'a>(
-    config: &Config,
-    good: impl Iterator<Item = &'a Claim<'b>>,
-    before_error: impl FnOnce(),
-) -> Result<(), StartError> {
-    let good: Vec<&str> = good
-        .filter(|claim| claim.table.is_some())
-        .map(|claim| claim.group.plugin.as_str())
-        .collect();
-    let required = config
-        .plugin
-        .iter()
-        .filter(|(_, table)| table.required && table.enabled);
-    let missing: Vec<String> = required
-        .map(|(name, _)| name.clone())
-        .filter(|name| !good.contains(&name.as_str()))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    before_error();
-    Err(StartError::Required { plugins: missing })
-}
-
-fn log(survey: &Survey, plan: &Plan<'_>, failures: &[Unserved]) {
-    let report = Report::new(survey, plan);
-    for file in &report.files {
-        let title = file.title();
-        for refusal in &file.refusals {
-            log_refusal(&title, file.plugin.as_deref(), refusal);
-        }
-        for difference in &file.differences {
-            tracing::warn!(
-                file = title,
-                plugin = file.plugin,
-                field = difference.field,
-                host = difference.host,
-                found = difference.plugin,
-                "accepted with a difference"
-            );
-        }
-    }
-    for unserved in plan.unserved.iter().chain(failures) {
-        let title = unserved.soname.as_deref().unwrap_or(&unserved.plugin);
-        log_refusal(title, Some(&unserved.plugin), &unserved.refusal);
-    }
-    for file in &report.unversioned {
-        tracing::warn!(
-            file = %file.display(),
-            cure = %format_args!("host install {} --plugins FILE", file.display()),
-            "a library without a version in its name is not served"
-        );
-    }
-}
-
-fn log_refusal(file: &str, plugin: Option<&str>, refusal: &Refusal) {
-    tracing::error!(
-        file,
-        plugin,
-        code = refusal.code.as_str(),
-        field = refusal.field,
-        host = refusal.host,
-        found = refusal.plugin,
-        cure = refusal.cure,
-        "refused"
-    );
-}
-
-/// A plugin that serves without a link gets one, so that the next start, and people, see what runs.
-fn link(survey: &Survey, claim: &Claim<'_>) {
-    if !matches!(claim.group.at_soname, AtSoname::Nothing) {
-        return;
-    }
-    let Some(target) = claim.group.file_name(claim.admitted.digest()) else {
-        return;
-    };
-    let link: &Path = &survey.directory.join(&claim.group.soname);
-    match point(link, &target) {
-        // Not `target`: that is where an event comes from.
-        Ok(()) => tracing::info!(link = %link.display(), to = target, "link created"),
-        Err(error) => tracing::warn!(
-            link = %link.display(),
-            to = target,
-            %error,
-            cure = link_command(link, &target),
-            "the link could not be created; the plugin serves without it"
-        ),
     }
 }

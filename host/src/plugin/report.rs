@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::Refusal;
 use super::admit::{Admitted, Refused};
 use super::claims::{Plan, Unserved};
-use super::survey::{Survey, Verdict};
+use super::judge::Verdict;
+use super::survey::Survey;
 
 /// All there is to tell.
 #[derive(Debug, Serialize)]

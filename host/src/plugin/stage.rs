@@ -162,6 +162,21 @@ impl Staging {
         })
     }
 
+    /// The directories of other hosts that run now.
+    pub fn of_others(&self) -> Vec<PathBuf> {
+        let base = self.directory.parent().and_then(|base| fs::read_dir(base).ok());
+        let directories = base.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let is_locked = |path: &PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
+        directories
+            .filter(|path| *path != self.directory && is_ours(path) && is_locked(path))
+            .collect()
+    }
+
+    /// Removes it with all copies. Mapped libraries outlive their files; what can't be removed now, the next host removes.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+
     /// Where the copies lie.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -233,8 +248,7 @@ impl Drop for Staged {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Mapped libraries outlive their files. What can't be removed now, the next host removes.
-        let _ = fs::remove_dir_all(&self.directory);
+        self.remove();
     }
 }
 
@@ -305,13 +319,16 @@ fn check_exec(path: &Path) -> io::Result<bool> {
     Ok(!flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
+/// Whether a path in the base is a host's directory.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"host-") && path.is_dir()
+}
+
 fn remove_orphans(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)? {
         let path = entry?.path();
-        let is_ours = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"host-"));
-        if !is_ours || !path.is_dir() {
+        if !is_ours(&path) {
             continue;
         }
         if File::open(&path).is_ok_and(|lock| lock.try_lock().is_ok()) {

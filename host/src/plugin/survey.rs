@@ -1,19 +1,19 @@
 //! What the plugin directory offers: every entry judged, and the admitted files grouped by soname with what their link
 //! says. Decides which version of a soname is wanted; who gets which command is decided in `claims`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use plugin_record::{Line, Policy};
 
-use super::admit::{Admitted, Host, Refused, admit, check_link};
+use super::admit::Admitted;
+use super::claims::{Candidate, Unwanted};
 use super::directory::{Directory, Entry};
-use super::glibc::Glibc;
-use super::host_record::host_record;
-use super::inspect::inspect;
+use super::judge::{Judge, Memory, Verdict, refused};
 use super::name::{self, LibraryName, Platform};
+use super::settle::Settling;
 use super::stage::{self, Digest, Staging};
 use super::{Code, Refusal};
 
@@ -28,6 +28,10 @@ pub struct Survey {
     pub groups: Vec<Group>,
     /// Files as cargo names them, which are not served.
     pub unversioned: Vec<PathBuf>,
+    /// Names at which something stands that is refused or not whole yet.
+    pub in_doubt: BTreeSet<String>,
+    /// How many files have changed and are not whole yet.
+    pub unsettled: usize,
 }
 
 /// One entry and what was found about it.
@@ -40,9 +44,6 @@ pub struct Finding {
     /// Whether it may serve.
     pub verdict: Verdict,
 }
-
-/// The outcome of admission for one entry.
-pub type Verdict = Result<Arc<Admitted>, Arc<Refused>>;
 
 /// The versions behind one soname.
 #[derive(Debug)]
@@ -73,8 +74,28 @@ pub enum AtSoname {
 }
 
 impl Group {
+    /// What a start would serve.
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            plugin: self.plugin.clone(),
+            soname: self.soname.clone(),
+            line: self.line,
+            is_linked: matches!(self.at_soname, AtSoname::Link(_) | AtSoname::File(_)),
+            wanted: self.wanted().cloned().ok_or(match self.at_soname {
+                AtSoname::Refused => Unwanted::Refused,
+                _ => Unwanted::PreReleases,
+            }),
+            takes_link: matches!(self.at_soname, AtSoname::Nothing),
+        }
+    }
+
+    /// The admitted real files, one for each content.
+    pub fn files(&self) -> &[(LibraryName, Arc<Admitted>)] {
+        &self.files
+    }
+
     /// The version that is wanted, if any: what the soname leads to, or the highest that is no pre-release.
-    pub fn wanted(&self) -> Option<&Arc<Admitted>> {
+    fn wanted(&self) -> Option<&Arc<Admitted>> {
         match &self.at_soname {
             AtSoname::Link(admitted) | AtSoname::File(admitted) => Some(admitted),
             AtSoname::Refused => None,
@@ -95,11 +116,6 @@ impl Group {
             .find(|(_, file)| file.digest() == digest)
             .map(|(name, _)| name.to_string())
     }
-
-    /// Whether the soname has a link or a file that serves.
-    pub fn is_linked(&self) -> bool {
-        matches!(self.at_soname, AtSoname::Link(_) | AtSoname::File(_))
-    }
 }
 
 impl Survey {
@@ -110,6 +126,8 @@ impl Survey {
             findings: Vec::new(),
             groups: Vec::new(),
             unversioned: Vec::new(),
+            in_doubt: BTreeSet::new(),
+            unsettled: 0,
         }
     }
 }
@@ -119,16 +137,34 @@ impl Survey {
 /// # Errors
 /// When the directory can't be read.
 pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Result<Survey> {
+    survey_again(directory, staging, policy, &mut Memory::default(), None)
+}
+
+/// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not whole yet,
+/// if `settling` is asked, is left for later.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn survey_again(
+    directory: &Path,
+    staging: &Staging,
+    policy: &Policy,
+    memory: &mut Memory,
+    settling: Option<&mut Settling>,
+) -> io::Result<Survey> {
     let directory = Directory::read(directory)?;
-    let mut judge = Judge::new(staging, policy, Some(&directory));
+    let mut judge = Judge::new(staging, policy, Some(&directory), memory, settling);
     let mut findings = Vec::with_capacity(directory.entries.len());
     let mut groups = BTreeMap::new();
-    let mut refused_names = Vec::new();
+    let mut in_doubt = BTreeSet::new();
     for entry in &directory.entries {
-        let verdict = judge.entry(entry);
+        let Some(verdict) = judge.entry(entry) else {
+            in_doubt.insert(entry.name.to_string());
+            continue;
+        };
         match &verdict {
             Ok(admitted) => place(&mut groups, entry, admitted),
-            Err(_) => refused_names.push(entry.name.to_string()),
+            Err(_) => drop(in_doubt.insert(entry.name.to_string())),
         }
         findings.push(Finding {
             path: entry.path.clone(),
@@ -136,10 +172,8 @@ pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Resul
             verdict,
         });
     }
-    for group in groups
-        .values_mut()
-        .filter(|group| refused_names.contains(&group.soname))
-    {
+    let unsettled = judge.finish();
+    for group in groups.values_mut().filter(|group| in_doubt.contains(&group.soname)) {
         group.at_soname = AtSoname::Refused;
     }
     Ok(Survey {
@@ -147,18 +181,21 @@ pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Resul
         findings,
         groups: groups.into_values().collect(),
         unversioned: directory.unversioned,
+        in_doubt,
+        unsettled,
     })
 }
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.
 pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict {
-    let mut judge = Judge::new(staging, policy, None);
+    let mut memory = Memory::default();
+    let mut judge = Judge::new(staging, policy, None, &mut memory, None);
     let file_name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     match LibraryName::parse(&file_name) {
-        Some(name) => judge.file(&name, file),
+        Some(name) => judge.judge(&name, file, Vec::new()),
         // A name that is wrong and a file that is missing are two reasons, and the second one is what helps.
         None if !file.exists() => Err(refused(stage::read(file).err().into_iter().collect())),
         None => Err(refused(vec![Refusal::new(
@@ -204,107 +241,4 @@ fn place(groups: &mut BTreeMap<String, Group>, entry: &Entry, admitted: &Arc<Adm
         Some((name, _)) => *name = entry.name.clone(),
         None => group.files.push((entry.name.clone(), Arc::clone(admitted))),
     }
-}
-
-struct Judge<'a> {
-    staging: &'a Staging,
-    policy: &'a Policy,
-    /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
-    directory: Option<&'a Directory>,
-    /// Each file is judged once, however many links lead to it.
-    files: HashMap<PathBuf, Verdict>,
-    /// One value for each content, however many files have it.
-    contents: HashMap<Digest, Arc<Admitted>>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(staging: &'a Staging, policy: &'a Policy, directory: Option<&'a Directory>) -> Judge<'a> {
-        Judge {
-            staging,
-            policy,
-            directory,
-            files: HashMap::new(),
-            contents: HashMap::new(),
-        }
-    }
-
-    fn entry(&mut self, entry: &Entry) -> Verdict {
-        let file = entry.file.as_ref().map_err(|refusal| refused(vec![refusal.clone()]))?;
-        let file_name = file
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let name = LibraryName::parse(&file_name)
-            .filter(LibraryName::is_versioned)
-            .ok_or_else(|| {
-                refused(vec![Refusal::new(
-                    Code::LinkTarget,
-                    "link target",
-                    format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
-                    file_name,
-                    "# name the file with its version: `host install` does",
-                )])
-            })?;
-        let verdict = match self.files.get(file) {
-            Some(known) => known.clone(),
-            None => self.file(&name, file),
-        };
-        self.files.insert(file.clone(), verdict.clone());
-        if !entry.is_link {
-            return verdict;
-        }
-        let (record, digest, mut refusals) = match &verdict {
-            Ok(admitted) => (Some(admitted.record()), Some(admitted.digest()), Vec::new()),
-            Err(refused) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
-        };
-        // A wrong link to a refused file has one reason more than the file.
-        let Some(wrong) = record.and_then(|record| check_link(&entry.path, &entry.name, record).err()) else {
-            return verdict;
-        };
-        refusals.push(wrong);
-        Err(Arc::new(Refused {
-            record: record.cloned(),
-            digest,
-            refusals,
-        }))
-    }
-
-    fn file(&mut self, name: &LibraryName, file: &Path) -> Verdict {
-        let mut found = self
-            .directory
-            .map(|directory| directory.refusals_on_the_way_to(file))
-            .unwrap_or_default();
-        let copied = self.staging.copy(file, self.directory.is_none()).map_err(|refusals| {
-            found.extend(refusals);
-            refused(std::mem::take(&mut found))
-        })?;
-        found.extend(copied.refusals);
-        let inspection = inspect(&copied.bytes);
-        drop(copied.bytes);
-        let host = Host {
-            record: host_record(),
-            glibc: Glibc::running(),
-            policy: self.policy,
-        };
-        let admitted = admit(file, name, found, copied.staged, inspection, host).map_err(Arc::new)?;
-        let digest = admitted.digest();
-        if let Some(known) = self.contents.get(&digest) {
-            return Ok(Arc::clone(known)); // and the second copy goes
-        }
-        let mut admitted = admitted;
-        admitted
-            .name_copy(self.staging)
-            .map_err(|error| refused(vec![self.staging.unusable(&error)]))?;
-        let admitted = Arc::new(admitted);
-        self.contents.insert(digest, Arc::clone(&admitted));
-        Ok(admitted)
-    }
-}
-
-fn refused(refusals: Vec<Refusal>) -> Arc<Refused> {
-    Arc::new(Refused {
-        record: None,
-        digest: None,
-        refusals,
-    })
 }

@@ -10,12 +10,11 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 
-use super::admit::Admitted;
+use super::claims::config_of;
 use super::load::Library;
 use super::stage::Staging;
 use super::survey::judge_foreign;
@@ -134,16 +133,9 @@ fn verdict(file: &Path, digest: &str, config: &Config) -> Result<(), Refusal> {
             return Err(first.unwrap_or_else(|| changed(digest, "another file")));
         }
     };
-    let json = config_json(&admitted, config);
-    Library::open(admitted, json, config.plugins.init_timeout).map(drop)
-}
-
-/// The plugin's table, where it is for this compatibility line.
-fn config_json(admitted: &Arc<Admitted>, config: &Config) -> String {
-    let record = admitted.record();
-    let table = config.plugin.get(&record.name);
-    let table = table.filter(|table| table.version.is_none_or(|line| line == record.line()));
-    table.map_or_else(|| "{}".to_owned(), |table| table.config_json())
+    let json = config_of(&admitted, config);
+    let timeout = config.plugins.init_timeout;
+    Library::open(admitted, timeout)?.check_config(json, timeout)
 }
 
 fn changed(expected: &str, found: &str) -> Refusal {

@@ -172,6 +172,8 @@ codes! {
     CommandTaken = "command-taken",
     /// A plugin that the configuration names and no file brings.
     PluginMissing = "plugin-missing",
+    /// Other content under the name of a file that a running host serves.
+    OtherContent = "other-content",
     /// A private copy could not be made.
     Staging = "staging",
     /// Its own code ended the process that opened it.

@@ -1,0 +1,228 @@
+//! Verdicts on the files of a directory: each file is judged once as it is, however many links lead to it and however often
+//! it is looked at, and not before it is whole.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use plugin_record::Policy;
+
+use super::admit::{Admitted, Host, Refused, admit, check_link};
+use super::directory::{Directory, Entry};
+use super::glibc::Glibc;
+use super::host_record::host_record;
+use super::inspect::inspect;
+use super::name::{LibraryName, Platform};
+use super::settle::{Settling, Stamp};
+use super::stage::{Digest, Staging};
+use super::{Code, Refusal};
+
+/// The outcome of admission for one entry.
+pub type Verdict = Result<Arc<Admitted>, Arc<Refused>>;
+
+/// What was judged before, so that it is not judged again while it is as it was.
+#[derive(Debug, Default)]
+pub struct Memory {
+    files: HashMap<PathBuf, Judged>,
+    /// One value for each content, however many files have it.
+    contents: HashMap<Digest, Weak<Admitted>>,
+}
+
+#[derive(Debug)]
+struct Judged {
+    stamp: Option<Stamp>,
+    /// What was wrong with the way to it.
+    way: Vec<Refusal>,
+    verdict: Verdict,
+    took: Took,
+    /// Whether it was still there when last looked at.
+    seen: bool,
+}
+
+/// How long the steps to a verdict took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// From the first look to the one that found it whole.
+    pub settle: Duration,
+    /// To copy and judge it.
+    pub admit: Duration,
+}
+
+impl Memory {
+    /// Has every file judged again: the policy has changed. Until then what was found before holds.
+    pub fn judge_again(&mut self) {
+        self.files.values_mut().for_each(|judged| judged.stamp = None);
+    }
+
+    /// How long it took to admit this content.
+    pub fn took(&self, digest: Digest) -> Took {
+        let mut judged = self.files.values();
+        let of_content = |judged: &&Judged| {
+            judged
+                .verdict
+                .as_ref()
+                .is_ok_and(|admitted| admitted.digest() == digest)
+        };
+        judged.find(of_content).map(|judged| judged.took).unwrap_or_default()
+    }
+}
+
+/// Judges the files of one survey.
+pub(super) struct Judge<'a> {
+    staging: &'a Staging,
+    policy: &'a Policy,
+    /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
+    directory: Option<&'a Directory>,
+    memory: &'a mut Memory,
+    settling: Option<&'a mut Settling>,
+    unsettled: BTreeSet<PathBuf>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(
+        staging: &'a Staging,
+        policy: &'a Policy,
+        directory: Option<&'a Directory>,
+        memory: &'a mut Memory,
+        settling: Option<&'a mut Settling>,
+    ) -> Judge<'a> {
+        memory.files.values_mut().for_each(|judged| judged.seen = false);
+        Judge {
+            staging,
+            policy,
+            directory,
+            memory,
+            settling,
+            unsettled: BTreeSet::new(),
+        }
+    }
+
+    /// Forgets what is gone; tells how many files are not whole yet.
+    pub(super) fn finish(self) -> usize {
+        self.memory.files.retain(|_, judged| judged.seen);
+        self.memory.contents.retain(|_, admitted| admitted.strong_count() > 0);
+        self.unsettled.len()
+    }
+
+    /// The verdict on an entry; `None` for a file that is not whole and was never judged.
+    pub(super) fn entry(&mut self, entry: &Entry) -> Option<Verdict> {
+        let file = match &entry.file {
+            Ok(file) => file,
+            Err(refusal) => return Some(Err(refused(vec![refusal.clone()]))),
+        };
+        let file_name = file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let Some(name) = LibraryName::parse(&file_name).filter(LibraryName::is_versioned) else {
+            return Some(Err(refused(vec![Refusal::new(
+                Code::LinkTarget,
+                "link target",
+                format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
+                file_name,
+                "# name the file with its version: `host install` does",
+            )])));
+        };
+        let verdict = self.file(&name, file)?;
+        if !entry.is_link {
+            return Some(verdict);
+        }
+        let (record, digest, mut refusals) = match &verdict {
+            Ok(admitted) => (Some(admitted.record()), Some(admitted.digest()), Vec::new()),
+            Err(refused) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
+        };
+        // A wrong link to a refused file has one reason more than the file.
+        let Some(wrong) = record.and_then(|record| check_link(&entry.path, &entry.name, record).err()) else {
+            return Some(verdict);
+        };
+        refusals.push(wrong);
+        Some(Err(Arc::new(Refused {
+            record: record.cloned(),
+            digest,
+            refusals,
+        })))
+    }
+
+    /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is whole.
+    fn file(&mut self, name: &LibraryName, file: &Path) -> Option<Verdict> {
+        let way = self
+            .directory
+            .map(|directory| directory.refusals_on_the_way_to(file))
+            .unwrap_or_default();
+        let look = || fs::metadata(file).ok().map(|metadata| Stamp::from(&metadata));
+        let stamp = look();
+        if let Some(judged) = self.memory.files.get_mut(file) {
+            let was_seen = std::mem::replace(&mut judged.seen, true);
+            // Each file is judged once in a survey, however many links lead to it.
+            if was_seen || (judged.stamp == stamp && stamp.is_some() && judged.way == way) {
+                return Some(judged.verdict.clone());
+            }
+        }
+        let now = Instant::now();
+        let settle = match (&mut self.settling, stamp) {
+            (Some(settling), Some(stamp)) => settling.is_whole(file, stamp, now),
+            _ => Some(Duration::ZERO),
+        };
+        let verdict = settle.map(|_| self.judge(name, file, way.clone()));
+        // Somebody began to write it meanwhile: what was judged may be half of this and half of that.
+        let still_whole = self.settling.is_none() || look() == stamp;
+        let (Some(verdict), Some(settle), true) = (verdict, settle, still_whole) else {
+            if let (Some(settling), false) = (&mut self.settling, still_whole) {
+                settling.look_again(now);
+            }
+            self.unsettled.insert(file.to_owned());
+            // What it was before holds until it is known what it has become.
+            return self.memory.files.get(file).map(|judged| judged.verdict.clone());
+        };
+        let judged = Judged {
+            stamp,
+            way,
+            verdict: verdict.clone(),
+            took: Took {
+                settle,
+                admit: now.elapsed(),
+            },
+            seen: true,
+        };
+        self.memory.files.insert(file.to_owned(), judged);
+        Some(verdict)
+    }
+
+    /// Copies and judges a file; `found` is what is wrong already with the way to it.
+    pub(super) fn judge(&mut self, name: &LibraryName, file: &Path, mut found: Vec<Refusal>) -> Verdict {
+        let copied = self.staging.copy(file, self.directory.is_none()).map_err(|refusals| {
+            found.extend(refusals);
+            refused(std::mem::take(&mut found))
+        })?;
+        found.extend(copied.refusals);
+        let inspection = inspect(&copied.bytes);
+        drop(copied.bytes);
+        let host = Host {
+            record: host_record(),
+            glibc: Glibc::running(),
+            policy: self.policy,
+        };
+        let mut admitted = admit(file, name, found, copied.staged, inspection, host).map_err(Arc::new)?;
+        let digest = admitted.digest();
+        if let Some(known) = self.memory.contents.get(&digest).and_then(Weak::upgrade) {
+            return Ok(known); // and the second copy goes
+        }
+        admitted
+            .name_copy(self.staging)
+            .map_err(|error| refused(vec![self.staging.unusable(&error)]))?;
+        let admitted = Arc::new(admitted);
+        self.memory.contents.insert(digest, Arc::downgrade(&admitted));
+        Ok(admitted)
+    }
+}
+
+/// A file that is refused before it was copied.
+pub(super) fn refused(refusals: Vec<Refusal>) -> Arc<Refused> {
+    Arc::new(Refused {
+        record: None,
+        digest: None,
+        refusals,
+    })
+}

@@ -1,0 +1,158 @@
+//! Who serves what is settled while the host runs as it is at a start: whatever the order of arrival, a fresh host on the
+//! same directory and configuration serves the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tests::crates::journal;
+use tests::files::with_identity;
+use tests::host::{Host, Site};
+
+/// A plugin file: name, version, and the command that it claims beside the others, which are all the same.
+fn bring(site: &Site, name: &str, version: &str) {
+    let library = journal("hot-probe").library();
+    let new = site.path().join("new");
+    with_identity(&library, &new, name, version);
+    let file = format!("lib{}.so.{version}", name.replace('-', "_"));
+    fs::rename(new, site.plugins().join(file)).unwrap();
+}
+
+/// All changes have been looked at when it returns.
+fn settle(host: &Host) {
+    loop {
+        let seen = host.events("configuration reread").len();
+        host.signal(Signal::HUP);
+        let last = host.wait_until("a look", |log| {
+            let is_it = |line: &&Value| line["message"] == "configuration reread";
+            log.iter().filter(is_it).nth(seen).cloned()
+        });
+        if last["unsettled"] == 0 {
+            return;
+        }
+    }
+}
+
+/// Which plugin and version serves, as the log tells it.
+fn serving(host: &Host) -> BTreeMap<String, String> {
+    let mut serving = BTreeMap::new();
+    for line in host.log() {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        match line["message"].as_str().unwrap_or_default() {
+            "serving" | "added" | "upgraded" | "rolled back" => drop(serving.insert(text("plugin"), text("version"))),
+            "removed" => drop(serving.remove(&text("plugin"))),
+            _ => {}
+        }
+    }
+    serving
+}
+
+/// What a host serves that is started now, on a copy of the directory.
+fn fresh(site: &Site, configuration: &str) -> BTreeMap<String, String> {
+    let copy = Site::new(configuration);
+    for entry in fs::read_dir(site.plugins()).unwrap().map(|entry| entry.unwrap().path()) {
+        let target = copy.plugins().join(entry.file_name().unwrap());
+        match fs::read_link(&entry) {
+            Ok(link) => std::os::unix::fs::symlink(link, target).unwrap(),
+            Err(_) if Path::new(&entry).is_file() => drop(fs::copy(&entry, target).unwrap()),
+            Err(_) => {}
+        }
+    }
+    let host = copy.start();
+    let serving = serving(&host);
+    host.stop();
+    serving
+}
+
+#[track_caller]
+fn assert_as_fresh(site: &Site, host: &Host, configuration: &str, expected: &[(&str, &str)]) {
+    settle(host);
+    let now = serving(host);
+    let expected: BTreeMap<String, String> = expected
+        .iter()
+        .map(|(plugin, version)| ((*plugin).to_owned(), (*version).to_owned()))
+        .collect();
+    assert_eq!(now, expected);
+    assert_eq!(fresh(site, configuration), expected, "a fresh start");
+}
+
+#[test]
+fn claims_are_settled_as_at_a_start_whatever_the_order_of_arrival() {
+    let site = Site::default();
+    let host = site.start();
+    bring(&site, "hot-probx", "1.0.0");
+    assert_as_fresh(&site, &host, "", &[("hot-probx", "1.0.0")]);
+    // One that comes later and has the lower name: the first one has its link already, and keeps the command.
+    bring(&site, "hot-proba", "1.0.0");
+    assert_as_fresh(&site, &host, "", &[("hot-probx", "1.0.0")]);
+    assert!(
+        host.events("refused")
+            .iter()
+            .any(|refusal| refusal["code"] == "command-taken")
+    );
+    assert!(
+        !site.plugins().join("libhot_proba.so.1").exists(),
+        "who does not serve gets no link"
+    );
+    // Another line of the first is another soname, and loses for the same reason.
+    bring(&site, "hot-probx", "2.0.0");
+    assert_as_fresh(&site, &host, "", &[("hot-probx", "1.0.0")]);
+
+    // A table goes before a link.
+    let table = "[plugin.hot-proba]\n";
+    site.configure(table);
+    assert_as_fresh(&site, &host, table, &[("hot-proba", "1.0.0")]);
+    let both = "[plugin.hot-proba]\ncommands = [0x11]\n";
+    site.configure(both);
+    assert_as_fresh(&site, &host, both, &[("hot-proba", "1.0.0"), ("hot-probx", "1.0.0")]);
+    // A table may ask for the other line.
+    let line = "[plugin.hot-proba]\ncommands = [0x11]\n[plugin.hot-probx]\nversion = \"2\"\ncommands = [0x10]\n";
+    site.configure(line);
+    settle(&host);
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+    assert!(host.events("added").iter().any(|line| line["version"] == "2.0.0"));
+    host.stop();
+}
+
+#[test]
+fn what_was_disabled_when_it_came_serves_once_it_is_enabled() {
+    let disabled = "[plugin.hot-proba]\nenabled = false\n";
+    let site = Site::new(disabled);
+    let host = site.start();
+    bring(&site, "hot-proba", "1.0.0");
+    assert_as_fresh(&site, &host, disabled, &[]);
+    site.configure("");
+    assert_as_fresh(&site, &host, "", &[("hot-proba", "1.0.0")]);
+
+    let undiscovered = "plugins.discover = false\n";
+    site.configure(undiscovered);
+    assert_as_fresh(&site, &host, undiscovered, &[]);
+    bring(&site, "hot-proba", "1.1.0");
+    settle(&host);
+    site.configure("");
+    // The link says what runs: it stood at 1.0.0 when the new version came and nobody wanted it.
+    assert_as_fresh(&site, &host, "", &[("hot-proba", "1.0.0")]);
+    host.stop();
+}
+
+#[test]
+fn a_directory_that_is_removed_and_made_anew_is_followed() {
+    let site = Site::new("plugins.poll = \"100ms\"\n");
+    let host = site.start();
+    bring(&site, "hot-proba", "1.0.0");
+    settle(&host);
+    let mut client = host.connect();
+    assert_eq!(client.submit(0x10, b"").result, 0);
+    fs::rename(site.plugins(), site.path().join("away")).unwrap();
+    host.wait_for("the plugin directory can't be read; what serves goes on");
+    assert_eq!(client.submit(0x10, b"").result, 0);
+    fs::rename(site.path().join("away"), site.plugins()).unwrap();
+    bring(&site, "hot-proba", "1.1.0");
+    host.wait_until("the upgrade", |log| {
+        log.iter().find(|line| line["message"] == "upgraded").cloned()
+    });
+    assert_eq!(client.submit(0x10, b"").result, 0);
+    host.stop();
+}
