@@ -71,6 +71,13 @@ impl Shared {
     }
 }
 
+/// Readies a thread for connections. What a thread registers with the C library the first time (its buffers, its hold on the
+/// route table) can't be registered while the start-up code of a library hangs, and connections are to be served then too.
+pub fn warm_up(routes: &Routes) {
+    scratch::Scratch::take().put_back();
+    drop(routes.load());
+}
+
 /// Serves one connection until its end, and closes it; then drops `slot`. Nothing that a peer does is an error here: it
 /// is logged, counted and over, and other connections notice nothing.
 ///

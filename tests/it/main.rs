@@ -37,6 +37,7 @@ mod smoke;
 mod staging;
 mod stale;
 mod start;
+mod stuck;
 mod system;
 mod trial;
 mod truth;

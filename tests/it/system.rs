@@ -1,7 +1,9 @@
 //! What this system would not give a library, or would give only at everybody's cost, is a refusal before it is opened.
 //! Each with a real plugin, linked that way.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,12 +101,8 @@ fn what_a_library_asks_of_the_system_is_told_also_without_a_record() {
     let library = site.plugins().join("libsystem.so.1");
     succeed(
         Command::new("cc")
-            .args([
-                "-shared",
-                "-Wl,-soname,libsystem.so.1",
-                "-Wl,-z,execstack",
-                "-Wl,-rpath,/x",
-            ])
+            .args(["-shared", "-Wl,-soname,libsystem.so.1", "-Wl,-z,execstack"])
+            .arg(OsStr::from_bytes(b"-Wl,-rpath,/no text: \xFF"))
             .arg(source)
             .arg("-o")
             .arg(&library),

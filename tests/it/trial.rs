@@ -16,6 +16,8 @@ use tests::report::{codes, named};
 
 /// A constructor that does what the variable TRIAL says.
 const CONSTRUCTOR: &str = r#"
+unsafe extern "C" { fn close(file: i32) -> i32; }
+
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 static CONSTRUCTOR: extern "C" fn() = construct;
@@ -27,6 +29,9 @@ extern "C" fn construct() {
         Ok("abort") => std::process::abort(),
         Ok("exit") => std::process::exit(0),
         Ok("hang") => loop { std::thread::park() },
+        Ok("fork") => drop(std::process::Command::new("sleep").arg("600").spawn()),
+        Ok("close") => unsafe { (3..100).for_each(|file| { close(file); }) },
+        Ok("flood") => (0..100).for_each(|_| drop(std::fs::write("/dev/stdin", "garbage\n"))),
         _ => {}
     }
 }
@@ -114,6 +119,9 @@ fn start_up_code_that_crashes_exits_hangs_or_prints_harms_nobody() {
         ("abort", Some("load-crash"), "SIGABRT"),
         ("exit", Some("load-crash"), "exit status: 0"),
         ("hang", Some("load-timeout"), "no answer yet"),
+        ("fork", None, ""),
+        ("close", Some("load-crash"), "ended: "),
+        ("flood", None, ""),
     ] {
         // Only what hangs is waited for to the end.
         let timeout = if what == "hang" { "1s" } else { "60s" };
@@ -129,8 +137,10 @@ fn start_up_code_that_crashes_exits_hangs_or_prints_harms_nobody() {
         assert_eq!(exit, i32::from(code.is_some()), "{what}");
         assert_eq!(report["opened"], code.is_none(), "{what}");
         if code.is_some() {
-            let text = report["refusals"][0]["plugin"].as_str().unwrap();
-            assert!(text.contains(found), "{what}: {text}");
+            let text = |key: &str| report["refusals"][0][key].as_str().unwrap();
+            assert!(text("plugin").contains(found), "{what}: {report:#}");
+            // The plugin's own limit, not the one that the parent has for all.
+            assert!(what != "hang" || text("host") == "an answer within 1s", "{report:#}");
         }
     }
 }
@@ -149,6 +159,43 @@ fn one_content_is_opened_once_and_a_table_for_people_says_so() {
         output.status.success() && stdout.contains("admitted; layout: same"),
         "{stdout}"
     );
+}
+
+/// What a start would not ask of a plugin, `check --load` does not either.
+#[test]
+fn the_configuration_is_the_one_that_a_start_would_give() {
+    let wrong = "config.reply = \"maybe\"\n";
+    for (what, configuration, codes_expected) in [
+        ("serving", format!("[plugin.submit-echo]\n{wrong}"), vec!["load-config"]),
+        (
+            "disabled",
+            format!("[plugin.submit-echo]\nenabled = false\n{wrong}"),
+            vec![],
+        ),
+        (
+            "in standby",
+            format!("[plugin.submit-echo]\nversion = \"2\"\n{wrong}"),
+            vec![],
+        ),
+    ] {
+        let site = Site::new(&configuration);
+        let file = site.copy(&sample("submit-echo"), "libsubmit_echo.so.1.1.0");
+        let (_, report) = check(&site, "");
+        assert_eq!(codes(named(&report, &file)), codes_expected, "{what}: {report:#}");
+    }
+}
+
+/// Content-addressed stores have files without a plugin's name.
+#[test]
+fn a_link_to_a_file_of_another_name_is_opened_as_it_is_judged() {
+    let site = Site::default();
+    let (store, link) = (site.path().join("store-4711"), site.path().join("libsubmit_echo.so.1"));
+    fs::copy(sample("submit-echo"), &store).unwrap();
+    std::os::unix::fs::symlink(store, &link).unwrap();
+    for arguments in [&["check"][..], &["check", "--load"]] {
+        let output = site.host(&[arguments, &[link.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{output:?}");
+    }
 }
 
 /// `check --load --json` with that mood of the constructor; nothing of a child's output may come between.

@@ -6,17 +6,19 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Table;
+use plugin_record::Line;
+use semver::Version;
 
 use super::output;
 use crate::config::{Config, Replace};
-use crate::plugin::claims::{other_content, settle};
+use crate::plugin::claims::{Plan, json_of, other_content, settle};
 use crate::plugin::host_record::host_record;
 use crate::plugin::load;
 use crate::plugin::report::{Commands, FileReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
-use crate::plugin::trial::Trial;
+use crate::plugin::trial::{Task, Trial};
 use crate::plugin::{Code, Refusal, manager, name, permissions};
 
 #[derive(Debug, Args)]
@@ -48,7 +50,8 @@ impl Check {
             Some(_) => manager::read(&config, &staging)?,
             None => Survey::nothing(&config.plugins.dir),
         };
-        let mut report = Report::new(&survey, &settle(&survey, &config));
+        let plan = settle(&survey, &config);
+        let mut report = Report::new(&survey, &plan);
         report
             .plugins
             .extend(not_taken_over(&report, &survey, &staging, &config));
@@ -57,7 +60,7 @@ impl Check {
         }
         if self.load {
             load::check_dynamic()?;
-            self.open(&mut report, &config);
+            self.open(&mut report, &survey, &plan, &staging, &config);
         }
         match self.json {
             true => output::json(&report)?,
@@ -66,20 +69,36 @@ impl Check {
         Ok(ExitCode::from(if report.has_refusals() { super::FAILED } else { 0 }))
     }
 
-    /// Opens every content that is admitted, once.
-    fn open(&self, report: &mut Report, config: &Config) {
+    /// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.
+    fn open(&self, report: &mut Report, survey: &Survey, plan: &Plan<'_>, staging: &Staging, config: &Config) {
         let mut verdicts = HashMap::new();
         for file in report.files.iter_mut().filter(|file| file.state != State::Refused) {
             let Some(digest) = file.digest.clone() else { continue };
+            let is_foreign = file.file.parent() != Some(&survey.directory);
+            let claim = plan
+                .claims
+                .iter()
+                .find(|claim| claim.admitted.digest().to_string() == digest);
+            let json = match (claim, is_foreign) {
+                (Some(claim), false) => Some(json_of(claim.table)),
+                (_, true) => foreign_config(file, config),
+                (None, false) => None,
+            };
             let verdict = verdicts.entry(digest).or_insert_with_key(|digest| {
                 let trial = Trial {
-                    // Not by its link: a file by itself is judged by its own name.
-                    file: file.file.canonicalize().unwrap_or_else(|_| file.file.clone()),
-                    digest: digest.clone(),
+                    // A file of the directory by its own name: a link's is judged already. A foreign one as it was named.
+                    file: match is_foreign {
+                        true => file.file.clone(),
+                        false => file.file.canonicalize().unwrap_or_else(|_| file.file.clone()),
+                    },
                     configuration: self.plugins.clone(),
                     timeout: config.plugins.init_timeout,
+                    task: Task {
+                        digest: digest.clone(),
+                        config: json,
+                    },
                 };
-                trial.run()
+                trial.run(staging)
             });
             file.opened(verdict);
         }
@@ -117,6 +136,15 @@ impl Check {
             unversioned: Vec::new(),
         })
     }
+}
+
+/// The configuration that a file from elsewhere would get where its table is for it: a file that no directory gives a place
+/// is checked with what it would meet there.
+fn foreign_config(file: &FileReport, config: &Config) -> Option<String> {
+    let table = config.plugin.get(file.plugin.as_ref()?)?;
+    let version: Version = file.version.as_ref()?.parse().ok()?;
+    let is_for_it = table.enabled && table.version.is_none_or(|line| line == Line::of(&version));
+    is_for_it.then(|| json_of(Some(table)))
 }
 
 /// What the hosts that run on this directory don't take over.

@@ -18,6 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::logging::{self, Format};
+use crate::plugin::load;
 use crate::plugin::manager::StartError;
 use crate::plugin::stage::StagingError;
 use crate::plugin::trial;
@@ -105,6 +106,12 @@ pub fn main() -> ExitCode {
                 || cause.is::<StartError>()
                 || cause.is::<serve::ListenError>()
         });
+        if error
+            .chain()
+            .any(|cause| matches!(cause.downcast_ref(), Some(StartError::Stuck { .. })))
+        {
+            load::exit_at_once(UNUSABLE);
+        }
         ExitCode::from(if unusable { UNUSABLE } else { FAILED })
     })
 }

@@ -10,12 +10,9 @@ use crate::plugin::trial;
 
 #[derive(Debug, Args)]
 pub(super) struct Open {
-    /// The configuration file: policy, staging directory and the plugin's table.
+    /// The configuration file: policy, staging directory and time limits.
     #[arg(long, value_name = "FILE")]
     plugins: Option<PathBuf>,
-    /// What the file's SHA-256 must be.
-    #[arg(long)]
-    digest: String,
     /// The file to open.
     file: PathBuf,
 }
@@ -26,7 +23,7 @@ impl Open {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
-        trial::open(&self.file, &self.digest, &config)?;
+        trial::open(&self.file, &config)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, Server};
-use crate::connection::Shared;
+use crate::connection::{self, Shared};
 use crate::handoff::Handoff;
 use crate::plugin::hints::{Hint, Hints};
 use crate::plugin::manager::{self, Running};
@@ -65,6 +65,8 @@ impl Serve {
         if std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1) {
             runtime.worker_threads(2); // a handler that blocks must not hold the only one
         }
+        let routes = manager.routes();
+        runtime.on_thread_start(move || connection::warm_up(&routes));
         let runtime = runtime.enable_all().build()?;
         let _handoff = Handoff::start(runtime.handle().clone()).context("can't start a thread")?;
         let served = serve(&runtime, &config, &manager, stop);

@@ -174,7 +174,7 @@ fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Re
 
 /// The command that gives a file another name in its folder.
 fn rename(file: &Path, name: &str) -> String {
-    format!("mv {} {}", quoted(file), quoted(file.with_file_name(name)))
+    format!("mv -n {} {}", quoted(file), quoted(file.with_file_name(name)))
 }
 
 /// Needs no record: a file without one may be named wrongly as well.

@@ -13,7 +13,7 @@ use super::admit::Admitted;
 use super::hints::Hint;
 use super::load::Library;
 use super::stage::Digest;
-use super::{Plugin, Refusal};
+use super::{Code, Plugin, Refusal};
 use crate::routes::{RouteTable, Routes};
 
 /// What makes a handler: the library's content, and its configuration as JSON.
@@ -37,6 +37,8 @@ pub struct Instances {
 struct State {
     libraries: HashMap<Digest, Library>,
     live: Vec<Live>,
+    /// The plugin whose library never came back from its start-up code.
+    stuck: Option<String>,
     /// No handler is made any more.
     closed: bool,
 }
@@ -50,9 +52,12 @@ struct Live {
 impl Instances {
     /// None yet. `ended` is told when a handler has ended that was retired.
     pub fn new(ended: Sender<Hint>) -> Instances {
+        let routes = Arc::new(Routes::default());
+        // What this registers for the thread can't be registered while a library's start-up code hangs, see `stuck`.
+        drop(routes.load());
         Instances {
             state: Arc::default(),
-            routes: Arc::default(),
+            routes,
             ended,
         }
     }
@@ -86,13 +91,23 @@ impl Instances {
         let library = match known {
             Some(library) => library,
             None => {
-                let library = Library::open(Arc::clone(admitted), timeout)?;
+                let library = Library::open(Arc::clone(admitted), timeout).inspect_err(|refusal| {
+                    if refusal.code == Code::LoadTimeout {
+                        self.lock().stuck = Some(admitted.record().name.clone());
+                    }
+                })?;
                 self.lock().libraries.insert(admitted.digest(), library.clone());
                 library
             }
         };
         library.check_config(config.to_owned(), timeout)?;
         Ok(library)
+    }
+
+    /// The plugin whose library never came back from its start-up code, if there is one. It holds the dynamic linker's lock
+    /// for good: no other library can be opened, and on glibc no thread can be started any more. Threads that run go on.
+    pub fn stuck(&self) -> Option<String> {
+        self.lock().stuck.clone()
     }
 
     /// Makes the handler of a key. `None` once the host ends.

@@ -32,6 +32,9 @@ use crate::shutdown::Stop;
 /// How often it is looked whether the calls into a version that was replaced have returned.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// How often a host that can't follow changes any more looks whether it is to end.
+const STUCK_LOOK: Duration = Duration::from_millis(100);
+
 /// Why the host can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -55,6 +58,15 @@ pub enum StartError {
         /// Their names.
         plugins: Vec<String>,
     },
+    /// A library's start-up code never returned: nothing more can be opened, and no thread started.
+    #[error(
+        "the start-up code of {plugin} did not return within plugins.init_timeout and holds the dynamic linker: nothing else \
+         can be loaded; keep it out of the plugin directory (`host check --load` finds such plugins)"
+    )]
+    Stuck {
+        /// The plugin's name.
+        plugin: String,
+    },
     /// There is no thread to go on with.
     #[error("can't start a thread: {0}")]
     Thread(io::Error),
@@ -73,7 +85,13 @@ impl Running {
     }
 
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
+    ///
+    /// Ends the process where a library never came back from its start-up code: then this is all that can be done.
     pub fn shutdown(self, deadline: Instant) {
+        if self.instances.stuck().is_some() {
+            self.staging.remove();
+            load::exit_at_once(0);
+        }
         self.instances.shutdown(deadline);
         // The manager's thread may be inside a plugin: the copies don't wait for it.
         self.staging.remove();
@@ -104,9 +122,11 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
         stop: stop.clone(),
         staging: Arc::clone(&staging),
     };
-    manager
-        .start()
-        .inspect_err(|_| instances.shutdown(Instant::now() + drain_timeout))?;
+    manager.start().inspect_err(|error| match error {
+        // No handler was made yet, and nothing but the end is certain to work.
+        StartError::Stuck { .. } => staging.remove(),
+        _ => instances.shutdown(Instant::now() + drain_timeout),
+    })?;
     if !stop.is_set() {
         let thread = std::thread::Builder::new().name("manager".to_owned());
         thread
@@ -154,7 +174,11 @@ impl Manager {
 
     /// Looks whenever there is a reason to, until the host ends.
     fn follow(mut self, mut hints: Hints) {
+        tracing::info!(directory = %self.config.plugins.dir.display(), "following");
         loop {
+            if self.instances.stuck().is_some() {
+                return self.see_to_the_end();
+            }
             let is_watching = self.config.plugins.watch;
             let directory = &self.config.plugins.dir;
             let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
@@ -184,6 +208,18 @@ impl Manager {
                 self.settling.look_again(look);
             }
         }
+    }
+
+    /// All that is left to do when a library holds the dynamic linker's lock: threads that run go on, but the usual end
+    /// would wait for that lock, and so may any other thread on its way there.
+    fn see_to_the_end(&self) {
+        tracing::error!("nothing more can be loaded and no change is followed until the host is restarted");
+        while !self.stop.is_set() {
+            std::thread::sleep(STUCK_LOOK);
+        }
+        std::thread::sleep(self.config.server.drain_timeout);
+        self.staging.remove();
+        load::exit_at_once(0);
     }
 
     fn look(&mut self, heard: &Heard) {

@@ -172,6 +172,17 @@ impl Staging {
             .collect()
     }
 
+    /// Removes what processes left that are gone.
+    pub fn remove_leftovers(&self) {
+        if let Some(base) = self.directory.parent()
+            && let Ok(registry) = File::create(base.join(LOCK))
+            && registry.lock().is_ok()
+        {
+            // What can't be removed now, the next host removes.
+            let _ = remove_orphans(base);
+        }
+    }
+
     /// Removes it with all copies. Mapped libraries outlive their files; what can't be removed now, the next host removes.
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(&self.directory);

@@ -1,20 +1,23 @@
-//! Opens a library in a process of its own, so that whatever its code does there, crash or hang, ends with that process.
+//! Opens a library in a process of its own, so that whatever its code does there, crash or hang, does not reach others.
 //! Shown by `host check --load`.
 //!
 //! The child is this program again. It admits the file by itself before it opens it, from its own private copy; so here,
-//! too, nothing is opened that was not checked. Its verdict comes back over a socket that is its standard input: standard
-//! output is anybody's, and a constructor may well print.
+//! too, nothing is opened that was not checked. What it is to do and what it found go over a socket that is its standard
+//! input: standard output is anybody's, and a constructor may well print.
 
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, kill_process, kill_process_group, setrlimit};
+use serde::{Deserialize, Serialize};
 
-use super::claims::config_of;
 use super::load::Library;
 use super::stage::Staging;
 use super::survey::judge_foreign;
@@ -25,20 +28,31 @@ use crate::config::Config;
 pub const COMMAND: &str = "open";
 /// How long a child may take beyond what the plugin's own code may: to start, and to copy and check the file.
 const OVERHEAD: Duration = Duration::from_secs(60);
+/// How often it is looked whether the child is still there.
+const LOOK: Duration = Duration::from_millis(50);
 /// No verdict is longer; what lies behind is the plugin's.
-const MAX_VERDICT: u64 = 1 << 20;
+const MAX_VERDICT: usize = 1 << 20;
 
 /// What is to be opened.
 #[derive(Debug)]
 pub struct Trial {
     /// The file.
     pub file: PathBuf,
+    /// The configuration file, if there is one: for the policy and the staging directory.
+    pub configuration: Option<PathBuf>,
+    /// How long each step of the plugin's own code may take.
+    pub timeout: Duration,
+    /// What else the child is told.
+    pub task: Task,
+}
+
+/// What the child is told over the socket: not by its arguments, which everybody may read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Task {
     /// The digest of what was admitted.
     pub digest: String,
-    /// The configuration file, if there is one.
-    pub configuration: Option<PathBuf>,
-    /// How long the plugin's own code may take.
-    pub timeout: Duration,
+    /// The plugin's configuration (JSON), if it is to check one.
+    pub config: Option<String>,
 }
 
 impl Trial {
@@ -46,50 +60,119 @@ impl Trial {
     ///
     /// # Errors
     /// The load failure, or what else kept the library from being opened.
-    pub fn run(&self) -> Result<(), Refusal> {
-        let (verdict, child) = UnixStream::pair().map_err(no_process)?;
+    pub fn run(&self, staging: &Staging) -> Result<(), Refusal> {
+        let (mut socket, child) = UnixStream::pair().map_err(no_process)?;
         let child = self.command(child).and_then(|mut command| command.spawn());
         let mut child = Running(child.map_err(no_process)?);
-        let patience = self.timeout + OVERHEAD;
-        verdict.set_read_timeout(Some(patience)).map_err(no_process)?;
-        let mut text = Vec::new();
-        let read = verdict.take(MAX_VERDICT).read_to_end(&mut text);
-        match serde_json::from_slice::<Result<(), Refusal>>(&text) {
+        // A child that is gone already has its end told below.
+        let task = serde_json::to_string(&self.task).unwrap_or_default();
+        let _ = writeln!(socket, "{task}");
+        // The plugin's code runs twice at most: when it is opened, and when it checks its configuration.
+        let patience = self.timeout * 2 + OVERHEAD;
+        let verdict = read_verdict(&mut socket, &mut child, Instant::now() + patience).map_err(no_process)?;
+        match verdict {
             // Made anew: the process that wrote it has run the plugin's code.
-            Ok(verdict) => verdict.map_err(|r| Refusal::new(r.code, r.field, r.host, r.plugin, r.cure)),
-            Err(_) if read.is_err() && matches!(child.0.try_wait(), Ok(None)) => Err(timeout(patience)),
-            Err(_) => Err(crashed(child.end().map_err(no_process)?)),
+            Verdict::Told(Ok(())) => Ok(()),
+            Verdict::Told(Err(r)) => Err(Refusal::new(r.code, r.field, r.host, r.plugin, r.cure)),
+            no_verdict => {
+                drop(child);
+                staging.remove_leftovers();
+                Err(match no_verdict {
+                    Verdict::Ended(status) => crashed(&format!("the process that opened it ended: {status}")),
+                    Verdict::Silent => timeout(patience),
+                    _ => crashed("it disturbed the process that opened it, which could not tell what it found"),
+                })
+            }
         }
     }
 
-    fn command(&self, verdict: UnixStream) -> io::Result<Command> {
+    fn command(&self, socket: UnixStream) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(COMMAND).arg("--digest").arg(&self.digest);
+        command.arg(COMMAND);
         if let Some(configuration) = &self.configuration {
             command.arg("--plugins").arg(configuration);
         }
         command.arg("--").arg(&self.file);
-        command.stdin(Stdio::from(std::os::fd::OwnedFd::from(verdict)));
+        command.stdin(Stdio::from(OwnedFd::from(socket)));
         // Results are ours alone to print.
         command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?));
+        // Its own group, so that what it forks ends with it.
+        command.process_group(0);
         Ok(command)
     }
 }
 
-/// Ends the child, if it has not ended, and takes its exit status from the system.
+enum Verdict {
+    Told(Result<(), Refusal>),
+    /// It ended without one.
+    Ended(ExitStatus),
+    /// It goes on, and its time is up.
+    Silent,
+    /// It goes on, but what came is none, or the socket is closed.
+    Garbled,
+}
+
+/// Reads one line. What the child has forked may hold the socket open, so its end is looked for as well.
+fn read_verdict(socket: &mut UnixStream, child: &mut Running, deadline: Instant) -> io::Result<Verdict> {
+    socket.set_read_timeout(Some(LOOK))?;
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        // In this order: what it wrote before it ended is read after its end is seen.
+        let ended = child.0.try_wait()?;
+        let is_closed = match socket.read(&mut buffer) {
+            Ok(0) => true,
+            Ok(length) => {
+                text.extend_from_slice(&buffer[..length]);
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                if let Some(status) = ended {
+                    return Ok(Verdict::Ended(status));
+                }
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            return Ok(serde_json::from_slice(&text[..end]).map_or(Verdict::Garbled, Verdict::Told));
+        }
+        if text.len() > MAX_VERDICT {
+            return Ok(Verdict::Garbled);
+        }
+        if is_closed {
+            // The kernel closes a process's files before it can be waited for.
+            return Ok(child.ended_within(LOOK * 20)?.map_or(Verdict::Garbled, Verdict::Ended));
+        }
+        if Instant::now() >= deadline {
+            return Ok(Verdict::Silent);
+        }
+    }
+}
+
+/// Ends the child and what it has forked, and takes its exit status from the system.
 struct Running(Child);
 
 impl Running {
-    /// How it ended: a process that is ending already keeps its status.
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        self.0.kill()?;
-        self.0.wait()
+    fn ended_within(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.0.try_wait()? {
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                status => return Ok(status),
+            }
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.end();
+        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -97,24 +180,26 @@ impl Drop for Running {
 /// it end otherwise.
 ///
 /// # Errors
-/// When the parent can't be told.
-pub fn open(file: &Path, digest: &str, config: &Config) -> io::Result<()> {
-    let mut parent = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+/// When the parent can't be heard or told.
+pub fn open(file: &Path, config: &Config) -> io::Result<()> {
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // A plugin that reads or writes its standard input does not meet the verdict there.
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     // A crash is told by its signal; nobody asked for a core file.
-    let _ = setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    );
-    let verdict = verdict(file, digest, config);
-    parent.write_all(&serde_json::to_vec(&verdict)?)?;
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    let mut line = String::new();
+    BufReader::new(&socket).read_line(&mut line)?;
+    let verdict = verdict(file, &serde_json::from_str(&line)?, config);
+    writeln!(&socket, "{}", serde_json::to_string(&verdict)?)?;
     kill_process(getpid(), Signal::KILL)?;
     Ok(())
 }
 
-fn verdict(file: &Path, digest: &str, config: &Config) -> Result<(), Refusal> {
+fn verdict(file: &Path, task: &Task, config: &Config) -> Result<(), Refusal> {
     let staging = Staging::create(config.plugins.staging.as_deref()).map_err(|error| {
         let cure = "# make room there, or set plugins.staging";
         Refusal::new(
@@ -126,16 +211,19 @@ fn verdict(file: &Path, digest: &str, config: &Config) -> Result<(), Refusal> {
         )
     })?;
     let admitted = match judge_foreign(file, &staging, &config.policy) {
-        Ok(admitted) if admitted.digest().to_string() == digest => admitted,
-        Ok(admitted) => return Err(changed(digest, &admitted.digest().to_string())),
+        Ok(admitted) if admitted.digest().to_string() == task.digest => admitted,
+        Ok(admitted) => return Err(changed(&task.digest, &admitted.digest().to_string())),
         Err(refused) => {
             let first = refused.refusals.first().cloned();
-            return Err(first.unwrap_or_else(|| changed(digest, "another file")));
+            return Err(first.unwrap_or_else(|| changed(&task.digest, "another file")));
         }
     };
-    let json = config_of(&admitted, config);
     let timeout = config.plugins.init_timeout;
-    Library::open(admitted, timeout)?.check_config(json, timeout)
+    let library = Library::open(admitted, timeout)?;
+    match &task.config {
+        Some(json) => library.check_config(json.clone(), timeout),
+        None => Ok(()),
+    }
 }
 
 fn changed(expected: &str, found: &str) -> Refusal {
@@ -149,13 +237,13 @@ fn changed(expected: &str, found: &str) -> Refusal {
     )
 }
 
-fn crashed(status: ExitStatus) -> Refusal {
+fn crashed(found: &str) -> Refusal {
     Refusal::new(
         Code::LoadCrash,
         "load",
         "a library whose start-up code returns",
-        format!("the process that opened it ended: {status}"),
-        "# keep it out of the plugin directory, where it would end the host; its start-up code (constructors, statics of \
+        found,
+        "# keep it out of the plugin directory, where it would harm the host; its start-up code (constructors, statics of \
          native libraries that it links) is its author's to mend",
     )
 }

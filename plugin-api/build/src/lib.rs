@@ -23,7 +23,9 @@
 //! build` does in a workspace), cargo compiles what they share once, with the features that any of them
 //! wants, and those may bring further packages: what is compiled into the library then is more than its
 //! record says. A build script is not told what else is built, so build a plugin by its name. The same
-//! holds for `cargo test` and `--all-targets`, which turn on what dev-dependencies want.
+//! holds for `cargo test` and `--all-targets`, which turn on what dev-dependencies want, and for a
+//! dependency's features on the command line (`--features DEPENDENCY/FEATURE`): a build script is told
+//! of its own package's alone.
 //!
 //! Nothing here judges: plugin-record's comparison does, here as in the host. And nothing is downloaded: a build that works
 //! without the network stays one.

@@ -15,7 +15,7 @@ pub(super) struct Dynamic<'a> {
     entries: &'a [Entry],
     segments: &'a [Segment],
     endian: Endianness,
-    bytes: &'a [u8],
+    file: &'a [u8],
 }
 
 impl<'a> Dynamic<'a> {
@@ -32,7 +32,7 @@ impl<'a> Dynamic<'a> {
             entries,
             segments,
             endian,
-            bytes,
+            file: bytes,
         })
     }
 
@@ -55,7 +55,7 @@ impl<'a> Dynamic<'a> {
                 return None;
             }
             let offset = address.checked_sub(segment.p_vaddr(self.endian))?;
-            let data = segment.data(self.endian, self.bytes).ok()?;
+            let data = segment.data(self.endian, self.file).ok()?;
             data.get(usize::try_from(offset).ok()?..)
                 .filter(|rest| !rest.is_empty())
         })
@@ -63,15 +63,24 @@ impl<'a> Dynamic<'a> {
 
     /// A text of the string table (DT_STRTAB, an address, and DT_STRSZ), of at most `longest` bytes; `what` names whose.
     pub(super) fn string(&self, offset: u64, longest: usize, what: &str) -> Result<&'a str, FileFault> {
+        let bytes = self.bytes(offset, longest, what)?;
+        std::str::from_utf8(bytes).map_err(|_| FileFault::Malformed(format!("a {what} that is no text")))
+    }
+
+    /// The same for what need not be UTF-8.
+    pub(super) fn bytes(&self, offset: u64, longest: usize, what: &str) -> Result<&'a [u8], FileFault> {
         let (Some(address), Some(size)) = (self.value(elf::DT_STRTAB), self.value(elf::DT_STRSZ)) else {
             return Err(FileFault::Malformed(format!("a {what} without a string table")));
         };
         let text = || {
             let strings = self.at(address)?.get(..usize::try_from(size).ok()?)?;
-            let rest = strings.get(usize::try_from(offset).ok()?..)?;
-            let end = rest.iter().take(longest + 1).position(|byte| *byte == 0)?;
-            std::str::from_utf8(&rest[..end]).ok()
+            strings.get(usize::try_from(offset).ok()?..)
         };
-        text().ok_or_else(|| FileFault::Malformed(format!("a {what} outside its string table")))
+        let rest = text().ok_or_else(|| FileFault::Malformed(format!("a {what} outside its string table")))?;
+        match rest.iter().take(longest + 1).position(|byte| *byte == 0) {
+            Some(end) => Ok(&rest[..end]),
+            None if rest.len() > longest => Err(FileFault::Malformed(format!("a {what} of more than {longest} bytes"))),
+            None => Err(FileFault::Malformed(format!("a {what} without an end"))),
+        }
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inspection, FileFault> {
     check_complete(header, endian, bytes)?;
     let segments = header.program_headers(endian, bytes).map_err(malformed)?;
     let dynamic = Dynamic::find(segments, endian, bytes)?;
+    check_flags(&dynamic)?;
     Ok(Inspection {
         machine,
         soname: soname(&dynamic)?,
@@ -110,6 +111,18 @@ fn check_type(e_type: elf::FileType) -> Result<(), FileFault> {
         elf::ET_CORE => Err(FileFault::Type("a core dump")),
         _ => Err(FileFault::Type("an object of unknown type")),
     }
+}
+
+/// What the file itself says of opening it.
+fn check_flags(dynamic: &Dynamic<'_>) -> Result<(), FileFault> {
+    let flags = dynamic.value(elf::DT_FLAGS_1).unwrap_or(0);
+    if flags & elf::DF_1_PIE.0 != 0 {
+        return Err(FileFault::Type("an executable")); // one that can be placed anywhere has ET_DYN, as libraries have
+    }
+    if flags & elf::DF_1_NOOPEN.0 != 0 {
+        return Err(FileFault::Type("a library that is not to be opened (DF_1_NOOPEN)"));
+    }
+    Ok(())
 }
 
 /// Everything that the headers place in the file must lie in it. The section headers, which nothing below needs, are

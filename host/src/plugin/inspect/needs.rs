@@ -17,8 +17,10 @@ use crate::plugin::glibc::Glibc;
 const MAX_VERSIONS: usize = 4096;
 /// The longest version name that is read.
 const MAX_VERSION_NAME: usize = 255;
-/// The longest search path that is read, PATH_MAX.
-const MAX_PATH: usize = 4096;
+/// The longest list of search paths that is read: sixteen of PATH_MAX.
+const MAX_PATHS: usize = 65536;
+/// How much of it is kept, in bytes.
+const MAX_SHOWN: usize = 1024;
 
 /// What a library asks of the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +51,12 @@ fn search_paths(dynamic: &Dynamic<'_>) -> Result<Vec<(&'static str, String)>, Fi
     let mut paths = Vec::new();
     for (tag, name) in [(elf::DT_RPATH, "DT_RPATH"), (elf::DT_RUNPATH, "DT_RUNPATH")] {
         if let Some(offset) = dynamic.value(tag) {
-            let path = dynamic.string(offset, MAX_PATH, name)?;
+            // Any bytes can be a path.
+            let path = dynamic.bytes(offset, MAX_PATHS, name)?;
             if !path.is_empty() {
-                paths.push((name, path.to_owned())); // an empty one is none
+                // An empty one is none; of a long one the beginning shows whose it is.
+                let shown = &path[..path.len().min(MAX_SHOWN)];
+                paths.push((name, String::from_utf8_lossy(shown).into_owned()));
             }
         }
     }
@@ -104,8 +109,7 @@ fn newest_glibc(dynamic: &Dynamic<'_>, endian: Endianness) -> Result<Option<Glib
             // A weak one may be missing: its symbols are then null, and the code that uses them looks.
             if !version.vna_flags.get(endian).contains(elf::VER_FLG_WEAK) {
                 let name = dynamic.string(version.vna_name.get(endian).into(), MAX_VERSION_NAME, "needed version")?;
-                // GLIBC_PRIVATE and GLIBC_ABI_* name no release; those the dynamic linker checks alone.
-                newest = newest.max(name.strip_prefix("GLIBC_").and_then(Glibc::parse));
+                newest = newest.max(release(name));
             }
             match version.vna_next.get(endian) {
                 0 => break,
@@ -116,6 +120,16 @@ fn newest_glibc(dynamic: &Dynamic<'_>, endian: Endianness) -> Result<Option<Glib
             0 => return Ok(newest),
             next => libraries = onward(libraries, next).ok_or_else(broken)?,
         }
+    }
+}
+
+/// The release that a symbol version stands for, if any: GLIBC_PRIVATE, for one, is of no release.
+fn release(version: &str) -> Option<Glibc> {
+    let name = version.strip_prefix("GLIBC_")?;
+    match name {
+        // What libraries with relative relocations in the compact form need: since 2.36, see its NEWS.
+        "ABI_DT_RELR" => Glibc::parse("2.36"),
+        _ => Glibc::parse(name),
     }
 }
 

@@ -48,8 +48,11 @@ impl Manager {
                 continue;
             }
             let claims = std::mem::take(&mut plan.claims);
-            let (ready, is_complete) = self.open_all(claims, config);
+            let (ready, is_complete) = self.open_all(claims, config, is_start);
             if is_start {
+                if let Some(plugin) = self.instances.stuck() {
+                    return Err(StartError::Stuck { plugin });
+                }
                 self.require(config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
             }
             if is_complete && self.init_all(&ready, config, &mut made) {
@@ -103,7 +106,7 @@ impl Manager {
 
     /// Opens all libraries and has them check their configurations. Tells also whether all went well; what did not is
     /// known as failed then, and said.
-    fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, config: &Config) -> (Vec<Ready<'a>>, bool) {
+    fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, config: &Config, is_start: bool) -> (Vec<Ready<'a>>, bool) {
         let mut is_complete = true;
         let mut ready = Vec::new();
         for claim in claims {
@@ -136,6 +139,8 @@ impl Manager {
                     key,
                     times: Times::opened(took, began.elapsed()),
                 }),
+                // Said by whoever started the host, without the log: it may want to take the lock that is held now.
+                Err(_) if is_start && self.instances.stuck().is_some() => return (ready, false),
                 Err(refusal) => {
                     self.fail(&claim, refusal);
                     is_complete = false;
