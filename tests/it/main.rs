@@ -38,6 +38,7 @@ mod staging;
 mod stale;
 mod start;
 mod stuck;
+mod swaps;
 mod system;
 mod trial;
 mod truth;

@@ -37,6 +37,28 @@ pub fn hex(digits: &str) -> Vec<u8> {
         .collect()
 }
 
+/// Reads one ack; `None` at the end of the stream.
+#[track_caller]
+pub fn read_ack(stream: &mut impl Read) -> Option<Ack> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
+        Err(error) => panic!("no ack: {error}"),
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    assert!((14..=1 << 20).contains(&length), "an ack of {length} bytes");
+    let mut packet = vec![0; length - 4];
+    stream.read_exact(&mut packet).unwrap();
+    let id = packet[1..9].try_into().unwrap();
+    Some(Ack {
+        command: packet[0],
+        id,
+        result: packet[9],
+        body: packet[10..].to_vec(),
+    })
+}
+
 impl Client {
     #[track_caller]
     pub fn connect(address: &str) -> Client {
@@ -60,23 +82,7 @@ impl Client {
     /// Reads one ack; `None` at the end of the stream.
     #[track_caller]
     pub fn try_ack(&mut self) -> Option<Ack> {
-        let mut length = [0; 4];
-        match self.stream.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return None,
-            Err(error) => panic!("no ack: {error}"),
-        }
-        let length = u32::from_be_bytes(length) as usize;
-        assert!((14..=1 << 20).contains(&length), "an ack of {length} bytes");
-        let mut packet = vec![0; length - 4];
-        self.stream.read_exact(&mut packet).unwrap();
-        let id = packet[1..9].try_into().unwrap();
-        Some(Ack {
-            command: packet[0],
-            id,
-            result: packet[9],
-            body: packet[10..].to_vec(),
-        })
+        read_ack(&mut self.stream)
     }
 
     /// Sends one Submit and reads its ack.

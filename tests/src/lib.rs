@@ -11,4 +11,6 @@ pub mod host;
 pub mod interface;
 pub mod macho;
 pub mod report;
+pub mod swaps;
+pub mod traffic;
 pub mod truth;
