@@ -28,6 +28,7 @@ mod load;
 mod macho;
 mod once;
 mod panics;
+mod random;
 mod records;
 mod refusals;
 mod schema;

@@ -11,6 +11,7 @@ pub mod host;
 pub mod interface;
 pub mod macho;
 pub mod report;
+pub mod schedule;
 pub mod swaps;
 pub mod traffic;
 pub mod truth;
