@@ -180,13 +180,25 @@ impl Instances {
         }
     }
 
-    /// Takes every plugin out of the route table and calls its shutdown, once each, all at once; waits for them until
-    /// `deadline`. No handler is made after that.
+    /// Takes every plugin out of the route table. No handler is made and no table published after that; whoever waits for
+    /// hints is told.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.routes.store(Arc::default());
+        let _ = self.ended.send(Hint::Ended);
+    }
+
+    /// Whether it is closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Closes, and calls the shutdown of every plugin, once each, all at once; waits for them until `deadline`.
     pub fn shutdown(&self, deadline: Instant) {
+        self.close();
         let plugins: Vec<Arc<Plugin>> = {
             let mut state = self.lock();
-            state.closed = true;
-            self.routes.store(Arc::default());
             state.live.drain(..).filter_map(|live| live.plugin).collect()
         };
         let (done, finished) = mpsc::channel();

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Plugin;
@@ -75,6 +76,8 @@ pub enum StartError {
 /// The loaded plugins, from outside.
 pub struct Running {
     instances: Instances,
+    /// None if it was time to stop before there was anything to follow.
+    thread: Option<JoinHandle<()>>,
     staging: Arc<Staging>,
 }
 
@@ -92,8 +95,13 @@ impl Running {
             self.staging.remove();
             load::exit_at_once(0);
         }
+        self.instances.close();
+        // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
+        let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         self.instances.shutdown(deadline);
-        // The manager's thread may be inside a plugin: the copies don't wait for it.
         self.staging.remove();
     }
 }
@@ -127,13 +135,19 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
         StartError::Stuck { .. } => staging.remove(),
         _ => instances.shutdown(Instant::now() + drain_timeout),
     })?;
-    if !stop.is_set() {
-        let thread = std::thread::Builder::new().name("manager".to_owned());
-        thread
-            .spawn(move || manager.follow(hints))
-            .map_err(StartError::Thread)?;
-    }
-    Ok(Running { instances, staging })
+    let thread = match stop.is_set() {
+        true => None,
+        false => {
+            let thread = std::thread::Builder::new().name("manager".to_owned());
+            let spawned = thread.spawn(move || manager.follow(hints));
+            Some(spawned.map_err(StartError::Thread)?)
+        }
+    };
+    Ok(Running {
+        instances,
+        thread,
+        staging,
+    })
 }
 
 struct Manager {
@@ -198,7 +212,7 @@ impl Manager {
             let heard = hints.wait(deadline, &mut self.settling, |path| {
                 is_watching && (watched.concerns(path) || path.parent() == Some(&directory) || *path == directory)
             });
-            if self.stop.is_set() {
+            if self.stop.is_set() || self.instances.is_closed() {
                 return;
             }
             let is_time = look.is_some_and(|look| Instant::now() >= look);
