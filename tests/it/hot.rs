@@ -154,7 +154,8 @@ fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
 
     // A standby whose file goes is shut down, and nobody else.
     fs::remove_file(scene.file("1.0.0")).unwrap();
-    wait(&host, "retired", "1.0.0");
+    let retired = wait(&host, "retired", "1.0.0");
+    assert_eq!(retired["reason"], "its file is gone, or has other content");
     assert_eq!(scene.life(), ["init", "init", "shutdown", "drop"]);
     assert!(answers(&mut client));
 
@@ -455,7 +456,10 @@ fn the_configuration_is_followed_and_a_broken_one_changes_nothing() {
     wait(&host, "reconfigured", "1.0.0");
     assert_eq!(body(0x10), Some(7u32.to_be_bytes().to_vec()));
     assert_eq!(wait(&host, "drained", "1.0.0")["then"], "shutdown");
-    wait(&host, "retired", "1.0.0");
+    assert_eq!(
+        wait(&host, "retired", "1.0.0")["reason"],
+        "its configuration is another one"
+    );
     assert_eq!(scene.life(), ["init", "init", "shutdown", "drop"]);
     assert_eq!(scene.constructed(), 1, "the library is the same");
 

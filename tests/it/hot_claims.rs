@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tests::crates::journal;
-use tests::files::with_identity;
+use tests::crates::{journal, life};
+use tests::files::{with_identity, with_record};
 use tests::host::{Host, Site};
 
 /// A plugin file: name, version, and the command that it claims beside the others, which are all the same.
@@ -154,5 +154,73 @@ fn a_directory_that_is_removed_and_made_anew_is_followed() {
         log.iter().find(|line| line["message"] == "upgraded").cloned()
     });
     assert_eq!(client.submit(0x10, b"").result, 0);
+    host.stop();
+}
+
+#[test]
+fn a_policy_takes_effect_on_what_was_refused() {
+    let site = Site::default();
+    let host = site.start();
+    let library = journal("hot-probe").library();
+    let new = site.path().join("new");
+    with_record(&library, &new, |record| {
+        record.compiler.commit = Some("another".to_owned())
+    });
+    let file = site.plugins().join("libhot_probe.so.1.0.0");
+    fs::rename(new, file).unwrap();
+    let refused = host.wait_for("refused");
+    assert_eq!(refused["code"], "compiler");
+    assert!(
+        refused["digest"].is_string() && refused["version"] == "1.0.0",
+        "{refused:#}"
+    );
+    assert_eq!(host.connect().submit(0x10, b"").result, 0xF0);
+
+    site.configure("policy.compiler = \"any\"\n");
+    host.wait_for("added");
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+    host.wait_for("accepted with a difference");
+    // Stricter again: what serves goes on, and the log says what a start would say.
+    site.configure("");
+    host.wait_until("refused again", |log| {
+        (log.iter().filter(|line| line["code"] == "compiler").count() == 2).then_some(())
+    });
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+    host.stop();
+}
+
+#[test]
+fn where_the_directory_cannot_be_written_a_newcomer_waits_for_its_link() {
+    let site = Site::default();
+    bring(&site, "hot-proba", "1.0.0");
+    let link = site.plugins().join("libhot_proba.so.1");
+    std::os::unix::fs::symlink("libhot_proba.so.1.0.0", &link).unwrap();
+    // Read-only for the host alone; data/ stays writable for what the plugin writes there.
+    let (plugins, data) = (site.plugins(), site.plugins().join("data"));
+    fs::create_dir(&data).unwrap();
+    let mounts = format!(
+        "mount --bind {0} {0} && mount --bind {1} {1} && mount -o remount,ro,bind {0}",
+        plugins.display(),
+        data.display()
+    );
+    let Some(host) = site.spawn_with_mounts(&mounts) else {
+        return;
+    };
+    host.wait_for("listening");
+    bring(&site, "hot-proba", "1.1.0");
+    let event = host.wait_for("the link could not be moved; the new version does not serve without it");
+    assert_eq!(
+        event["cure"],
+        format!("ln -sfn libhot_proba.so.1.1.0 {}", link.display())
+    );
+    settle(&host);
+    assert_eq!(serving(&host)["hot-proba"], "1.0.0");
+
+    // The cure cures, and nobody is initialised a second time.
+    let new = site.plugins().join(".new");
+    std::os::unix::fs::symlink("libhot_proba.so.1.1.0", &new).unwrap();
+    fs::rename(new, link).unwrap();
+    host.wait_for("upgraded");
+    assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
     host.stop();
 }

@@ -157,8 +157,8 @@ impl Instances {
         alive.map(|live| live.key.clone()).collect()
     }
 
-    /// Shuts a handler down, on a thread of its own, and forgets it.
-    pub fn retire(&self, key: Key) {
+    /// Shuts a handler down, on a thread of its own, and forgets it; `reason` is for the log.
+    pub fn retire(&self, key: Key, reason: &'static str) {
         let plugin = {
             let mut state = self.lock();
             let live = state.live.iter_mut().find(|live| live.key == key);
@@ -170,7 +170,7 @@ impl Instances {
             plugin.shutdown();
             let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
             drop(plugin);
-            tracing::info!(plugin = name, %version, digest = %key.digest, "retired");
+            tracing::info!(plugin = name, %version, digest = %key.digest, reason, "retired");
             instances.lock().live.retain(|live| live.key != key);
             let _ = instances.ended.send(Hint::Ended);
         };

@@ -347,7 +347,12 @@ impl Manager {
         for key in self.instances.keys() {
             let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
             if !is_leaving && !serving.contains(&key) && !may_serve(&key) {
-                self.instances.retire(key);
+                let is_there = files().any(|(_, admitted)| admitted.digest() == key.digest);
+                let reason = match is_there {
+                    true => "its configuration is another one",
+                    false => "its file is gone, or has other content",
+                };
+                self.instances.retire(key, reason);
             }
         }
     }

@@ -38,7 +38,7 @@ impl Told {
                 .filter(|known| known.digest == file.digest);
             for refusal in &file.refusals {
                 if known.is_none_or(|known| !known.refusals.contains(refusal)) {
-                    log_refusal(&title, file.plugin.as_deref(), refusal);
+                    log_refusal(&title, Some(&file), file.plugin.as_deref(), refusal);
                 }
             }
             for difference in &file.differences {
@@ -172,13 +172,15 @@ fn title(unserved: &Unserved) -> &str {
 }
 
 fn log_unserved(unserved: &Unserved) {
-    log_refusal(title(unserved), Some(&unserved.plugin), &unserved.refusal);
+    log_refusal(title(unserved), None, Some(&unserved.plugin), &unserved.refusal);
 }
 
-fn log_refusal(file: &str, plugin: Option<&str>, refusal: &Refusal) {
+fn log_refusal(title: &str, file: Option<&FileReport>, plugin: Option<&str>, refusal: &Refusal) {
     tracing::error!(
-        file,
+        file = title,
         plugin,
+        version = file.and_then(|file| file.version.as_deref()),
+        digest = file.and_then(|file| file.digest.as_deref()),
         code = refusal.code.as_str(),
         field = refusal.field,
         host = refusal.host,
