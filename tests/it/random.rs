@@ -3,7 +3,7 @@
 //!
 //! Two differences are meant. A link that was taken away under a running host is a wish, which a fresh start knows nothing
 //! of: it gets a directory without that plugin. And what serves goes on when its file is damaged, is gone, or has become
-//! other content of the same version.
+//! other content of the same version. And a link that somebody has moved stays there, unless something new comes after that.
 //!
 //! Each schedule has its seed, which a failure prints. `SEED=7 cargo test -p tests --test it random` runs that one alone,
 //! `SCHEDULES=1000` as many as that. The steps are the same each time, their timing is not.
@@ -63,9 +63,12 @@ fn schedule(contents: &Contents, seed: u64) {
         case.steps.clone_from(&disorder.steps);
         // How long the host has decides what it sees between two steps, and nothing else.
         match disorder.below(6) {
-            0 => quiet(&host, disorder.being_written()),
-            1 => host.signal(Signal::HUP),
-            2..=3 => sleep(Duration::from_millis(disorder.below(30) as u64)),
+            0..=1 => {
+                quiet(&host, disorder.being_written());
+                disorder.host_has_looked();
+            }
+            2 => host.signal(Signal::HUP),
+            3 => sleep(Duration::from_millis(disorder.below(30) as u64)),
             _ => {}
         }
     }
@@ -77,6 +80,15 @@ fn schedule(contents: &Contents, seed: u64) {
     let fresh = fresh(&site, &disorder);
     let log = host.stop();
     compare(&site.plugins(), &disorder, &running, &fresh, &log);
+    for (soname, target) in disorder.pointed() {
+        let link = fs::read_link(site.plugins().join(soname)).unwrap();
+        assert_eq!(
+            link.to_str(),
+            Some(target.as_str()),
+            "{soname} was moved\n{}",
+            told(&log)
+        );
+    }
     nothing_was_taken_away_unasked(&disorder, &log);
     each_content_lived_properly(&site);
 }

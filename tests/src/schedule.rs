@@ -69,6 +69,10 @@ pub struct Disorder<'a> {
     slow: BTreeMap<String, Slow>,
     /// Links that were taken away, while a host was running.
     taken: BTreeSet<String>,
+    /// Sonames with a file that has come since the host has looked.
+    news: BTreeSet<String>,
+    /// Where links were pointed by hand, with nothing new since then or at that time.
+    pointed: BTreeMap<String, String>,
     /// Every step so far.
     pub steps: Vec<String>,
 }
@@ -89,6 +93,8 @@ impl<'a> Disorder<'a> {
             files: BTreeMap::new(),
             slow: BTreeMap::new(),
             taken: BTreeSet::new(),
+            news: BTreeSet::new(),
+            pointed: BTreeMap::new(),
             steps: Vec::new(),
         }
     }
@@ -101,6 +107,17 @@ impl<'a> Disorder<'a> {
     /// A host starts: a link that is gone is gone to nobody.
     pub fn host_starts(&mut self) {
         self.taken.clear();
+        self.host_has_looked();
+    }
+
+    /// The host has seen all that is there.
+    pub fn host_has_looked(&mut self) {
+        self.news = self.slow.keys().map(|file| soname_of(file)).collect();
+    }
+
+    /// Links that must be as somebody has pointed them, since nothing has come that could have moved them.
+    pub fn pointed(&self) -> &BTreeMap<String, String> {
+        &self.pointed
     }
 
     /// Whether the link was ever taken away under a running host.
@@ -152,6 +169,7 @@ impl<'a> Disorder<'a> {
         for (file, mut slow) in std::mem::take(&mut self.slow) {
             slow.file.write_all(&slow.rest).unwrap();
             self.note(&format!("{file}: its writer is done"));
+            self.is_news(&file);
             self.files.insert(file, slow.content);
         }
     }
@@ -161,6 +179,7 @@ impl<'a> Disorder<'a> {
             return;
         }
         self.note(&format!("{file}: {body} is {how}"));
+        self.is_news(file);
         let (from, path) = (self.contents.file(body), self.plugins.join(file));
         let mut content = Content {
             body: Some(body.to_owned()),
@@ -193,6 +212,7 @@ impl<'a> Disorder<'a> {
             return;
         }
         self.note(&format!("{file}: {body} is being written"));
+        self.is_news(file);
         let mut bytes = fs::read(self.contents.file(body)).unwrap();
         let rest = bytes.split_off(self.rng.usize(1..bytes.len()));
         let content = Content {
@@ -216,6 +236,7 @@ impl<'a> Disorder<'a> {
             soname(name, version)
         ));
         point(&self.plugins, name, version);
+        self.is_pointed(name, version);
     }
 
     fn link(&mut self, name: &str, version: &str) {
@@ -229,12 +250,14 @@ impl<'a> Disorder<'a> {
         );
         // Some remove the old link first; on a busy machine somebody may see that.
         self.taken.insert(soname);
+        self.is_pointed(name, version);
     }
 
     fn take_link(&mut self, soname: &str) {
         self.note(&format!("{soname}: removed"));
         if fs::remove_file(self.plugins.join(soname)).is_ok() {
             self.taken.insert(soname.to_owned());
+            self.pointed.remove(soname);
         }
     }
 
@@ -286,8 +309,24 @@ impl<'a> Disorder<'a> {
         }
         if let Some(content) = self.files.remove(from) {
             self.note(&format!("{from}: renamed to {to}"));
+            self.is_news(to);
             fs::rename(self.plugins.join(from), self.plugins.join(to)).unwrap();
             self.files.insert(to.to_owned(), content);
+        }
+    }
+
+    fn is_news(&mut self, file: &str) {
+        let soname = soname_of(file);
+        self.pointed.remove(&soname);
+        self.news.insert(soname);
+    }
+
+    fn is_pointed(&mut self, name: &str, version: &str) {
+        let soname = soname(name, version);
+        if self.news.contains(&soname) {
+            self.pointed.remove(&soname);
+        } else {
+            self.pointed.insert(soname, real_name(name, version));
         }
     }
 
@@ -322,6 +361,11 @@ pub fn copy(from: &Path, to: &Path, without: &BTreeSet<String>) {
             fs::copy(entry.path(), to.join(name)).unwrap();
         }
     }
+}
+
+/// The soname of a real file, which has two numbers more.
+fn soname_of(file: &str) -> String {
+    file.rsplitn(3, '.').last().unwrap().to_owned()
 }
 
 /// Every soname that there can be.
