@@ -11,8 +11,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tests::follow::Follower;
 use tests::host::{Host, Site};
-use tests::swaps::{Follower, NAME, Probe, body, point, real_name};
+use tests::swaps::{NAME, Probe, body, point, real_name};
 use tests::traffic::Traffic;
 
 const DROPS: usize = 200;

@@ -19,9 +19,12 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tests::contents::{Contents, PLUGINS, parts, sonames};
+use tests::follow::{quiet, told};
 use tests::host::{Host, Site};
-use tests::schedule::{Contents, Disorder, PLUGINS, copy, parts, sonames};
-use tests::swaps::{constructed, lives, quiet, soname, start, told};
+use tests::ledger::Ledger;
+use tests::schedule::{Disorder, copy};
+use tests::swaps::{constructed, lives, soname, start};
 
 const SCHEDULES: u64 = 36;
 const STEPS: usize = 12;
@@ -52,7 +55,7 @@ fn schedule(contents: &Contents, seed: u64) {
     for _ in 0..disorder.below(5) {
         disorder.step();
     }
-    disorder.host_starts();
+    disorder.ledger.host_starts();
     let mut case = Case {
         seed,
         steps: Vec::new(),
@@ -65,7 +68,7 @@ fn schedule(contents: &Contents, seed: u64) {
         match disorder.below(6) {
             0..=1 => {
                 quiet(&host, disorder.being_written());
-                disorder.host_has_looked();
+                disorder.ledger.host_has_looked();
             }
             2 => host.signal(Signal::HUP),
             3 => sleep(Duration::from_millis(disorder.below(30) as u64)),
@@ -77,10 +80,13 @@ fn schedule(contents: &Contents, seed: u64) {
     quiet(&host, 0);
 
     let running = answers(&host);
-    let fresh = fresh(&site, &disorder);
+    let fresh = fresh(&site, &disorder.ledger);
     let log = host.stop();
-    compare(&site.plugins(), &disorder, &running, &fresh, &log);
-    for (soname, target) in disorder.pointed() {
+    compare(&site.plugins(), &disorder.ledger, &running, &fresh, &log);
+    // Other content under a name that serves is not taken over unless that is allowed.
+    let replaced = log.iter().find(|line| line["message"] == "replaced");
+    assert_eq!(replaced, None, "{}", told(&log));
+    for (soname, target) in disorder.ledger.pointed() {
         let link = fs::read_link(site.plugins().join(soname)).unwrap();
         assert_eq!(
             link.to_str(),
@@ -89,7 +95,7 @@ fn schedule(contents: &Contents, seed: u64) {
             told(&log)
         );
     }
-    nothing_was_taken_away_unasked(&disorder, &log);
+    nothing_was_taken_away_unasked(&disorder.ledger, &log);
     each_content_lived_properly(&site);
 }
 
@@ -118,9 +124,9 @@ fn answers(host: &Host) -> Answers {
 }
 
 /// What a fresh start makes of the directory as it lies there.
-fn fresh(site: &Site, disorder: &Disorder<'_>) -> Answers {
+fn fresh(site: &Site, ledger: &Ledger) -> Answers {
     let mut taken = sonames();
-    taken.retain(|soname| disorder.was_taken(soname) && !is_linked(&site.plugins(), soname));
+    taken.retain(|soname| ledger.was_taken(soname) && !is_linked(&site.plugins(), soname));
     let other = Site::default();
     copy(&site.plugins(), &other.plugins(), &taken);
     let host = start(&other);
@@ -134,10 +140,10 @@ fn is_linked(plugins: &Path, soname: &str) -> bool {
 }
 
 #[track_caller]
-fn compare(plugins: &Path, disorder: &Disorder<'_>, running: &Answers, fresh: &Answers, log: &[Value]) {
+fn compare(plugins: &Path, ledger: &Ledger, running: &Answers, fresh: &Answers, log: &[Value]) {
     let goes_on: BTreeSet<String> = running
         .values()
-        .filter(|body| goes_on(plugins, disorder, body))
+        .filter(|body| goes_on(plugins, ledger, body))
         .map(|body| soname_of(body))
         .collect();
     // What goes on keeps its commands; who would have them in its place, with others, has none of them.
@@ -159,11 +165,11 @@ fn compare(plugins: &Path, disorder: &Disorder<'_>, running: &Answers, fresh: &A
 }
 
 /// Whether that is not what its link leads to, because there is nothing good or other content of its version.
-fn goes_on(plugins: &Path, disorder: &Disorder<'_>, body: &str) -> bool {
+fn goes_on(plugins: &Path, ledger: &Ledger, body: &str) -> bool {
     let Ok(target) = fs::read_link(plugins.join(soname_of(body))) else {
         return false;
     };
-    match disorder.good(target.to_str().unwrap()) {
+    match ledger.good(target.to_str().unwrap()) {
         Some(other) => other != body && parts(other).1 == parts(body).1,
         None => true,
     }
@@ -176,10 +182,10 @@ fn soname_of(body: &str) -> String {
 
 /// Damage is no wish: what has no rival is taken out of the route table when its link was taken away, and only then.
 #[track_caller]
-fn nothing_was_taken_away_unasked(disorder: &Disorder<'_>, log: &[Value]) {
+fn nothing_was_taken_away_unasked(ledger: &Ledger, log: &[Value]) {
     let without_rival = soname(PLUGINS[1].0, "1.0.0"); // a linked lower line goes before the higher one
     for removed in log.iter().filter(|line| line["message"] == "removed") {
-        let is_asked_for = removed["soname"] != without_rival.as_str() || disorder.was_taken(&without_rival);
+        let is_asked_for = removed["soname"] != without_rival.as_str() || ledger.was_taken(&without_rival);
         assert!(is_asked_for, "{removed}\n{}", told(log));
     }
 }

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::Path;
 
 use tests::client::Client;
+use tests::follow::Follower;
 use tests::host::{Host, Site, show};
-use tests::swaps::{Follower, NAME, Probe, body, constructed, lives, point, real_name, start};
+use tests::swaps::{NAME, Probe, body, constructed, lives, point, real_name, start};
 use tests::traffic::{Report, Traffic};
 
 const CONNECTIONS: usize = 8;

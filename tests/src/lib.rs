@@ -5,10 +5,13 @@
 pub mod bad;
 pub mod cargo;
 pub mod client;
+pub mod contents;
 pub mod crates;
 pub mod files;
+pub mod follow;
 pub mod host;
 pub mod interface;
+pub mod ledger;
 pub mod macho;
 pub mod report;
 pub mod schedule;

@@ -1,5 +1,4 @@
-//! A plugin that says in each ack who answers, as many names, versions and contents of it as a test needs, and what the
-//! host says of them.
+//! A plugin that says in each ack who answers, as many names, versions and contents of it as a test needs.
 //!
 //! One library is built; the others are copies of it with a few bytes changed. So a thousand of them cost no compiler, and
 //! each is a content of its own to the host.
@@ -8,14 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-
-use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::crates::{PluginCrate, life, lines};
 use crate::files::{stripped, with_identity, with_record};
-use crate::host::{Host, PATIENCE, Site, show};
+use crate::host::{Host, Site};
 
 /// Its ack's body is `NAME VERSION VARIANT`. It writes its life down as the journal does, each line with its version and
 /// variant; and its constructor writes into CONSTRUCTED which private copy it was loaded from, whose name tells the content.
@@ -199,64 +194,4 @@ pub fn lives(site: &Site, name: &str) -> BTreeMap<String, Vec<String>> {
         lives.entry(who.to_owned()).or_default().push(what.to_owned());
     }
     lives
-}
-
-/// Reads a host's log onwards: an event is found once.
-pub struct Follower<'a> {
-    host: &'a Host,
-    seen: usize,
-}
-
-impl<'a> Follower<'a> {
-    /// From here on.
-    pub fn new(host: &'a Host) -> Follower<'a> {
-        let seen = host.log().len();
-        Follower { host, seen }
-    }
-
-    /// The next event of this kind about this version. Those before it are passed over.
-    #[track_caller]
-    pub fn next(&mut self, message: &str, version: &str) -> Value {
-        let from = self.seen;
-        let (at, event) = self.host.wait_until(&format!("{message} {version}"), |log| {
-            let mut later = log.iter().enumerate().skip(from);
-            later
-                .find(|(_, event)| event["message"] == message && event["version"] == version)
-                .map(|(at, event)| (at, event.clone()))
-        });
-        self.seen = at + 1;
-        event
-    }
-}
-
-/// Waits until the host has looked at everything, and has nothing left to wait for but as many files as are still being
-/// written. Twice: what it changes itself (a link that it moves) is a change to look at.
-#[track_caller]
-pub fn quiet(host: &Host, being_written: usize) {
-    let rereads = |log: &[Value]| {
-        let lines = log.iter().filter(|line| line["message"] == REREAD);
-        lines.map(|line| line["unsettled"].as_u64()).collect::<Vec<_>>()
-    };
-    let deadline = Instant::now() + PATIENCE;
-    let mut calm = 0;
-    while calm < 2 {
-        let seen = rereads(&host.log()).len();
-        host.signal(Signal::HUP);
-        let unsettled = host.wait_until(REREAD, |log| rereads(log).into_iter().nth(seen));
-        let is_calm = unsettled.is_some_and(|unsettled| unsettled <= being_written as u64);
-        calm = if is_calm { calm + 1 } else { 0 };
-        assert!(
-            calm > 0 || Instant::now() < deadline,
-            "it does not settle ({unsettled:?}):\n{}",
-            told(&host.log())
-        );
-    }
-}
-
-const REREAD: &str = "configuration reread";
-
-/// A log as text, without the answers to [`quiet`].
-pub fn told(log: &[Value]) -> String {
-    let lines = log.iter().filter(|line| line["message"] != REREAD);
-    show(&lines.cloned().collect::<Vec<_>>())
 }
