@@ -16,6 +16,8 @@ pub struct Ledger {
     news: BTreeSet<String>,
     /// Where links were pointed by hand, with nothing new at that time or since.
     pointed: BTreeMap<String, String>,
+    /// Sonames whose link was ever pointed by hand.
+    by_hand: BTreeSet<String>,
 }
 
 /// A file.
@@ -64,6 +66,7 @@ impl Ledger {
     /// A link was pointed to a file.
     pub fn is_pointed(&mut self, target: String) {
         let soname = soname_of(&target);
+        self.by_hand.insert(soname.clone());
         if self.news.contains(&soname) {
             // Which of the two the host sees first is open.
             self.pointed.remove(&soname);
@@ -91,6 +94,11 @@ impl Ledger {
     /// Links that must be as somebody has pointed them, since nothing has come that could have moved them.
     pub fn pointed(&self) -> &BTreeMap<String, String> {
         &self.pointed
+    }
+
+    /// Whether a link was ever pointed by hand.
+    pub fn was_pointed(&self, soname: &str) -> bool {
+        self.by_hand.contains(soname)
     }
 
     /// Whether a file is a library under its right name that a host may load; and which.
