@@ -4,11 +4,12 @@
 //! 50 changes by links and 20 by new files; `SWAPS=full cargo test --release -p tests --test it swaps::` does 1,000 and
 //! 200.
 
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tests::client::Client;
-use tests::follow::Follower;
+use tests::follow::{Follower, quiet};
 use tests::host::{Host, Site, show};
 use tests::swaps::{NAME, Probe, body, constructed, lives, point, real_name, start};
 use tests::traffic::{Report, Traffic};
@@ -79,6 +80,34 @@ fn nothing_is_lost_when_new_versions_are_dropped_in_under_load() {
     changes.finish(versions.len());
     host.stop();
     each_lived_once(&site, &versions);
+}
+
+#[test]
+fn nothing_is_lost_when_the_file_that_serves_is_damaged_under_load() {
+    let site = Site::default();
+    let file = site.plugins().join(real_name(NAME, "1.0.0"));
+    Probe::new().write(&file, "1.0.0");
+    let good = fs::read(&file).unwrap();
+    let host = start(&site);
+    let changes = Changes::start(&host, "1.0.0");
+    let damages: [&dyn Fn(); 4] = [
+        &|| fs::write(&file, vec![0xA5; good.len()]).unwrap(),
+        &|| File::options().write(true).open(&file).unwrap().set_len(1000).unwrap(),
+        &|| fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap(),
+        &|| fs::remove_file(&file).unwrap(),
+    ];
+    for damage in damages {
+        damage();
+        quiet(&host, 0);
+        changes.traffic.flow();
+        fs::write(&file, &good).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        quiet(&host, 0);
+        changes.traffic.flow();
+    }
+    changes.finish(1);
+    host.stop();
+    each_lived_once(&site, &["1.0.0"]);
 }
 
 /// Changes under load, one after another.
