@@ -414,6 +414,9 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     scene.drop_in("1.0.0");
     let host = scene.start();
     let mut client = host.connect();
+    // What serves under a shorter name as well, so that its content stays in the directory.
+    fs::copy(scene.file("1.0.0"), scene.site.plugins().join("libhot_probe.so.1.0")).unwrap();
+    settle(&host);
     let mut other = fs::read(scene.file("1.0.0")).unwrap();
     other.extend(b"more");
     fs::write(scene.file("1.0.0"), &other).unwrap();
@@ -428,6 +431,7 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     }
     settle(&host);
     assert_eq!(host.events("other content").len(), 1);
+    assert!(host.events("replaced").is_empty());
     assert_eq!(scene.life(), ["init"]);
 
     scene.site.configure("plugins.replace = \"allow\"\n");

@@ -259,7 +259,12 @@ impl Manager {
                 admitted: Arc::clone(&ready.claim.admitted),
                 key: ready.key.clone(),
                 commands: ready.claim.commands.clone(),
-                file: file.or_else(|| before.and_then(|before| before.file.clone())),
+                // While the same serves, so does the name that it came by: other names may have the content, too.
+                file: before
+                    .filter(|before| before.key == ready.key)
+                    .and_then(|before| before.file.clone())
+                    .filter(|file| survey.findings.iter().any(|finding| finding.path.ends_with(file)))
+                    .or(file),
                 is_linked,
             };
             let times = ready.times.made(made.get(&ready.key).copied());
