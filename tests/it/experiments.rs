@@ -245,7 +245,11 @@ fn other_content_under_a_name_that_serves_disturbs_nobody_and_is_answered_clearl
         .iter()
         .map(|file| file["digest"].as_str().unwrap())
         .collect();
-    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(
+        (code, &report["plugins"][0]["refusal"]["code"]),
+        (1, &"other-content".into()),
+        "{report:#}"
+    );
     assert!(
         !judged.is_empty() && judged.iter().all(|judged| *judged == digest(&second)),
         "{report:#}"
