@@ -183,7 +183,7 @@ fn a_policy_takes_effect_on_what_was_refused() {
     // Stricter again: what serves goes on, and the log says what a start would say.
     site.configure("");
     host.wait_until("refused again", |log| {
-        (log.iter().filter(|line| line["code"] == "compiler").count() == 2).then_some(())
+        (log.iter().filter(|line| line["code"] == "compiler").count() > 1).then_some(())
     });
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
     host.stop();
