@@ -278,7 +278,7 @@ fn an_init_that_fails_panics_or_never_returns_changes_nothing() {
         // A newcomer under that configuration fares no better.
         scene.drop_in("1.1.0");
         host.wait_until("both", |log| {
-            (log.iter().filter(|line| line["code"] == code).count() == 2).then_some(())
+            (log.iter().filter(|line| line["code"] == code).count() > 1).then_some(())
         });
         assert!(answers(&mut client), "{config}");
         assert_eq!(scene.link_says(), "libhot_probe.so.1.0.0");
