@@ -200,6 +200,75 @@ fn a_re_sent_old_file_undoes_no_roll_back_and_a_lower_version_takes_nothing_over
 }
 
 #[test]
+fn what_is_removed_whole_and_brought_again_serves_again() {
+    let scene = Scene::new("");
+    scene.drop_in("1.0.0");
+    let host = scene.start();
+    let again = scene.version("1.0.0");
+    // Within a moment, as a redeployment does it: the host may never see the directory without the file.
+    fs::remove_file(scene.link()).unwrap();
+    fs::remove_file(scene.file("1.0.0")).unwrap();
+    fs::copy(&again, scene.file("1.0.0")).unwrap();
+    settle(&host);
+    assert!(answers(&mut host.connect()), "{}", show(&host.log()));
+    assert_eq!(scene.link_says(), "libhot_probe.so.1.0.0");
+
+    // The link alone: that is a wish, and the file of before does not undo it.
+    let removals = host.events("removed").len();
+    fs::remove_file(scene.link()).unwrap();
+    wait_for_nth(&host, "removed", removals + 1);
+    settle(&host);
+    assert!(!answers(&mut host.connect()));
+    host.stop();
+}
+
+#[test]
+fn a_version_whose_old_handler_ends_slowly_is_waited_for_without_holding_up_others() {
+    let scene = Scene::new("[plugin.hot-probe.config]\nhang_at_end = true\n");
+    scene.drop_in("1.0.0");
+    scene.drop_in("1.1.0");
+    let host = scene.start();
+    scene.point("1.0.0");
+    wait(&host, "rolled back", "1.0.0");
+    wait(&host, "drained", "1.1.0");
+    // Its shutdown never returns; and then it is wanted again.
+    fs::remove_file(scene.file("1.1.0")).unwrap();
+    host.wait_until("its shutdown", |_| {
+        (scene.life().contains(&"shutdown".to_owned())).then_some(())
+    });
+    scene.drop_in("1.1.0");
+    scene.point("1.1.0");
+    settle(&host);
+    assert!(answers(&mut host.connect()), "1.0.0 goes on");
+    scene.site.install(&sample("submit-echo"));
+    host.wait_until("another plugin", |log| {
+        let is_it = |line: &&Value| line["message"] == "added" && line["plugin"] == "submit-echo";
+        log.iter().find(is_it).cloned()
+    });
+    host.signal(Signal::TERM);
+    host.wait_for("stopping");
+    host.signal(Signal::TERM);
+    host.wait();
+}
+
+#[test]
+fn a_file_whose_end_nobody_heard_of_is_judged_all_the_same() {
+    let scene = Scene::new("");
+    scene.drop_in("1.0.0");
+    let host = scene.start();
+    let whole = fs::read(scene.version("1.1.0")).unwrap();
+    let mut file = File::create(scene.file("1.1.0")).unwrap();
+    file.write_all(&whole[..1000]).unwrap();
+    scene.site.configure("plugins.watch = false\n");
+    host.wait_for("configuration reread");
+    file.write_all(&whole[1000..]).unwrap();
+    drop(file);
+    settle(&host);
+    wait(&host, "upgraded", "1.1.0");
+    host.stop();
+}
+
+#[test]
 fn a_newcomer_that_is_no_good_leaves_what_serves_alone() {
     // Its table has submit-echo win over those that nobody asked for.
     let scene = Scene::new("plugins.init_timeout = \"60s\"\n[plugin.submit-echo]\n");

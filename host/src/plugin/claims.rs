@@ -93,7 +93,8 @@ pub fn settle_among<'a>(sonames: &[Candidate], directory: &Path, config: &'a Con
             in_tables.extend(lines.iter().map(|line| line.soname.as_str()));
             continue;
         }
-        lines.sort_by_key(|candidate| (!candidate.is_linked, candidate.line));
+        let is_removed = |candidate: &Candidate| matches!(candidate.wanted, Err(Unwanted::Removed));
+        lines.sort_by_key(|candidate| (is_removed(candidate), !candidate.is_linked, candidate.line));
         let is_asked_for = |candidate: &&&Candidate| table.version.is_none_or(|line| line == candidate.line);
         match lines.iter().find(is_asked_for) {
             Some(candidate) => {

@@ -12,6 +12,9 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::settle::{Change, Settling};
 
+/// So many hints are taken in one go: a fast writer must not keep the manager from looking.
+const MOST_AT_ONCE: usize = 4096;
+
 /// One hint.
 #[derive(Debug)]
 pub enum Hint {
@@ -102,7 +105,7 @@ impl Hints {
                 None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let Ok(first) = first else { return heard };
-            for hint in std::iter::once(first).chain(self.receiver.try_iter()) {
+            for hint in std::iter::once(first).chain(self.receiver.try_iter().take(MOST_AT_ONCE)) {
                 heard.is_reason |= match hint {
                     Hint::Reload => {
                         heard.reload = true;

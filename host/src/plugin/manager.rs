@@ -8,11 +8,12 @@
 mod apply;
 
 use std::collections::HashMap;
-use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use super::Plugin;
 use super::claims::config_of;
@@ -20,12 +21,13 @@ use super::hints::{Heard, Hints};
 use super::instances::{Instances, Key};
 use super::judge::Memory;
 use super::load::{self, StaticHost};
+use super::name::LibraryName;
 use super::settle::{SETTLE, Settling};
 use super::stage::{Staging, StagingError};
 use super::survey::{Survey, survey_again};
 use super::swap::Swap;
 use super::told::Told;
-use super::wishes::Known;
+use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
 use crate::routes::{RouteTable, Routes};
 use crate::shutdown::Stop;
@@ -197,6 +199,10 @@ impl Manager {
             let directory = &self.config.plugins.dir;
             let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
             let is_unheard = is_watching && hints.watch(&[&directory, &self.watched.folder()]);
+            if is_unheard || !is_watching {
+                // A closing that nobody heard would be waited for in vain.
+                self.settling.forget();
+            }
             let now = Instant::now();
             let poll = is_watching.then(|| {
                 if is_unheard {
@@ -210,7 +216,7 @@ impl Manager {
             let deadline = [look, drain].into_iter().flatten().min();
             let watched = &self.watched;
             let heard = hints.wait(deadline, &mut self.settling, |path| {
-                is_watching && (watched.concerns(path) || path.parent() == Some(&directory) || *path == directory)
+                is_watching && (watched.concerns(path) || concerns(path, &directory))
             });
             if self.stop.is_set() || self.instances.is_closed() {
                 return;
@@ -302,6 +308,7 @@ impl Manager {
     fn forgive(&mut self, survey: &Survey) {
         let now = Instant::now();
         self.known.may_come_back.clear();
+        self.known.brought_again.clear();
         let present = |soname: &str| {
             survey.in_doubt.contains(soname) || survey.findings.iter().any(|finding| finding.path.ends_with(soname))
         };
@@ -310,7 +317,12 @@ impl Manager {
             .retain(|soname, _| served.contains(soname) && !present(soname));
         for soname in served.into_iter().filter(|soname| !present(soname)) {
             let since = *self.gone.entry(soname.clone()).or_insert(now);
-            if now < since + SETTLE {
+            let served = self.known.served.get(&soname);
+            let file = served.and_then(|served| served.file.as_ref());
+            let there_now = file.and_then(|file| identity(&survey.directory.join(file)));
+            if there_now.is_some() && there_now != served.and_then(|served| served.identity) {
+                self.known.brought_again.insert(soname);
+            } else if now < since + SETTLE {
                 self.settling.look_again(since + SETTLE);
                 self.known.may_come_back.insert(soname);
             }
@@ -356,6 +368,21 @@ impl Manager {
             }
         }
     }
+}
+
+/// Whether an event at this path can change what the directory offers: at a plugin's name, or at a hidden one by which
+/// some systems exchange whole folders (`..data`). Of anything else that lies there, as a log, there may be many.
+fn concerns(path: &Path, directory: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path == directory
+        || (path.parent() == Some(directory) && (name.starts_with("..") || LibraryName::parse(&name).is_some()))
+}
+
+/// Which file this is, whatever it is named and whatever is in it. Inode numbers are used again, so with its birth, where
+/// the file system tells that.
+fn identity(file: &Path) -> Option<Identity> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.ino(), metadata.created().ok()))
 }
 
 /// Surveys the plugin directory of a configuration. One that does not exist is an empty one, with a warning.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::admit::Admitted;
 use super::claims::{Candidate, Unwanted};
@@ -12,6 +13,9 @@ use super::instances::Key;
 use super::stage::Digest;
 use super::survey::{AtSoname, Group, Survey};
 use crate::config::{Config, Replace};
+
+/// Which file: inode number and birth.
+pub type Identity = (u64, Option<SystemTime>);
 
 /// What serves at a soname.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct Served {
     pub file: Option<String>,
     /// Whether the soname had a link or a file when it was last looked at.
     pub is_linked: bool,
+    /// Which file it was, when the soname's link was last there.
+    pub identity: Option<Identity>,
 }
 
 /// What the manager knows when it looks at the directory.
@@ -41,6 +47,9 @@ pub struct Known {
     pub held_back: HashSet<Digest>,
     /// Links that are gone for so short a time that they may come back.
     pub may_come_back: BTreeSet<String>,
+    /// Sonames whose link is gone and whose file is a new one, although its content is known: both were removed, and the
+    /// file was brought again.
+    pub brought_again: BTreeSet<String>,
     /// Sonames whose link the operator has taken away: they don't serve until there is a link or something new.
     pub removed: BTreeSet<String>,
 }
@@ -109,7 +118,7 @@ impl Wish<'_> {
         let base = self.unless_failed(base);
         let newcomer = self.newcomer(base.as_ref().ok());
         // As at start, one that serves without a link gets one.
-        let takes_link = newcomer.is_some() || (!is_linked && self.served.is_none());
+        let takes_link = newcomer.is_some() || (!is_linked && (self.served.is_none() || self.is_brought_again()));
         Some(Candidate {
             plugin: record.name.clone(),
             soname: self.soname.to_owned(),
@@ -132,6 +141,7 @@ impl Wish<'_> {
             Some(AtSoname::Refused) => (serves(), true),
             Some(AtSoname::Nothing) | None if self.survey.in_doubt.contains(self.soname) => (serves(), true),
             Some(AtSoname::Nothing) | None => match self.served {
+                Some(_) if self.is_brought_again() => (self.as_at_start(), false),
                 Some(served) if served.is_linked => match self.known.may_come_back.contains(self.soname) {
                     true => (serves(), true),
                     false => (Err(Unwanted::Removed), false),
@@ -140,13 +150,18 @@ impl Wish<'_> {
                 Some(served) if self.has_file_of(served) => (serves(), false),
                 Some(_) => (Err(Unwanted::Removed), false),
                 None if self.known.removed.contains(self.soname) => (Err(Unwanted::Removed), false),
-                None => (
-                    self.group
-                        .map_or(Err(Unwanted::Removed), |group| group.candidate().wanted),
-                    false,
-                ),
+                None => (self.as_at_start(), false),
             },
         }
+    }
+
+    fn is_brought_again(&self) -> bool {
+        self.known.brought_again.contains(self.soname)
+    }
+
+    fn as_at_start(&self) -> Result<Arc<Admitted>, Unwanted> {
+        self.group
+            .map_or(Err(Unwanted::Removed), |group| group.candidate().wanted)
     }
 
     fn has_file_of(&self, served: &Served) -> bool {
@@ -192,7 +207,8 @@ impl Wish<'_> {
     }
 
     fn has_failed(&self, admitted: &Admitted) -> bool {
-        self.known.failed.contains(&admitted.digest())
+        // One that is held back waits for its old handler to end.
+        self.known.failed.contains(&admitted.digest()) || self.known.held_back.contains(&admitted.digest())
     }
 
     /// The highest version that was not there before, if it is higher than what there is.

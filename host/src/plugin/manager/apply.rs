@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Leaving, Manager, StartError};
+use super::{Leaving, Manager, StartError, identity};
 use crate::config::Config;
 use crate::plugin::Refusal;
 use crate::plugin::claims::{Candidate, Claim, Plan, Unserved, Unwanted, json_of, settle_among};
@@ -255,17 +255,23 @@ impl Manager {
                     }
                 }
             }
+            // While the same serves, so does the name that it came by: other names may have the content, too.
+            let file = before
+                .filter(|before| before.key == ready.key)
+                .and_then(|before| before.file.clone())
+                .filter(|file| survey.findings.iter().any(|finding| finding.path.ends_with(file)))
+                .or(file);
+            let identity = match self.gone.contains_key(&soname) {
+                true => before.and_then(|before| before.identity),
+                false => file.as_deref().and_then(|file| identity(&survey.directory.join(file))),
+            };
             let served = Served {
                 admitted: Arc::clone(&ready.claim.admitted),
                 key: ready.key.clone(),
                 commands: ready.claim.commands.clone(),
-                // While the same serves, so does the name that it came by: other names may have the content, too.
-                file: before
-                    .filter(|before| before.key == ready.key)
-                    .and_then(|before| before.file.clone())
-                    .filter(|file| survey.findings.iter().any(|finding| finding.path.ends_with(file)))
-                    .or(file),
+                file,
                 is_linked,
+                identity,
             };
             let times = ready.times.made(made.get(&ready.key).copied());
             swaps.extend(Swap::between(&soname, before, &served, times));
