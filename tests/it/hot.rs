@@ -503,6 +503,15 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     assert!(host.events("replaced").is_empty());
     assert_eq!(scene.life(), ["init"]);
 
+    // Nor where the file was away for a while.
+    fs::remove_file(scene.site.plugins().join("libhot_probe.so.1.0")).unwrap();
+    settle(&host);
+    fs::remove_file(scene.file("1.0.0")).unwrap();
+    settle(&host);
+    fs::write(scene.file("1.0.0"), &other).unwrap();
+    settle(&host);
+    assert!(host.events("replaced").is_empty(), "{}", show(&host.log()));
+
     scene.site.configure("plugins.replace = \"allow\"\n");
     let replaced = wait(&host, "replaced", "1.0.0");
     assert_eq!(

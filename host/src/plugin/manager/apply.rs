@@ -236,6 +236,8 @@ impl Manager {
                 match point(&link, file) {
                     Ok(()) => {
                         self.told.linked(&link, file, is_linked);
+                        // Should it be gone at the next look, it was taken away anew.
+                        self.gone.remove(&soname);
                         is_linked = true;
                     }
                     Err(error) => {
@@ -255,12 +257,14 @@ impl Manager {
                     }
                 }
             }
-            // While the same serves, so does the name that it came by: other names may have the content, too.
-            let file = before
-                .filter(|before| before.key == ready.key)
-                .and_then(|before| before.file.clone())
-                .filter(|file| survey.findings.iter().any(|finding| finding.path.ends_with(file)))
-                .or(file);
+            // While the same serves, so does the name that it came by, also where there is nothing by now; unless only
+            // another name has the content.
+            let is_there = |file: &String| survey.findings.iter().any(|finding| finding.path.ends_with(file));
+            let came_by = before.filter(|before| before.key == ready.key);
+            let file = match (came_by.and_then(|before| before.file.clone()), file) {
+                (Some(came_by), Some(file)) if !is_there(&came_by) => Some(file),
+                (came_by, file) => came_by.or(file),
+            };
             let identity = match self.gone.contains_key(&soname) {
                 true => before.and_then(|before| before.identity),
                 false => file.as_deref().and_then(|file| identity(&survey.directory.join(file))),
