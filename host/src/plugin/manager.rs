@@ -320,7 +320,12 @@ impl Manager {
             let served = self.known.served.get(&soname);
             let file = served.and_then(|served| served.file.as_ref());
             let there_now = file.and_then(|file| identity(&survey.directory.join(file)));
-            if there_now.is_some() && there_now != served.and_then(|served| served.identity) {
+            let is_growing = file.is_some_and(|file| {
+                survey.in_doubt.contains(file) && !survey.findings.iter().any(|finding| finding.path.ends_with(file))
+            });
+            if is_growing {
+                self.known.may_come_back.insert(soname); // its end will be heard
+            } else if there_now.is_some() && there_now != served.and_then(|served| served.identity) {
                 self.known.brought_again.insert(soname);
             } else if now < since + SETTLE {
                 self.settling.look_again(since + SETTLE);
