@@ -16,4 +16,5 @@ pub mod wire;
 
 pub mod plugin;
 
+pub mod bench;
 pub mod cli;

@@ -93,6 +93,22 @@ impl<'s> Acks<'s> {
         }
     }
 
+    /// Acks every Submit with what the closure returns for it. Those for which it panics fail.
+    pub(crate) fn answer_all<'a>(&mut self, submits: Submits<'a>, mut handle: impl FnMut(Submit<'a>) -> Ack<'a>) {
+        let mut rest = submits.iter();
+        // One guard for all up to a panic, which are mostly all: what crosses a guard goes through memory.
+        while rest.len() > 0 {
+            let answered = guard(|| {
+                for submit in rest.by_ref() {
+                    self.push(handle(submit));
+                }
+            });
+            if let Err(panic) = answered {
+                self.fail(&panic); // the Submit that was taken and has no ack
+            }
+        }
+    }
+
     pub(crate) fn fail(&mut self, reason: &str) {
         if self.take_turn() {
             self.sink.fail(reason.into());

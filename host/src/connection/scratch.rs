@@ -16,7 +16,7 @@ thread_local! {
 
 pub(super) struct Scratch {
     pub(super) input: Box<[u8]>,
-    /// To be cleared before use.
+    /// Room for acks; its content is anybody's.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
 }
@@ -35,8 +35,9 @@ impl Scratch {
 
     /// For the next poll on this thread.
     pub(super) fn put_back(mut self: Box<Scratch>) {
-        self.output.clear();
-        self.output.shrink_to(OUTPUT);
+        if self.output.len() > OUTPUT {
+            self.output = Vec::new();
+        }
         SCRATCH.set(Some(self));
     }
 }

@@ -168,7 +168,6 @@ impl<'s> Connection<'s> {
             Phase::Serving => Mode::Serving,
             Phase::Stopping { .. } | Phase::Closing | Phase::Lingering => Mode::Stopping,
         };
-        output.clear(); // whoever used it last may have failed
         let mut acks = AckWriter::new(output, self.shared.numbering, self.shared.limits.max_frame);
         let mut submits = run.take();
         // One snapshot of the routes for all of it.
@@ -176,6 +175,7 @@ impl<'s> Connection<'s> {
         let Answered { consumed, rest } = answer(bytes, &routes, mode, self.shared.limits, &mut submits, &mut acks);
         drop(routes);
         run.put_back(submits);
+        let acks = acks.finish();
 
         if consumed > 0 {
             self.watchdog.progress();
@@ -186,7 +186,7 @@ impl<'s> Connection<'s> {
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(cx, self.stream, output)
+        self.unsent.send(cx, self.stream, acks)
     }
 
     /// Ready when the connection has waited too long.

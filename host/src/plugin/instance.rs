@@ -164,6 +164,19 @@ struct Batch<'a, 'w> {
 }
 
 impl Batch<'_, '_> {
+    /// Acks the next Submit if its ack is one of the usual kind: no body, and nothing wrong. Whether it did.
+    #[inline]
+    fn try_empty(&mut self, result: u8) -> bool {
+        let Some((submit, rest)) = self.submits.split_first() else {
+            return false;
+        };
+        if result >= FIRST_OF_HOST || !self.acks.try_empty(submit.command, &submit.id, result) {
+            return false;
+        }
+        self.submits = rest;
+        true
+    }
+
     fn push(&mut self, result: u8, body: &[u8]) {
         if result >= FIRST_OF_HOST {
             self.fail(&format!(
@@ -204,7 +217,16 @@ impl Batch<'_, '_> {
 unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    contain(|| batch.push(result, body.as_slice()));
+    let body = body.as_slice();
+    if !body.is_empty() || !batch.try_empty(result) {
+        push_contained(batch, result, body);
+    }
+}
+
+/// Apart from the usual ack, which has no calls in it and so no registers to save.
+#[inline(never)]
+fn push_contained(batch: &mut Batch<'_, '_>, result: u8, body: &[u8]) {
+    contain(|| batch.push(result, body));
 }
 
 /// # Safety
