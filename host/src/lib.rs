@@ -5,7 +5,6 @@ pub mod config;
 pub mod logging;
 
 pub mod connection;
-pub mod handoff;
 pub mod limits;
 pub mod result;
 pub mod routes;

@@ -202,17 +202,19 @@ impl<'a> AckWriter<'a> {
         }
     }
 
-    /// Acks the request without a body, if there is room for that already; whether it did. Small enough to have no calls in
-    /// it, for this is what most acks are.
+    /// Acks requests without bodies: command, ID and result of each.
     #[inline]
-    pub fn try_empty(&mut self, command: u8, id: &[u8; 8], result: u8) -> bool {
-        let place = self.room.get_mut(self.written..);
-        let Some(head) = place.and_then(|place| place.first_chunk_mut()) else {
-            return false;
-        };
-        write_head(head, command.wrapping_add(self.offset), *id, result, 0);
-        self.written += MIN_ACK;
-        true
+    pub fn acks<'r>(&mut self, acks: impl ExactSizeIterator<Item = (u8, &'r [u8; 8], u8)>) {
+        let end = self.written + acks.len() * MIN_ACK;
+        if end > self.room.len() {
+            self.grow(end);
+        }
+        let offset = self.offset;
+        let (heads, _) = self.room[self.written..end].as_chunks_mut();
+        for (head, (command, id, result)) in heads.iter_mut().zip(acks) {
+            write_head(head, command.wrapping_add(offset), *id, result, 0);
+        }
+        self.written = end;
     }
 
     #[cold]

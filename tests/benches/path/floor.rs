@@ -20,7 +20,7 @@ const MAX_FRAME: usize = 64 * 1024;
 const ACK: usize = 14;
 
 /// Serves until it is killed.
-pub fn serve(threads: usize) {
+pub(crate) fn serve(threads: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap());
     let loops: Vec<Arc<Loop>> = (0..threads).map(|_| Arc::new(Loop::new())).collect();
