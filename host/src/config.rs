@@ -50,12 +50,21 @@ pub struct Server {
     /// A connection that completes no frame for this long is closed.
     #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
+    /// A frame that has begun must be complete after this long, else its connection is closed.
+    #[serde(deserialize_with = "duration")]
+    pub frame_timeout: Duration,
+    /// A connection stops being read while it has this many bytes of acks to take.
+    #[serde(deserialize_with = "value::unsent_size")]
+    pub max_unsent: usize,
     /// A connection that takes none of its acks for this long is closed.
     #[serde(deserialize_with = "duration")]
     pub write_timeout: Duration,
     /// How long calls in flight may take at the end.
     #[serde(deserialize_with = "duration")]
     pub drain_timeout: Duration,
+    /// How many event loops, each with a thread, share the connections; by default one for each processor.
+    #[serde(deserialize_with = "value::some_threads")]
+    pub threads: Option<usize>,
 }
 
 impl Default for Server {
@@ -65,8 +74,11 @@ impl Default for Server {
             max_frame: 64 * 1024,
             max_connections: 100_000,
             idle_timeout: Duration::from_secs(300),
+            frame_timeout: Duration::from_secs(30),
+            max_unsent: 256 * 1024,
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
+            threads: None,
         }
     }
 }

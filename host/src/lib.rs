@@ -5,7 +5,6 @@ pub mod config;
 pub mod logging;
 
 pub mod connection;
-pub mod handoff;
 pub mod limits;
 pub mod result;
 pub mod routes;
@@ -16,4 +15,5 @@ pub mod wire;
 
 pub mod plugin;
 
+pub mod bench;
 pub mod cli;

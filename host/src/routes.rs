@@ -11,30 +11,40 @@ use crate::plugin::Plugin;
 pub type Routes = ArcSwap<RouteTable>;
 
 /// Command to plugin.
-#[derive(Default)]
 pub struct RouteTable {
-    // Submit commands are 0x02..=0x7F, so an index needs no hashing; 128 words are two kilobytes at most.
-    by_command: Vec<Option<Arc<Plugin>>>,
+    // Submit commands are 0x02..=0x7F, so an index needs no hashing, and is in range by its type.
+    by_command: [Option<Arc<Plugin>>; COMMANDS],
+}
+
+const COMMANDS: usize = 128;
+
+impl Default for RouteTable {
+    fn default() -> RouteTable {
+        RouteTable {
+            by_command: [const { None }; COMMANDS],
+        }
+    }
 }
 
 impl RouteTable {
     /// A table in which each plugin answers its commands. Where two claim one command the first keeps it; admission has
     /// refused the second before it comes to this.
     pub fn new(plugins: impl IntoIterator<Item = (Vec<u8>, Arc<Plugin>)>) -> RouteTable {
-        let mut by_command: Vec<Option<Arc<Plugin>>> = vec![None; 128];
+        let mut table = RouteTable::default();
         for (commands, plugin) in plugins {
             for command in commands {
-                if let Some(slot) = by_command.get_mut(usize::from(command)) {
+                if let Some(slot) = table.by_command.get_mut(usize::from(command)) {
                     slot.get_or_insert_with(|| Arc::clone(&plugin));
                 }
             }
         }
-        RouteTable { by_command }
+        table
     }
 
-    /// The plugin that answers a command.
+    /// The plugin that answers a command of a request: 0x01 to 0x7F, of which Conn (0x01) has none.
+    #[inline]
     pub fn get(&self, command: u8) -> Option<&Arc<Plugin>> {
-        self.by_command.get(usize::from(command))?.as_ref()
+        self.by_command[usize::from(command) % COMMANDS].as_ref()
     }
 
     /// Whether a plugin answers something.

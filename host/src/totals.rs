@@ -2,32 +2,23 @@
 //! The counting is the plugin's; here it is read, so a packet costs nothing more.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use semver::Version;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::info;
 
 use crate::routes::{RouteTable, Routes};
 use crate::shutdown::Stop;
 
 /// Logs the totals once every `period` until `stop`, and a last time then.
-pub async fn log_totals(routes: Arc<Routes>, period: Duration, stop: Stop) {
+pub fn log_totals(routes: &Routes, period: Duration, stop: &Stop) {
     let mut totals = Totals::new();
-    let mut ticks = interval_at(totals.at + period, period);
-    // After a pause of the machine one line that covers it is enough.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let last = tokio::select! {
-            _ = ticks.tick() => false,
-            () = stop.wait() => true,
-        };
-        // No reference to a plugin is kept from one tick to the next: it would hold up its end.
+    let mut last = false;
+    while !last {
+        // Counted from the last line: after a pause of the machine one line that covers it is enough.
+        last = stop.wait_until(totals.at + period);
+        // No reference to a plugin is kept from one line to the next: it would hold up its end.
         totals.log(&routes.load_full());
-        if last {
-            return;
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! copy of a payload; what a packet means is for the connection. No length is believed before it has been checked, and a
 //! malformed frame is known by its first 4 or 5 bytes, so a peer can't make anyone wait for the rest of one.
 
+pub mod client;
+
 use thiserror::Error;
 
 use crate::config::AckNumbering;
@@ -17,6 +19,8 @@ pub const MIN_ACK: usize = MIN_FRAME + 1;
 
 const LENGTH: usize = 4;
 const ID: usize = 8;
+/// How much room acks get to begin with.
+const FIRST_ROOM: usize = 4 * 1024;
 
 /// Whether a request with this command is a Submit, and so a plugin's.
 pub fn is_submit(command: u8) -> bool {
@@ -87,6 +91,27 @@ impl Malformed {
 /// Looks at the first frame of `bytes`. `max_frame` is the most that a frame may have, its length included.
 #[inline]
 pub fn decode(bytes: &[u8], max_frame: usize) -> Decoded<'_> {
+    // A whole good frame, in as few questions as possible; everything else is rare.
+    if let Some((head, rest)) = bytes.split_first_chunk::<MIN_FRAME>() {
+        let [l0, l1, l2, l3, command, id @ ..] = head;
+        // What is negative as a signed length is far too long as an unsigned one.
+        let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
+        let is_request = matches!(command, 0x01..=0x7F);
+        if is_request && (MIN_FRAME..=max_frame).contains(&length) && length <= bytes.len() {
+            let packet = Packet {
+                command: *command,
+                id,
+                payload: &rest[..length - MIN_FRAME],
+            };
+            return Decoded::Frame { packet, length };
+        }
+    }
+    decode_rare(bytes, max_frame)
+}
+
+/// What is wrong with the first frame, or missing of it. Right for whole frames, too.
+#[cold]
+fn decode_rare(bytes: &[u8], max_frame: usize) -> Decoded<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<LENGTH>() else {
         return Decoded::Incomplete {
             missing: MIN_FRAME - bytes.len(),
@@ -127,57 +152,102 @@ pub fn decode(bytes: &[u8], max_frame: usize) -> Decoded<'_> {
     }
 }
 
-/// Writes acks at the end of a connection's output.
+/// Writes acks, one after another, into a buffer that grows as they need it.
 pub struct AckWriter<'a> {
-    output: &'a mut Vec<u8>,
-    max_frame: usize,
+    /// All that is there is initialised, so that writing is no more than a copy. What was written is its beginning.
+    room: &'a mut Vec<u8>,
+    written: usize,
+    max_body: usize,
     /// What is added to the command of a request.
     offset: u8,
 }
 
 impl<'a> AckWriter<'a> {
-    /// `max_frame` is the most that an ack may have in bytes, its length included.
-    pub fn new(output: &'a mut Vec<u8>, numbering: AckNumbering, max_frame: usize) -> AckWriter<'a> {
+    /// `room` is written over from its start. `max_frame` is the most that an ack may have in bytes, its length included.
+    pub fn new(room: &'a mut Vec<u8>, numbering: AckNumbering, max_frame: usize) -> AckWriter<'a> {
         let offset = match numbering {
             AckNumbering::Go => 0x7F,
             AckNumbering::Documented => 0x80,
         };
         AckWriter {
-            output,
-            max_frame,
+            room,
+            written: 0,
+            max_body: max_frame.saturating_sub(MIN_ACK),
             offset,
         }
     }
 
     /// The longest body that an ack may have, in bytes.
     pub fn max_body(&self) -> usize {
-        self.max_frame.saturating_sub(MIN_ACK)
+        self.max_body
     }
 
     /// Acks the request with this command and ID. A body over [`AckWriter::max_body`] can't be sent: the ack becomes
     /// [`result::HANDLER_FAILED`] without a body. Whoever wants to log that looks at the length first.
-    #[inline]
     pub fn ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) {
-        let (result, body): (u8, &[u8]) = if body.len() > self.max_body() {
+        let (result, body): (u8, &[u8]) = if body.len() > self.max_body {
             (result::HANDLER_FAILED, &[])
         } else {
             (result, body)
         };
-        // `max_frame` fits a signed length (see `server.max_frame`), and so does all that is no longer.
-        let length = (MIN_ACK + body.len()) as u32;
-        // One append of a fixed size: the compiler makes four stores of it.
-        let mut head = [0; MIN_ACK];
-        head[..LENGTH].copy_from_slice(&length.to_be_bytes());
-        head[LENGTH] = command.wrapping_add(self.offset);
-        head[LENGTH + 1..MIN_FRAME].copy_from_slice(id);
-        head[MIN_FRAME] = result;
-        self.output.extend_from_slice(&head);
-        self.output.extend_from_slice(body);
+        let end = self.written + MIN_ACK + body.len();
+        if end > self.room.len() {
+            self.grow(end);
+        }
+        let (_, place) = self.room.split_at_mut(self.written);
+        if let Some((head, rest)) = place.split_first_chunk_mut() {
+            write_head(head, command.wrapping_add(self.offset), *id, result, body.len());
+            rest[..body.len()].copy_from_slice(body);
+            self.written = end;
+        }
     }
 
-    /// How many bytes of acks the output holds.
+    /// Acks requests without bodies: command, ID and result of each.
+    #[inline]
+    pub fn acks<'r>(&mut self, acks: impl ExactSizeIterator<Item = (u8, &'r [u8; 8], u8)>) {
+        let end = self.written + acks.len() * MIN_ACK;
+        if end > self.room.len() {
+            self.grow(end);
+        }
+        let offset = self.offset;
+        let (heads, _) = self.room[self.written..end].as_chunks_mut();
+        for (head, (command, id, result)) in heads.iter_mut().zip(acks) {
+            write_head(head, command.wrapping_add(offset), *id, result, 0);
+        }
+        self.written = end;
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) {
+        self.room.resize(needed.max(2 * self.room.len()).max(FIRST_ROOM), 0);
+    }
+
+    /// How many bytes of acks were written.
     pub fn written(&self) -> usize {
-        self.output.len()
+        self.written
+    }
+
+    /// The acks that were written.
+    pub fn finish(self) -> &'a [u8] {
+        &self.room[..self.written]
+    }
+}
+
+/// Writes the beginning of an ack: length, command, ID, result. It is put together in registers and goes out in two stores,
+/// which overlap. Written field by field, and copied then, it would be read before it is readable as words: a stall that
+/// costs more than all the rest.
+#[inline]
+fn write_head(head: &mut [u8; MIN_ACK], command: u8, id: [u8; 8], result: u8, body: usize) {
+    // `max_frame` fits a signed length (see `server.max_frame`), and so does all that is no longer.
+    let length = (MIN_ACK + body) as u32;
+    let (length, id) = (u64::from(length.swap_bytes()), u64::from_le_bytes(id));
+    let beginning = length | u64::from(command) << 32 | id << 40;
+    let end = id >> 8 | u64::from(result) << 56;
+    if let Some(place) = head.first_chunk_mut() {
+        *place = beginning.to_le_bytes();
+    }
+    if let Some(place) = head.last_chunk_mut() {
+        *place = end.to_le_bytes();
     }
 }
 
@@ -209,9 +279,10 @@ mod tests {
 
     #[track_caller]
     fn check_ack(numbering: AckNumbering, command: u8, result: u8, body: &[u8], expected: &str) {
-        let mut output = Vec::new();
-        AckWriter::new(&mut output, numbering, MAX_FRAME).ack(command, b"00000001", result, body);
-        assert_eq!(output, bytes(expected));
+        let mut room = Vec::new();
+        let mut acks = AckWriter::new(&mut room, numbering, MAX_FRAME);
+        acks.ack(command, b"00000001", result, body);
+        assert_eq!(acks.finish(), bytes(expected));
     }
 
     #[test]
@@ -301,12 +372,26 @@ mod tests {
 
     #[test]
     fn a_body_that_does_not_fit_fails_the_submit() {
-        let mut output = Vec::new();
-        let mut acks = AckWriter::new(&mut output, AckNumbering::Go, 16);
+        let mut room = Vec::new();
+        let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 16);
         assert_eq!(acks.max_body(), 2);
         acks.ack(0x02, b"00000001", 0, b"ab");
         acks.ack(0x02, b"00000002", 0, b"abc");
         let expected = "00000010 81 3030303030303031 00 6162 0000000e 81 3030303030303032 f1";
-        assert_eq!(output, bytes(expected));
+        assert_eq!(acks.finish(), bytes(expected));
+    }
+
+    #[test]
+    fn room_grows_and_is_written_over() {
+        let mut room = vec![0xFF; 3];
+        for _ in 0..2 {
+            let mut acks = AckWriter::new(&mut room, AckNumbering::Go, MAX_FRAME);
+            let body = vec![7; 5000];
+            (0..10).for_each(|_| acks.ack(0x02, b"00000001", 0, &body));
+            assert_eq!(acks.written(), 10 * 5014);
+            let acks = acks.finish();
+            let one = [&bytes("00001396 81 3030303030303031 00")[..], &body].concat();
+            assert!(acks.chunks(5014).all(|ack| ack == one));
+        }
     }
 }

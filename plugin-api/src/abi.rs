@@ -127,6 +127,7 @@ pub struct RawSubmit<'a> {
 #[derive(StableAbi)]
 pub struct AckSink<'s> {
     state: *mut (),
+    push_results: unsafe extern "C" fn(state: *mut (), results: RSlice<'_, u8>),
     push: unsafe extern "C" fn(state: *mut (), result: u8, body: RSlice<'_, u8>),
     fail: unsafe extern "C" fn(state: *mut (), reason: RStr<'_>),
     lent: PhantomData<&'s mut ()>,
@@ -134,18 +135,27 @@ pub struct AckSink<'s> {
 
 impl<'s> AckSink<'s> {
     /// # Safety
-    /// Both functions may be called with `state`, one at a time, for as long as `'s` lasts.
+    /// Each function may be called with `state`, one at a time, for as long as `'s` lasts.
     pub unsafe fn new(
         state: *mut (),
+        push_results: unsafe extern "C" fn(*mut (), RSlice<'_, u8>),
         push: unsafe extern "C" fn(*mut (), u8, RSlice<'_, u8>),
         fail: unsafe extern "C" fn(*mut (), RStr<'_>),
     ) -> AckSink<'s> {
         AckSink {
             state,
+            push_results,
             push,
             fail,
             lent: PhantomData,
         }
+    }
+
+    /// Acks as many of the next Submits of the batch as there are results, without bodies.
+    #[inline]
+    pub fn push_results(&mut self, results: RSlice<'_, u8>) {
+        // SAFETY: as for `push`.
+        unsafe { (self.push_results)(self.state, results) }
     }
 
     /// Acks the next Submit of the batch.

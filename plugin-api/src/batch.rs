@@ -66,22 +66,47 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
+/// How many results are held before they cross.
+const HELD: usize = 64;
+
 /// Takes the acks of one batch, in the order of its Submits, straight into the connection's output.
 pub struct Acks<'s> {
     sink: AckSink<'s>,
     owed: usize,
     surplus: usize,
+    /// Acks without a body, which most are, cross together.
+    results: [u8; HELD],
+    held: usize,
 }
 
 impl<'s> Acks<'s> {
     pub(crate) fn new(sink: AckSink<'s>, owed: usize) -> Acks<'s> {
-        Acks { sink, owed, surplus: 0 }
+        Acks {
+            sink,
+            owed,
+            surplus: 0,
+            results: [0; HELD],
+            held: 0,
+        }
     }
 
     /// Acks the next Submit. An ack beyond the batch's last Submit goes nowhere and is logged.
+    #[inline]
     pub fn push(&mut self, ack: Ack<'_>) {
-        if self.take_turn() {
+        if !self.take_turn() {
+            return;
+        }
+        if !ack.body.is_empty() {
+            self.flush();
             self.sink.push(ack.result, RSlice::from_slice(&ack.body));
+            return;
+        }
+        if self.held == HELD {
+            self.flush();
+        }
+        if let Some(place) = self.results.get_mut(self.held) {
+            *place = ack.result;
+            self.held += 1;
         }
     }
 
@@ -93,8 +118,25 @@ impl<'s> Acks<'s> {
         }
     }
 
+    /// Acks every Submit with what the closure returns for it. Those for which it panics fail.
+    pub(crate) fn answer_all<'a>(&mut self, submits: Submits<'a>, mut handle: impl FnMut(Submit<'a>) -> Ack<'a>) {
+        let mut rest = submits.iter();
+        // One guard for all up to a panic, which are mostly all: what crosses a guard goes through memory.
+        while rest.len() > 0 {
+            let answered = guard(|| {
+                for submit in rest.by_ref() {
+                    self.push(handle(submit));
+                }
+            });
+            if let Err(panic) = answered {
+                self.fail(&panic); // the Submit that was taken and has no ack
+            }
+        }
+    }
+
     pub(crate) fn fail(&mut self, reason: &str) {
         if self.take_turn() {
+            self.flush();
             self.sink.fail(reason.into());
         }
     }
@@ -104,7 +146,16 @@ impl<'s> Acks<'s> {
         while self.owed > 0 {
             self.fail(reason);
         }
+        self.flush();
         self.surplus
+    }
+
+    /// Hands over what is held.
+    fn flush(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if let Some(results @ [_, ..]) = self.results.get(..held) {
+            self.sink.push_results(RSlice::from_slice(results));
+        }
     }
 
     fn take_turn(&mut self) -> bool {

@@ -30,9 +30,7 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// Override it where a batch is cheaper than its parts (one database round trip, say). A panic in an override fails
     /// all Submits of the batch that have no ack yet.
     fn handle_batch<'a>(&'a self, submits: Submits<'a>, acks: &mut Acks<'_>) {
-        for submit in submits {
-            acks.answer(|| self.handle(submit));
-        }
+        acks.answer_all(submits, |submit| self.handle(submit));
     }
 
     /// The host is done with this handler; called once. Calls that outlived the host's patience may still be running.

@@ -4,8 +4,8 @@
 //!
 //! Each scenario is run by itself with few rounds and with many; the difference of the two counts, divided by that of their
 //! acks, is the figure, so that what the start costs falls out. It is everything that this process does for an ack, in the
-//! host, in the plugin, in the runtime and in the C library, but for the kernel. It includes the client, which is on the
-//! same thread (`tests::inside`): its write, its read and its comparison of the acks, once for each read of the server.
+//! host, in the plugin and in the C library, but for the kernel. It includes the client (`tests::inside`): its write, its read
+//! and its comparison of the acks, once for each read of the server; and a clock that ticks twenty times a second.
 //! With 128 Submits in a read that is little, with one it is a good part of the figure. The host is this program's copy of
 //! it, compiled as the program `host` is; what the compiler inlines may differ.
 //!

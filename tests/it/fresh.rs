@@ -43,7 +43,7 @@ fn one_plugin_builds_on_a_fresh_machine_with_a_complete_record_and_then_offline(
             .unwrap()
             .any(|index| {
                 let mut packages = index.unwrap().path().read_dir().unwrap();
-                packages.any(|package| package.unwrap().file_name().to_string_lossy().starts_with("tokio-"))
+                packages.any(|package| package.unwrap().file_name().to_string_lossy().starts_with("mio-"))
             }),
         "the host's packages were downloaded as well: this shows nothing"
     );

@@ -14,8 +14,6 @@ use tests::client::frame;
 use tests::crates::PluginCrate;
 use tests::host::{Site, show};
 
-/// A call that blocks takes one thread; the rest of the host needs another, also on a machine with one core.
-const TWO: [(&str, &str); 1] = [("TOKIO_WORKER_THREADS", "2")];
 /// Answers at once.
 const QUICK: u8 = 0x10;
 /// Reads the file that the payload names, and answers with what it says; a pipe keeps it waiting for as long as we like.
@@ -26,7 +24,7 @@ fn a_signal_ends_it_in_order() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let site = site("");
         let pipe = pipe(&site);
-        let host = site.spawn(&TWO);
+        let host = site.start();
         let mut idle = host.connect();
         assert_eq!(idle.submit(QUICK, b"").result, 0);
         // One read: a call that takes its time, and frames before and after it.
@@ -75,7 +73,7 @@ fn a_signal_ends_it_in_order() {
 fn a_submit_that_comes_after_the_signal_is_turned_away() {
     let site = site("");
     let pipe = pipe(&site);
-    let host = site.spawn(&TWO);
+    let host = site.start();
     let mut client = host.connect();
     client.send(&frame(READ, b"00000001", pipe.to_str().unwrap().as_bytes()));
     host.wait_for("reading");
@@ -96,17 +94,12 @@ fn a_submit_that_comes_after_the_signal_is_turned_away() {
 
 #[test]
 fn what_never_returns_does_not_keep_it_alive() {
-    // what is stuck, how many threads the host has for connections, the line that says so
+    // what is stuck, the line that says so
     let cases = [
-        ("a call", "2", "connections left open"),
-        (
-            "a call on every thread",
-            "1",
-            "connections did not end in time: handlers block every worker",
-        ),
-        ("a plugin's shutdown", "2", "shutdown did not return in time"),
+        ("a call", "connections left open"),
+        ("a plugin's shutdown", "shutdown did not return in time"),
     ];
-    for (stuck, threads, line) in cases {
+    for (stuck, line) in cases {
         let site = site("server.drain_timeout = \"2s\"");
         let pipe = pipe(&site);
         if stuck == "a plugin's shutdown" {
@@ -115,7 +108,7 @@ fn what_never_returns_does_not_keep_it_alive() {
                 table(&site)
             ));
         }
-        let host = site.spawn(&[("TOKIO_WORKER_THREADS", threads)]);
+        let host = site.start();
         let mut client = host.connect();
         if stuck != "a plugin's shutdown" {
             client.send(&frame(READ, b"00000001", pipe.to_str().unwrap().as_bytes()));
@@ -142,7 +135,7 @@ fn a_second_signal_ends_it_at_once() {
     ] {
         let site = site("server.drain_timeout = \"1h\"");
         let pipe = pipe(&site);
-        let host = site.spawn(&[("TOKIO_WORKER_THREADS", "1")]);
+        let host = site.start();
         let mut client = host.connect();
         client.send(&frame(READ, b"00000001", pipe.to_str().unwrap().as_bytes()));
         host.wait_for("reading");

@@ -1,36 +1,31 @@
-//! The host inside the process that measures it: the real manager, plugins, server and connection, and a client, all on
-//! the thread that calls. So what is counted in this process or on this thread is what a packet costs, and nothing else
-//! runs beside it.
+//! The host inside the process that measures it: the real manager, plugins, server and connections, and a client that waits
+//! for its acks. So what is counted in this process is what a packet costs, and next to nothing else: a clock ticks.
 //!
-//! It is what `host serve` makes of a configuration, but for what is not on a packet's way: no signals, no log, no totals
-//! every ten seconds, and no thread that keeps sockets attended to. Timeouts and counters are on.
+//! It is what `host serve` makes of a configuration, but for what is not on a packet's way: no signals, no log, and no totals
+//! every ten seconds. Timeouts and counters are on.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Instant;
 
 use host::config::Config;
-use host::connection::{self, Shared};
+use host::connection::Shared;
 use host::plugin::hints::Hints;
 use host::plugin::manager::{self, Running};
-use host::server::{self, Drained};
+use host::server::{self, Server};
 use host::shutdown::{Stop, Stopper};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-use crate::client::frame;
+use crate::client::{frame, read_ack};
 use crate::host::{PATIENCE, Site};
 
-/// To be written before a site's tables: nothing but packets, and private copies in a folder of the site.
-pub const CONFIGURATION: &str = "plugins.watch = false\nplugins.staging = \"run\"\n";
+/// To be written before a site's tables: nothing but packets, one event loop, and private copies in a folder of the site.
+pub const CONFIGURATION: &str = "plugins.watch = false\nplugins.staging = \"run\"\nserver.threads = 1\n";
 
 /// A host with one connection to it.
 pub struct Inside {
-    runtime: Runtime,
     stream: TcpStream,
-    server: JoinHandle<Drained>,
+    server: Server,
     stopper: Stopper,
     manager: Running,
 }
@@ -44,20 +39,14 @@ impl Inside {
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
         let (stopper, stop) = Stop::channel();
         let manager = manager::start(&path, config.clone(), Hints::default(), &stop).unwrap();
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        connection::warm_up(&manager.routes());
         let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
-        let (server, stream) = runtime.block_on(async move {
-            let listener = server::bind(config.server.listen).unwrap();
-            let address = listener.local_addr().unwrap();
-            let run = async move { server::run(listener, &config.server, Arc::new(shared), stop).await };
-            let server = tokio::spawn(run);
-            let stream = TcpStream::connect(address).await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            (server, stream)
-        });
+        let listener = server::bind(config.server.listen).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = server::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Inside {
-            runtime,
             stream,
             server,
             stopper,
@@ -69,19 +58,14 @@ impl Inside {
     /// must be the right ones. Allocates nothing, and costs one write, one read and one comparison for each part.
     #[track_caller]
     pub fn exchange(&mut self, parts: &mut [Exchange], rounds: usize) {
-        let stream = &mut self.stream;
-        let is_right = self.runtime.block_on(async {
-            for _ in 0..rounds {
-                for part in &mut *parts {
-                    stream.write_all(&part.requests).await.unwrap();
-                    stream.read_exact(&mut part.received).await.unwrap();
-                    if part.received != part.acks {
-                        return false;
-                    }
-                }
+        let mut is_right = true;
+        for _ in 0..rounds {
+            for part in &mut *parts {
+                self.stream.write_all(&part.requests).unwrap();
+                self.stream.read_exact(&mut part.received).unwrap();
+                is_right &= part.received == part.acks;
             }
-            true
-        });
+        }
         assert!(
             is_right,
             "a wrong ack in {:?}",
@@ -92,26 +76,18 @@ impl Inside {
     /// Sends one Submit, and gives the body of its ack.
     #[track_caller]
     pub fn ask(&mut self, command: u8) -> Vec<u8> {
-        let stream = &mut self.stream;
-        let packet = self.runtime.block_on(async {
-            stream.write_all(&frame(command, b"question", b"")).await.unwrap();
-            let length = stream.read_u32().await.unwrap() as usize;
-            let mut packet = vec![0; length - 4];
-            stream.read_exact(&mut packet).await.unwrap();
-            packet
-        });
-        let (head, body) = packet.split_at(10);
-        assert_eq!(head, [&[command + 0x7F], &b"question"[..], &[0]].concat());
-        body.to_owned()
+        self.stream.write_all(&frame(command, b"question", b"")).unwrap();
+        let ack = read_ack(&mut self.stream).unwrap();
+        assert_eq!((ack.command, ack.id, ack.result), (command + 0x7F, *b"question", 0));
+        ack.body
     }
 
     /// Ends as the host does: the connection first, then the plugins.
     #[track_caller]
     pub fn stop(self) {
-        self.stopper.stop();
         drop(self.stream);
-        let drained = self.runtime.block_on(async { timeout(PATIENCE, self.server).await });
-        assert_eq!(drained.expect("an end of the server").unwrap().left, 0);
+        self.stopper.stop();
+        assert_eq!(self.server.drain(Instant::now() + PATIENCE), 0);
         self.manager.shutdown(Instant::now() + PATIENCE);
     }
 }

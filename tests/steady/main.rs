@@ -1,18 +1,22 @@
 //! Once a connection is under way, nobody allocates for its packets: not the server, nor the client that measures it, nor
 //! the plugins. A part of a frame is the exception: a connection owns memory while it waits for the rest.
 //!
-//! What is counted is every allocation of the thread that all of this runs on, and not those of the process: the manager's
-//! thread sleeps by then, but nothing says when it has come to that.
+//! What is counted is every allocation of the process. Besides what is measured there are the manager, which has nothing to
+//! do, and a clock, which does not allocate.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::alloc::System;
 use std::hint::black_box;
 use std::iter::repeat_n;
 
-use allocation_counter::{AllocationInfo, measure};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use tests::crates::PluginCrate;
 use tests::files::{with_identity, with_record};
 use tests::host::Site;
 use tests::inside::{CONFIGURATION, Exchange, Inside};
+
+#[global_allocator]
+static MEMORY: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const WARM_UP: usize = 50;
 const ROUNDS: usize = 1000;
@@ -27,7 +31,7 @@ fn nobody_allocates_for_a_packet() {
     install(&site);
     let mut inside = Inside::start(&site);
     // Without these two, nothing counted would mean nothing.
-    assert_eq!(measure(|| drop(black_box(Box::new(1)))).count_total, 1);
+    assert_eq!(count(|| drop(black_box(Box::new(1)))).allocations, 1);
     assert!(
         reports(&mut inside).iter().all(|count| *count > 0),
         "no plugin starts without"
@@ -39,7 +43,7 @@ fn nobody_allocates_for_a_packet() {
 
     let mut nothing = |what, exchange| {
         let used = measured(&mut inside, what, &mut [exchange]);
-        assert_eq!(used, AllocationInfo::default(), "{what}");
+        assert_eq!(used, Stats::default(), "{what}");
     };
     nothing("one Submit at a time", Exchange::new([empty], &short, b""));
     nothing("batches", Exchange::new(repeat_n(empty, 128), &short, b""));
@@ -66,29 +70,34 @@ fn nobody_allocates_for_a_packet() {
         let what = format!("a frame without its last {missing} bytes");
         let mut parts = Exchange::new(repeat_n(echo, 16), &long, &long).cut(missing);
         let used = measured(&mut inside, &what, &mut parts);
-        let rounds = u64::try_from(ROUNDS).unwrap();
-        assert!(used.count_total <= rounds, "{what}: more than its own memory: {used:?}");
+        assert!(used.allocations <= ROUNDS, "{what}: more than its own memory: {used:?}");
         assert_eq!(
-            (used.count_current, used.bytes_current),
-            (0, 0),
+            (used.allocations, used.bytes_allocated),
+            (used.deallocations, used.bytes_deallocated),
             "{what}: something stays"
         );
         assert!(
-            used.bytes_max < 13 + long.len() as u64,
+            used.bytes_allocated < ROUNDS * (13 + long.len()),
             "{what}: more than what has come: {used:?}"
         );
     }
     inside.stop();
 }
 
-/// What this thread has allocated in all rounds; the plugins must have allocated nothing.
+/// What the process has allocated in all rounds; the plugins must have allocated nothing.
 #[track_caller]
-fn measured(inside: &mut Inside, what: &str, parts: &mut [Exchange]) -> AllocationInfo {
+fn measured(inside: &mut Inside, what: &str, parts: &mut [Exchange]) -> Stats {
     inside.exchange(parts, WARM_UP);
     let before = reports(inside);
-    let used = measure(|| inside.exchange(parts, ROUNDS));
+    let used = count(|| inside.exchange(parts, ROUNDS));
     assert_eq!(reports(inside), before, "{what}: the plugins allocate");
     used
+}
+
+fn count(work: impl FnOnce()) -> Stats {
+    let region = Region::new(MEMORY);
+    work();
+    region.change()
 }
 
 /// How often each plugin has allocated since it was loaded.

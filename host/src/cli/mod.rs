@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and which exit code comes of it.
 
 mod align;
+mod bench;
 mod check;
 mod fingerprint;
 mod inspect;
@@ -69,6 +70,8 @@ enum Command {
     Open(open::Open),
     /// Send Submits to a host and print their acks.
     Submit(submit::Submit),
+    /// Put a host under load, check every ack, and print rates and latencies.
+    Bench(bench::Bench),
 }
 
 /// The configuration that most commands need.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Install(install) => install.run(),
         Command::Open(open) => open.run(),
         Command::Submit(submit) => submit.run(),
+        Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("host: {error:#}");

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::output;
 use crate::result;
+use crate::wire::MIN_ACK;
+use crate::wire::client::{self, Decoded};
 
-/// An ack that is larger did not come from a host: no frame may be (see `server.max_frame`).
-const MAX_ACK: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(super) struct Submit {
     text: Option<String>,
 }
 
-fn command(text: &str) -> Result<u8, String> {
+pub(super) fn command(text: &str) -> Result<u8, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u8::from_str_radix(hex, 16),
         None => text.parse(),
@@ -59,8 +59,14 @@ impl Submit {
         stream.set_nodelay(true)?;
         let mut all_good = true;
         let mut submit = |number: u32, payload: &[u8]| -> anyhow::Result<()> {
-            let id = format!("{number:08}");
-            stream.write_all(&frame(self.command, id.as_bytes(), payload)?)?;
+            let id = format!("{:08}", number % 100_000_000);
+            ensure!(
+                payload.len() <= client::MAX_PAYLOAD,
+                "the payload is too long for a frame"
+            );
+            let mut request = Vec::new();
+            client::request(&mut request, self.command, id_bytes(&id), payload);
+            stream.write_all(&request)?;
             let ack = read_ack(&mut stream).with_context(|| format!("no ack for Submit {id}"))?;
             ensure!(ack.id == id, "expected the ack of Submit {id}, found one of {}", ack.id);
             all_good &= ack.result == 0;
@@ -96,32 +102,33 @@ impl Submit {
     }
 }
 
-fn frame(command: u8, id: &[u8], payload: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let length = i32::try_from(4 + 1 + id.len() + payload.len()).context("the payload is too long for a frame")?;
-    let mut frame = length.to_be_bytes().to_vec();
-    frame.push(command);
-    frame.extend_from_slice(id);
-    frame.extend_from_slice(payload);
-    Ok(frame)
+/// Eight digits are eight bytes.
+fn id_bytes(digits: &str) -> [u8; 8] {
+    digits.as_bytes().try_into().unwrap_or_default()
 }
 
 fn read_ack(stream: &mut TcpStream) -> anyhow::Result<Ack> {
-    let mut length = [0; 4];
+    let mut bytes = vec![0; MIN_ACK];
     stream
-        .read_exact(&mut length)
+        .read_exact(&mut bytes)
         .context("the host closed the connection, its log says why")?;
-    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(0);
-    if !(14..=MAX_ACK).contains(&length) {
-        bail!("an ack of {length} bytes: is this a host?");
+    loop {
+        match client::decode(&bytes) {
+            Decoded::Ack { ack, .. } => {
+                return Ok(Ack {
+                    command: ack.command,
+                    id: String::from_utf8_lossy(&ack.id).into_owned(),
+                    result: ack.result,
+                    meaning: result::describe(ack.result),
+                    body: String::from_utf8_lossy(ack.body).into_owned(),
+                });
+            }
+            Decoded::Incomplete { missing } => {
+                let received = bytes.len();
+                bytes.resize(received + missing, 0);
+                stream.read_exact(&mut bytes[received..])?;
+            }
+            Decoded::Malformed { length } => bail!("an ack of {length} bytes: is this a host?"),
+        }
     }
-    let mut packet = vec![0; length - 4];
-    stream.read_exact(&mut packet)?;
-    let (head, body) = packet.split_at(10);
-    Ok(Ack {
-        command: head[0],
-        id: String::from_utf8_lossy(&head[1..9]).into_owned(),
-        result: head[9],
-        meaning: result::describe(head[9]),
-        body: String::from_utf8_lossy(body).into_owned(),
-    })
 }

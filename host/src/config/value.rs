@@ -15,6 +15,12 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The smallest frame is an ack of 14 bytes; the largest is bounded so that one connection stays bounded.
 const FRAME_SIZES: std::ops::RangeInclusive<usize> = 14..=64 * 1024 * 1024;
 
+/// From one ack to what a machine may well have for one connection.
+const UNSENT_SIZES: std::ops::RangeInclusive<usize> = 14..=1024 * 1024 * 1024;
+
+/// More would only be in each other's way.
+const MOST_THREADS: usize = 1024;
+
 fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     let size = bytesize::ByteSize::deserialize(from)?;
     usize::try_from(size.as_u64()).map_err(D::Error::custom)
@@ -28,6 +34,25 @@ pub(super) fn frame_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D:
     Err(D::Error::custom(format!(
         "a frame of {size} bytes is out of range: 14 bytes to 64 MiB"
     )))
+}
+
+pub(super) fn unsent_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let size = size(from)?;
+    if UNSENT_SIZES.contains(&size) {
+        return Ok(size);
+    }
+    Err(D::Error::custom(format!(
+        "{size} bytes are out of range: 14 bytes to 1 GiB"
+    )))
+}
+
+pub(super) fn some_threads<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+    match usize::deserialize(from)? {
+        threads @ 1..=MOST_THREADS => Ok(Some(threads)),
+        threads => Err(D::Error::custom(format!(
+            "{threads} threads are out of range: 1 to {MOST_THREADS}"
+        ))),
+    }
 }
 
 pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {

@@ -68,53 +68,76 @@ pub(super) fn answer<'b>(
     acks: &mut AckWriter<'_>,
 ) -> Answered {
     let mut consumed = 0;
-    let first_call = limits.first_call();
-    let mut longest_run = first_call;
-    // Whose Submits are in `run`; while it is `None`, acks are written as frames come.
-    let mut current: Option<&Arc<Plugin>> = None;
+    // Who was called last, and how many Submits it may be given next.
+    let mut last: Option<(&Arc<Plugin>, usize)> = None;
     let rest = loop {
         let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
             Decoded::Frame { packet, length } => (packet, length),
             Decoded::Incomplete { .. } => break Rest::Incomplete,
             Decoded::Malformed(reason) => break Rest::Malformed(reason),
         };
+        if acks.written() >= limits.max_output {
+            break Rest::HeldBack;
+        }
         // The table has no plugin for Conn, which is no Submit.
         let plugin = match mode {
             Mode::Serving => routes.get(packet.command),
             Mode::Stopping => None,
         };
-        let same = plugin.map(Arc::as_ptr) == current.map(Arc::as_ptr);
-        if run.len() >= longest_run || !same {
-            let fitting = call(current, run, acks, limits);
-            longest_run = if same { fitting } else { first_call };
-            if acks.written() >= limits.max_output {
-                break Rest::HeldBack;
-            }
-            current = plugin;
-        }
         match plugin {
-            Some(_) => run.push(RawSubmit {
-                payload: RSlice::from_slice(packet.payload),
-                id: *packet.id,
-                command: packet.command,
-            }),
-            None => acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]),
+            Some(plugin) => {
+                let most = last.filter(|(last, _)| Arc::ptr_eq(last, plugin));
+                let most = most.map_or_else(|| limits.first_call(), |(_, fitting)| fitting);
+                consumed += neighbours(&bytes[consumed..], plugin, routes, limits.max_frame, most, run);
+                last = Some((plugin, call(plugin, run, acks, limits)));
+            }
+            None => {
+                acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]);
+                consumed += length;
+            }
         }
-        consumed += length;
     };
-    call(current, run, acks, limits);
     Answered { consumed, rest }
+}
+
+/// Collects the Submits at the start of `bytes` that are this plugin's, `most` of them at most; gives how many bytes they
+/// are. Nothing but this is in the loop, so that all of it stays in registers.
+fn neighbours<'b>(
+    bytes: &'b [u8],
+    plugin: &Arc<Plugin>,
+    routes: &RouteTable,
+    max_frame: usize,
+    most: usize,
+    run: &mut Vec<RawSubmit<'b>>,
+) -> usize {
+    let mut rest = bytes;
+    run.reserve(most);
+    while run.len() < most {
+        let Decoded::Frame { packet, length } = wire::decode(rest, max_frame) else {
+            break;
+        };
+        if !routes
+            .get(packet.command)
+            .is_some_and(|other| Arc::ptr_eq(other, plugin))
+        {
+            break;
+        }
+        run.push(RawSubmit {
+            payload: RSlice::from_slice(packet.payload),
+            id: *packet.id,
+            command: packet.command,
+        });
+        rest = &rest[length..];
+    }
+    bytes.len() - rest.len()
 }
 
 /// Has the run answered by its plugin, and returns how many Submits the next one may have: as many as fit into what is
 /// left of the output, if acks go on being as long as these were.
-fn call(plugin: Option<&Arc<Plugin>>, run: &mut Vec<RawSubmit<'_>>, acks: &mut AckWriter<'_>, limits: Limits) -> usize {
-    let (Some(plugin), false) = (plugin, run.is_empty()) else {
-        return limits.first_call();
-    };
+fn call(plugin: &Plugin, run: &mut Vec<RawSubmit<'_>>, acks: &mut AckWriter<'_>, limits: Limits) -> usize {
     let before = acks.written();
     plugin.answer(run, acks);
-    let average = (acks.written() - before).div_ceil(run.len()).max(1);
+    let average = (acks.written() - before).div_ceil(run.len().max(1)).max(1);
     run.clear();
     let room = limits.max_output.saturating_sub(acks.written());
     (room / average).clamp(1, LARGEST_CALL)

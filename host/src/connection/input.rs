@@ -2,13 +2,9 @@
 //! and whole frames only while the peer has acks to take first. Memory grows by what was received, never by what the
 //! length of a frame promises.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::{self, ErrorKind, Read};
 
-use rustix::io::Errno;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use mio::net::TcpStream;
 
 /// The room that may stay, in bytes, while one beginning of a frame follows another.
 const KEPT: usize = 4 * 1024;
@@ -29,13 +25,14 @@ pub(super) enum Place {
     Own,
 }
 
-/// Who is asked whether there is something to read.
-#[derive(Clone, Copy)]
-pub(super) enum Ask {
-    /// The runtime, which wakes us when there is.
-    Runtime,
-    /// The kernel: the runtime may not have looked for a while, and there is no waiting for it. Wakes nobody.
-    Kernel,
+/// What a read brought.
+pub(super) enum Received {
+    /// Bytes, and they are there now. `is_all`: the socket had no more.
+    Bytes { place: Place, is_all: bool },
+    /// Nothing for now.
+    Nothing,
+    /// The peer's end of the stream.
+    End,
 }
 
 impl Input {
@@ -49,37 +46,41 @@ impl Input {
         &self.bytes
     }
 
-    /// Reads once, and joins what came to what is here. `None` at the end of the stream.
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut TcpStream,
-        ask: Ask,
-        scratch: &mut [u8],
-    ) -> Poll<io::Result<Option<Place>>> {
+    /// Reads once, and joins what came to what is here.
+    pub(super) fn read(&mut self, stream: &mut TcpStream, scratch: &mut [u8]) -> io::Result<Received> {
         let kept = self.bytes.len();
         // The usual beginning of a frame is short, and joined in the scratch buffer: no memory is needed for the frame. A
         // long one would leave too little room to read; it stays here and grows.
         let join_in_scratch = kept <= scratch.len() / 2;
         let start = if join_in_scratch { kept } else { 0 };
-        let Poll::Ready(received) = poll_read(cx, stream, ask, &mut scratch[start..]) else {
-            if kept == 0 {
-                self.bytes = Vec::new(); // it may be a long wait
+        let received = loop {
+            match stream.read(&mut scratch[start..]) {
+                Ok(0) => return Ok(Received::End),
+                Ok(received) => break received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.rest();
+                    return Ok(Received::Nothing);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            return Poll::Pending;
         };
-        let received = received?;
-        Poll::Ready(Ok(match received {
-            0 => None,
-            _ if join_in_scratch => {
-                scratch[..kept].copy_from_slice(&self.bytes);
-                Some(Place::Scratch { len: kept + received })
-            }
-            _ => {
-                self.bytes.extend_from_slice(&scratch[..received]);
-                Some(Place::Own)
-            }
-        }))
+        let is_all = received < scratch.len() - start; // epoll(7) says so for streams
+        let place = if join_in_scratch {
+            scratch[..kept].copy_from_slice(&self.bytes);
+            Place::Scratch { len: kept + received }
+        } else {
+            self.bytes.extend_from_slice(&scratch[..received]);
+            Place::Own
+        };
+        Ok(Received::Bytes { place, is_all })
+    }
+
+    /// It may be a long wait: no memory is kept for nothing.
+    pub(super) fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The bytes at a place; `scratch` is the buffer of the read that said so.
@@ -103,20 +104,5 @@ impl Input {
         if self.bytes.capacity() > KEPT && self.bytes.len() < self.bytes.capacity() / 4 {
             self.bytes.shrink_to(KEPT);
         }
-    }
-}
-
-/// How many bytes came; 0 at the end of the stream.
-fn poll_read(cx: &mut Context<'_>, stream: &mut TcpStream, ask: Ask, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-    match ask {
-        Ask::Runtime => {
-            let mut buffer = ReadBuf::new(bytes);
-            let read = Pin::new(stream).poll_read(cx, &mut buffer);
-            read.map_ok(|()| buffer.filled().len())
-        }
-        Ask::Kernel => match rustix::io::read(&*stream, bytes) {
-            Err(Errno::AGAIN | Errno::INTR) => Poll::Pending,
-            read => Poll::Ready(read.map_err(io::Error::from)),
-        },
     }
 }

@@ -1,13 +1,8 @@
 //! What a connection keeps of its output: nothing, as long as the socket takes acks as they come.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, Write};
 
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
-
-use super::watchdog::Watchdog;
+use mio::net::TcpStream;
 
 /// Acks that the socket did not take at once.
 #[derive(Default)]
@@ -27,43 +22,40 @@ impl Unsent {
         self.acks.len() - self.taken
     }
 
-    /// Ready when the socket has taken all; whatever it takes is progress.
-    pub(super) fn poll_flush(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut TcpStream,
-        watchdog: &mut Watchdog<'_>,
-    ) -> Poll<io::Result<()>> {
+    /// Writes what is here as far as the socket takes it; gives how many bytes that were.
+    pub(super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
         if self.acks.is_empty() {
-            return Poll::Ready(Ok(()));
+            return Ok(0);
         }
-        while !self.is_empty() {
-            self.taken += ready!(poll_write(cx, stream, &self.acks[self.taken..]))?;
-            watchdog.progress();
+        let taken = write(stream, &self.acks[self.taken..])?;
+        self.taken += taken;
+        if self.is_empty() {
+            *self = Unsent::default();
         }
-        *self = Unsent::default();
-        Poll::Ready(Ok(()))
+        Ok(taken)
     }
 
     /// Writes acks as far as the socket takes them, and keeps the rest. Only for when nothing is unsent.
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, stream: &mut TcpStream, mut acks: &[u8]) -> io::Result<()> {
-        while !acks.is_empty() {
-            match poll_write(cx, stream, acks)? {
-                Poll::Ready(taken) => acks = &acks[taken..],
-                Poll::Pending => {
-                    self.acks.extend_from_slice(acks);
-                    break;
-                }
-            }
+    pub(super) fn send(&mut self, stream: &mut TcpStream, acks: &[u8]) -> io::Result<()> {
+        let taken = write(stream, acks)?;
+        if taken < acks.len() {
+            self.acks.extend_from_slice(&acks[taken..]);
         }
         Ok(())
     }
 }
 
-/// How many bytes the socket took; never 0.
-fn poll_write(cx: &mut Context<'_>, stream: &mut TcpStream, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    match ready!(Pin::new(stream).poll_write(cx, bytes))? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        taken => Poll::Ready(Ok(taken)),
+/// How many bytes the socket took before it was full.
+fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match stream.write(&bytes[taken..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(some) => taken += some,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(taken)
 }

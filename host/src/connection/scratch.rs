@@ -1,7 +1,4 @@
-//! The buffers that a thread lends to whichever connection it polls, so that an idle connection owns none. They are
-//! taken out for the poll and put back after it: a poll inside a poll, or one that panics, costs a new set and no more.
-
-use std::cell::Cell;
+//! The buffers that a thread lends to whichever connection has its turn, so that an idle connection owns none.
 
 use plugin_api::abi::RawSubmit;
 
@@ -10,34 +7,30 @@ const INPUT: usize = 64 * 1024;
 /// How much room for acks a thread keeps, in bytes; longer bodies than usual may need more for a while.
 const OUTPUT: usize = 1024 * 1024;
 
-thread_local! {
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
-}
-
-pub(super) struct Scratch {
+/// One thread's buffers.
+pub struct Scratch {
     pub(super) input: Box<[u8]>,
-    /// To be cleared before use.
+    /// Room for acks; its content is anybody's.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
 }
 
-impl Scratch {
-    /// This thread's, or new ones.
-    pub(super) fn take() -> Box<Scratch> {
-        SCRATCH.take().unwrap_or_else(|| {
-            Box::new(Scratch {
-                input: vec![0; INPUT].into_boxed_slice(),
-                output: Vec::new(),
-                run: Run::default(),
-            })
-        })
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            input: vec![0; INPUT].into_boxed_slice(),
+            output: Vec::new(),
+            run: Run::default(),
+        }
     }
+}
 
-    /// For the next poll on this thread.
-    pub(super) fn put_back(mut self: Box<Scratch>) {
-        self.output.clear();
-        self.output.shrink_to(OUTPUT);
-        SCRATCH.set(Some(self));
+impl Scratch {
+    /// After each turn: gives back what an unusual one needed.
+    pub(super) fn trim(&mut self) {
+        if self.output.len() > OUTPUT {
+            self.output = Vec::new();
+        }
     }
 }
 

@@ -1,39 +1,42 @@
 //! The order of things in a connection. Acks that the peer has not taken come before all else: while it does not read, it
-//! is not read, so its memory stays bounded. Then what was read and held back, and only then the next read. After a few
-//! such turns other connections get the thread.
+//! is not read, so its memory stays bounded. Then what was read and held back, and only then the next read. One turn has one
+//! read and one answer at most; then other connections have theirs.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use mio::net::TcpStream;
 use tracing::debug;
 
 use super::answer::{Answered, Mode, Rest, answer};
-use super::input::{Ask, Input, Place};
+use super::input::{Input, Place, Received};
 use super::output::Unsent;
 use super::scratch::Scratch;
-use super::watchdog::{Waiting, Watchdog};
+use super::timeouts::Waiting;
 use super::{Shared, trouble};
-use crate::shutdown::Stop;
 use crate::wire::AckWriter;
 
-/// How many turns a connection may have before others get the thread.
-const TURNS: usize = 8;
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
 const LAST_READS: usize = 16;
 
-pub(super) struct Connection<'s> {
-    stream: &'s mut TcpStream,
-    peer: &'s SocketAddr,
-    shared: &'s Shared,
-    stop: &'s Stop,
+/// One connection: what it has to do, and what it keeps meanwhile.
+pub struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
     phase: Phase,
+    /// Whether the socket may have something to read.
+    readable: Readable,
     input: Input,
     unsent: Unsent,
-    watchdog: Watchdog<'s>,
+}
+
+/// What is known of the socket's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readable {
+    /// There may be something.
+    pub now: bool,
+    /// The peer has closed its end: there is the end of the stream, whatever is before it.
+    pub end: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -57,107 +60,149 @@ enum End {
     NotReading,
 }
 
-impl<'s> Connection<'s> {
-    pub(super) fn new(
-        stream: &'s mut TcpStream,
-        peer: &'s SocketAddr,
-        shared: &'s Shared,
-        stop: &'s Stop,
-        watchdog: Watchdog<'s>,
-    ) -> Connection<'s> {
+/// What follows a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// There is more to do.
+    Turn,
+    /// The peer has to do something. `progress`: a frame was completed or acks were taken in this turn.
+    Wait {
+        /// What it is waited for.
+        waiting: Waiting,
+        /// Whether that wait begins anew.
+        progress: bool,
+    },
+    /// It is to be dropped; why is in the log.
+    End,
+}
+
+enum Step {
+    Next { progress: bool },
+    Wait(Waiting),
+    End(End),
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
         Connection {
             stream,
             peer,
-            shared,
-            stop,
             phase: Phase::Serving,
+            readable: Readable::default(),
             input: Input::default(),
             unsent: Unsent::default(),
-            watchdog,
         }
     }
 
-    /// Ready when the connection is to be dropped; why is in the log.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = Scratch::take();
-        let turns = self.poll_turns(cx, &mut scratch);
-        scratch.put_back();
-        let end = match turns {
-            Poll::Ready(end) => end,
-            Poll::Pending => Ok(ready!(self.poll_watchdog(cx))),
-        };
-        match end {
-            Ok(end) => debug!(peer = %self.peer, ?end, "connection closed"),
+    /// Its socket, to be registered where it is waited for.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Does what can be done now, with an end: others have their turns as well. `stopping`: no more Submits are served.
+    pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
+        self.readable.now |= readable.now;
+        self.readable.end |= readable.end;
+        if let (Phase::Serving, true) = (self.phase, stopping) {
+            self.phase = Phase::Stopping { reads: LAST_READS };
+        }
+        let next = self.steps(scratch, shared);
+        scratch.trim();
+        match next {
+            Ok(Ok(next)) => return next,
+            Ok(Err(end)) => debug!(peer = %self.peer, ?end, "connection closed"),
             // A peer that resets or vanishes is everyday business.
             Err(error) => debug!(peer = %self.peer, %error, "connection lost"),
         }
-        Poll::Ready(())
+        Next::End
     }
 
-    fn poll_turns(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<End>> {
-        for _ in 0..TURNS {
-            ready!(self.unsent.poll_flush(cx, self.stream, &mut self.watchdog))?;
-            if self.input.is_held_back() {
-                self.answer(cx, scratch, Place::Own)?;
-                continue;
-            }
-            match self.phase {
-                Phase::Serving if self.stop.is_set() => {
-                    self.phase = Phase::Stopping { reads: LAST_READS };
-                }
-                Phase::Serving => {
-                    if let Some(end) = ready!(self.poll_requests(cx, scratch, Ask::Runtime))? {
-                        return Poll::Ready(Ok(end));
-                    }
-                }
-                Phase::Stopping { reads: 0 } => self.phase = Phase::Closing,
-                Phase::Stopping { reads } => {
-                    self.phase = Phase::Stopping { reads: reads - 1 }; // first: a malformed frame changes it again
-                    match self.poll_requests(cx, scratch, Ask::Kernel)? {
-                        Poll::Ready(Some(end)) => return Poll::Ready(Ok(end)),
-                        Poll::Ready(None) => {}
-                        Poll::Pending => self.phase = Phase::Closing,
-                    }
-                }
-                Phase::Closing => {
-                    ready!(Pin::new(&mut *self.stream).poll_shutdown(cx))?;
-                    self.input = Input::default();
-                    self.phase = Phase::Lingering;
-                }
-                Phase::Lingering => {
-                    let mut discarded = ReadBuf::new(&mut scratch.input);
-                    ready!(Pin::new(&mut *self.stream).poll_read(cx, &mut discarded))?;
-                    if discarded.filled().is_empty() {
-                        return Poll::Ready(Ok(End::ClosedByHost));
-                    }
-                }
-            }
+    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Result<Next, End>> {
+        let flushed = self.unsent.flush(&mut self.stream)? > 0;
+        let next = match self.step(scratch, shared)? {
+            Step::Next { progress } => match self.waits() {
+                None => Next::Turn,
+                Some(waiting) => Next::Wait {
+                    waiting,
+                    progress: progress || flushed,
+                },
+            },
+            Step::Wait(waiting) => Next::Wait {
+                waiting,
+                progress: flushed,
+            },
+            Step::End(end) => return Ok(Err(end)),
+        };
+        Ok(Ok(next))
+    }
+
+    fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+        if !self.unsent.is_empty() {
+            return Ok(Step::Wait(Waiting::Peer));
         }
-        // There is more to do, but others wait.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        if self.input.is_held_back() {
+            return self.answer(scratch, shared, Place::Own);
+        }
+        match self.phase {
+            Phase::Serving if !self.readable.now => {
+                self.input.rest();
+                Ok(Step::Wait(self.waiting_for_input()))
+            }
+            Phase::Serving => self.requests(scratch, shared),
+            Phase::Stopping { reads: 0 } => self.close(),
+            Phase::Stopping { reads } => {
+                self.phase = Phase::Stopping { reads: reads - 1 }; // first: a malformed frame changes it again
+                self.readable.now = true; // what the kernel has by now counts, known or not
+                match self.requests(scratch, shared)? {
+                    Step::Wait(_) => self.close(),
+                    step => Ok(step),
+                }
+            }
+            Phase::Closing => self.close(),
+            Phase::Lingering => self.linger(scratch),
+        }
+    }
+
+    /// What there is to wait for, if there is nothing to do.
+    fn waits(&self) -> Option<Waiting> {
+        if !self.unsent.is_empty() {
+            return Some(Waiting::Peer);
+        }
+        let has_more = self.input.is_held_back() || self.readable.now;
+        match self.phase {
+            Phase::Serving if !has_more => Some(self.waiting_for_input()),
+            _ => None,
+        }
+    }
+
+    fn waiting_for_input(&self) -> Waiting {
+        match self.input.bytes() {
+            [] => Waiting::Frame,
+            _ => Waiting::Rest,
+        }
     }
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
-    fn poll_requests(
-        &mut self,
-        cx: &mut Context<'_>,
-        scratch: &mut Scratch,
-        ask: Ask,
-    ) -> Poll<io::Result<Option<End>>> {
-        let place = ready!(self.input.poll_read(cx, self.stream, ask, &mut scratch.input))?;
-        match place {
-            Some(place) => self.answer(cx, scratch, place)?,
-            None => {
-                self.note_half_frame("closed by the peer");
-                return Poll::Ready(Ok(Some(End::ClosedByPeer)));
+    fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+        match self.input.read(&mut self.stream, &mut scratch.input)? {
+            Received::Bytes { place, is_all } => {
+                self.readable.now = !is_all || self.readable.end;
+                self.answer(scratch, shared, place)
+            }
+            Received::Nothing => {
+                self.readable.now = false;
+                Ok(Step::Wait(self.waiting_for_input()))
+            }
+            Received::End => {
+                self.note_half_frame("closed by the peer", shared);
+                Ok(Step::End(End::ClosedByPeer))
             }
         }
-        Poll::Ready(Ok(None))
     }
 
     /// Answers the frames at `place`, sends the acks, and keeps the rest.
-    fn answer(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, place: Place) -> io::Result<()> {
+    fn answer(&mut self, scratch: &mut Scratch, shared: &Shared, place: Place) -> io::Result<Step> {
         let Scratch {
             input: read,
             output,
@@ -168,54 +213,69 @@ impl<'s> Connection<'s> {
             Phase::Serving => Mode::Serving,
             Phase::Stopping { .. } | Phase::Closing | Phase::Lingering => Mode::Stopping,
         };
-        output.clear(); // whoever used it last may have failed
-        let mut acks = AckWriter::new(output, self.shared.numbering, self.shared.limits.max_frame);
+        let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame);
         let mut submits = run.take();
         // One snapshot of the routes for all of it.
-        let routes = self.shared.routes.load();
-        let Answered { consumed, rest } = answer(bytes, &routes, mode, self.shared.limits, &mut submits, &mut acks);
+        let routes = shared.routes.load();
+        let Answered { consumed, rest } = answer(bytes, &routes, mode, shared.limits, &mut submits, &mut acks);
         drop(routes);
         run.put_back(submits);
+        let acks = acks.finish();
 
-        if consumed > 0 {
-            self.watchdog.progress();
-        }
         if let Rest::Malformed(reason) = rest {
-            self.shared.counters.count_malformed(reason);
-            trouble::malformed(*self.peer, reason, &bytes[consumed..]);
+            shared.counters.count_malformed(reason);
+            trouble::malformed(self.peer, reason, &bytes[consumed..]);
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(cx, self.stream, output)
+        self.unsent.send(&mut self.stream, acks)?;
+        Ok(Step::Next { progress: consumed > 0 })
     }
 
-    /// Ready when the connection has waited too long.
-    fn poll_watchdog(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let waiting = match self.phase {
-            _ if !self.unsent.is_empty() => Waiting::Peer,
-            Phase::Lingering => Waiting::Close,
-            Phase::Serving | Phase::Stopping { .. } | Phase::Closing => Waiting::Frame,
-        };
-        ready!(self.watchdog.poll(cx, waiting));
-        Poll::Ready(match waiting {
+    fn close(&mut self) -> io::Result<Step> {
+        match self.stream.shutdown(Shutdown::Write) {
+            // Linux says so when the peer has reset the connection; reading will tell.
+            Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error),
+            _ => {}
+        }
+        self.input = Input::default();
+        self.phase = Phase::Lingering;
+        Ok(Step::Next { progress: true })
+    }
+
+    fn linger(&mut self, scratch: &mut Scratch) -> io::Result<Step> {
+        match self.stream.read(&mut scratch.input) {
+            Ok(0) => Ok(Step::End(End::ClosedByHost)),
+            Ok(_) => Ok(Step::Next { progress: false }),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::Wait(Waiting::Close)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Next { progress: false }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// It has waited too long, and is to be dropped.
+    pub fn give_up(&mut self, waiting: Waiting, shared: &Shared) {
+        let end = match waiting {
             Waiting::Peer => {
-                self.shared.counters.count_write_timeout();
-                trouble::not_reading(*self.peer, self.unsent.len());
+                shared.counters.count_write_timeout();
+                trouble::not_reading(self.peer, self.unsent.len());
                 End::NotReading
             }
-            Waiting::Frame => {
-                self.note_half_frame("idle timeout");
+            Waiting::Frame => End::Idle,
+            Waiting::Rest => {
+                self.note_half_frame(shared.timeouts.name_of_rest(), shared);
                 End::Idle
             }
             Waiting::Close => End::ClosedByHost,
-        })
+        };
+        debug!(peer = %self.peer, ?end, "connection closed");
     }
 
-    fn note_half_frame(&self, reason: &str) {
+    fn note_half_frame(&self, reason: &str, shared: &Shared) {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
-            self.shared.counters.count_half_frame();
-            trouble::half_frame(*self.peer, reason, bytes, self.shared.limits.max_frame);
+            shared.counters.count_half_frame();
+            trouble::half_frame(self.peer, reason, bytes, shared.limits.max_frame);
         }
     }
 }

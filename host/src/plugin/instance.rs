@@ -109,7 +109,7 @@ impl Plugin {
         };
         let state: *mut Batch<'_, '_> = &mut batch;
         // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
-        let sink = unsafe { AckSink::new(state.cast(), push, fail) };
+        let sink = unsafe { AckSink::new(state.cast(), push_results, push, fail) };
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
         // plugin-api sees to it that nothing is left; an ack that is owed is given all the same.
@@ -164,20 +164,46 @@ struct Batch<'a, 'w> {
 }
 
 impl Batch<'_, '_> {
-    fn push(&mut self, result: u8, body: &[u8]) {
+    /// Acks the next Submits if there is nothing wrong with these results; whether it did.
+    fn try_results(&mut self, results: &[u8]) -> bool {
+        let Some((submits, rest)) = self.submits.split_at_checked(results.len()) else {
+            return false;
+        };
+        if results.iter().any(|result| *result >= FIRST_OF_HOST) {
+            return false;
+        }
+        let acks = submits.iter().zip(results);
+        self.acks
+            .acks(acks.map(|(submit, result)| (submit.command, &submit.id, *result)));
+        self.submits = rest;
+        true
+    }
+
+    /// Acks the next Submit if there is nothing wrong with this ack; whether it did.
+    fn try_push(&mut self, result: u8, body: &[u8]) -> bool {
+        let Some((submit, rest)) = self.submits.split_first() else {
+            return false;
+        };
+        if result >= FIRST_OF_HOST || body.len() > self.acks.max_body() {
+            return false;
+        }
+        self.acks.ack(submit.command, &submit.id, result, body);
+        self.submits = rest;
+        true
+    }
+
+    #[cold]
+    fn push_wrong(&mut self, result: u8, body: &[u8]) {
         if result >= FIRST_OF_HOST {
             self.fail(&format!(
                 "result {result:#04x} is the host's, a handler may use 0x00 to 0xef"
             ));
-        } else if body.len() > self.acks.max_body() {
+        } else {
             self.fail(&format!(
                 "an ack body of {} bytes, the most is {}",
                 body.len(),
                 self.acks.max_body()
             ));
-        } else if let Some((submit, rest)) = self.submits.split_first() {
-            self.submits = rest;
-            self.acks.ack(submit.command, &submit.id, result, body);
         }
     }
 
@@ -201,14 +227,31 @@ impl Batch<'_, '_> {
 
 /// # Safety
 /// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
-unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
+unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    contain(|| batch.push(result, body.as_slice()));
+    if batch.try_results(results.as_slice()) {
+        return;
+    }
+    for result in results.as_slice() {
+        if !batch.try_push(*result, &[]) {
+            contain(|| batch.push_wrong(*result, &[]));
+        }
+    }
 }
 
 /// # Safety
-/// As for [`push`].
+/// As for [`push_results`].
+unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
+    // SAFETY: see above.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    if !batch.try_push(result, body.as_slice()) {
+        contain(|| batch.push_wrong(result, body.as_slice()));
+    }
+}
+
+/// # Safety
+/// As for [`push_results`].
 unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };

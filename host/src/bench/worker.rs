@@ -1,0 +1,127 @@
+//! One thread of the load: waits for its sockets and for what is due, and ends when every ack is there or given up.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use super::connection::{Connection, Scratch};
+use super::in_flight::Fault;
+use super::tally::Tally;
+use super::timer::{TIMER, Timer};
+use super::{PATIENCE, Shared, nanoseconds};
+
+/// How many sockets one poll may tell of.
+const EVENTS: usize = 1024;
+/// How long nothing may happen before the clock is looked at all the same.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) struct Worker {
+    poll: Poll,
+    /// For an open loop.
+    timer: Option<Timer>,
+    connections: Vec<Connection>,
+    shared: Arc<Shared>,
+    acked: Arc<AtomicU64>,
+    scratch: Scratch,
+    tally: Tally,
+    /// Which Submit is due next, in an open loop: the nth one of this connection.
+    next: (u64, usize),
+}
+
+impl Worker {
+    /// For these connections, each with its number among all. `acked` is kept current.
+    pub(super) fn new(
+        streams: Vec<(usize, TcpStream)>,
+        shared: Arc<Shared>,
+        acked: Arc<AtomicU64>,
+    ) -> io::Result<Worker> {
+        let poll = Poll::new()?;
+        let mut connections = Vec::with_capacity(streams.len());
+        for (index, (number, mut stream)) in streams.into_iter().enumerate() {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut stream, Token(index), both)?;
+            connections.push(Connection::new(number, stream, shared.plan.window));
+        }
+        Ok(Worker {
+            timer: shared.schedule.is_open().then(|| Timer::new(&poll)).transpose()?,
+            scratch: Scratch::new(&shared.plan),
+            tally: Tally::default(),
+            next: (0, 0),
+            poll,
+            connections,
+            shared,
+            acked,
+        })
+    }
+
+    /// Keeps up the load until its end, and gives what it saw.
+    pub(super) fn run(mut self) -> io::Result<Tally> {
+        let mut events = Events::with_capacity(EVENTS);
+        if !self.shared.schedule.is_open() {
+            (0..self.connections.len()).for_each(|index| self.send(index));
+        }
+        loop {
+            let now = self.shared.now();
+            let wait = match self.shared.end().checked_sub(now) {
+                Some(left) if left > 0 => self.send_due(now).min(left),
+                _ if self.is_over(now) => break,
+                _ => u64::MAX,
+            };
+            let wait = Duration::from_nanos(wait).min(LOOK);
+            let polled = match &self.timer {
+                Some(timer) => timer.wait(&mut self.poll, &mut events, wait),
+                None => self.poll.poll(&mut events, Some(wait)),
+            };
+            match polled {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            for event in &events {
+                if event.token() == TIMER {
+                    continue;
+                }
+                let index = event.token().0;
+                let acks = self.connections[index].receive(&self.shared, &mut self.scratch, &mut self.tally);
+                self.acked.fetch_add(acks, Ordering::Relaxed); // nobody else adds
+                self.send(index);
+            }
+        }
+        let lost = self.connections.iter().map(Connection::owed).sum();
+        self.tally.fault(Fault::Lost, lost);
+        Ok(self.tally)
+    }
+
+    fn send(&mut self, index: usize) {
+        self.connections[index].send(&self.shared, &self.scratch, &mut self.tally);
+    }
+
+    /// In an open loop, sends what is due by now; gives how long until the next is, in nanoseconds.
+    fn send_due(&mut self, now: u64) -> u64 {
+        if !self.shared.schedule.is_open() {
+            return u64::MAX;
+        }
+        loop {
+            let (nth, index) = self.next;
+            let due = self.shared.schedule.due(self.connections[index].number(), nth, now);
+            if due > now {
+                return due - now;
+            }
+            // A connection that has no room is passed over: its next ack makes it send.
+            self.send(index);
+            self.next = match index + 1 {
+                end if end == self.connections.len() => (nth + 1, 0),
+                next => (nth, next),
+            };
+        }
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        self.connections.iter().all(|connection| connection.owed() == 0)
+            || now >= self.shared.end() + nanoseconds(PATIENCE)
+            || self.shared.given_up.load(Ordering::Relaxed)
+    }
+}
