@@ -10,6 +10,7 @@ pub mod crates;
 pub mod files;
 pub mod follow;
 pub mod host;
+pub mod inside;
 pub mod interface;
 pub mod ledger;
 pub mod macho;
