@@ -43,10 +43,7 @@ impl Shared {
         Shared {
             routes,
             numbering,
-            limits: Limits {
-                max_frame: server.max_frame,
-                max_output: server.max_unsent,
-            },
+            limits: Limits::new(server.max_frame, server.max_unsent),
             timeouts: Timeouts::new(server.idle_timeout, server.frame_timeout, server.write_timeout, LINGER),
             counters: Counters::default(),
         }

@@ -91,22 +91,30 @@ impl Malformed {
 /// Looks at the first frame of `bytes`. `max_frame` is the most that a frame may have, its length included.
 #[inline]
 pub fn decode(bytes: &[u8], max_frame: usize) -> Decoded<'_> {
-    // A whole good frame, in as few questions as possible; everything else is rare.
-    if let Some((head, rest)) = bytes.split_first_chunk::<MIN_FRAME>() {
-        let [l0, l1, l2, l3, command, id @ ..] = head;
-        // What is negative as a signed length is far too long as an unsigned one.
-        let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
-        let is_request = matches!(command, 0x01..=0x7F);
-        if is_request && (MIN_FRAME..=max_frame).contains(&length) && length <= bytes.len() {
-            let packet = Packet {
-                command: *command,
-                id,
-                payload: &rest[..length - MIN_FRAME],
-            };
-            return Decoded::Frame { packet, length };
-        }
+    match whole(bytes, max_frame) {
+        Some(packet) => Decoded::Frame {
+            packet,
+            length: MIN_FRAME + packet.payload.len(),
+        },
+        None => decode_rare(bytes, max_frame),
     }
-    decode_rare(bytes, max_frame)
+}
+
+/// The packet of the first frame of `bytes`, if it is a whole good one: in as few questions as possible, for nearly all are.
+#[inline]
+pub fn whole(bytes: &[u8], max_frame: usize) -> Option<Packet<'_>> {
+    let (head, rest) = bytes.split_first_chunk::<MIN_FRAME>()?;
+    let [l0, l1, l2, l3, command, id @ ..] = head;
+    // What is negative as a signed length is far too long as an unsigned one.
+    let length = u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize;
+    if length > max_frame || !matches!(command, 0x01..=0x7F) {
+        return None;
+    }
+    Some(Packet {
+        command: *command,
+        id,
+        payload: rest.get(..length.checked_sub(MIN_FRAME)?)?,
+    })
 }
 
 /// What is wrong with the first frame, or missing of it. Right for whole frames, too.

@@ -10,7 +10,7 @@ use plugin_api::abi::RawSubmit;
 use crate::plugin::Plugin;
 use crate::result;
 use crate::routes::RouteTable;
-use crate::wire::{self, AckWriter, Decoded, Malformed};
+use crate::wire::{self, AckWriter, Decoded, MIN_FRAME, Malformed, Packet};
 
 /// How many Submits the first call of a read may have at most. How long a plugin's acks are is known only once it has
 /// written some, so this bounds what a small input can make of a plugin with long bodies.
@@ -29,16 +29,25 @@ pub(super) enum Mode {
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     /// The longest frame, in bytes.
-    pub(super) max_frame: usize,
+    max_frame: usize,
     /// No call is made while this many bytes of acks are waiting.
-    pub(super) max_output: usize,
+    max_output: usize,
+    /// How many Submits may be in a call when nothing is known yet of how long a plugin's acks are: as many as fit should
+    /// each be as long as it can be.
+    first_call: usize,
 }
 
 impl Limits {
-    /// How many Submits may be in a call when nothing is known yet of how long a plugin's acks are: as many as fit
-    /// should each be as long as it can be.
-    fn first_call(&self) -> usize {
-        (self.max_output / self.max_frame).clamp(1, FIRST_CALL)
+    pub(super) fn new(max_frame: usize, max_output: usize) -> Limits {
+        Limits {
+            max_frame,
+            max_output,
+            first_call: (max_output / max_frame).clamp(1, FIRST_CALL),
+        }
+    }
+
+    pub(super) fn max_frame(&self) -> usize {
+        self.max_frame
     }
 }
 
@@ -68,8 +77,8 @@ pub(super) fn answer<'b>(
     acks: &mut AckWriter<'_>,
 ) -> Answered {
     let mut consumed = 0;
-    // Who was called last, and how many Submits it may be given next.
-    let mut last: Option<(&Arc<Plugin>, usize)> = None;
+    // Who was called last, for how many Submits, and how many bytes their acks took.
+    let mut last: Option<(&Arc<Plugin>, usize, usize)> = None;
     let rest = loop {
         let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
             Decoded::Frame { packet, length } => (packet, length),
@@ -86,10 +95,17 @@ pub(super) fn answer<'b>(
         };
         match plugin {
             Some(plugin) => {
-                let most = last.filter(|(last, _)| Arc::ptr_eq(last, plugin));
-                let most = most.map_or_else(|| limits.first_call(), |(_, fitting)| fitting);
-                consumed += neighbours(&bytes[consumed..], plugin, routes, limits.max_frame, most, run);
-                last = Some((plugin, call(plugin, run, acks, limits)));
+                let most = match last {
+                    Some((last, submits, written)) if Arc::ptr_eq(last, plugin) => {
+                        fitting(submits, written, limits.max_output - acks.written())
+                    }
+                    _ => limits.first_call,
+                };
+                consumed += neighbours(&bytes[consumed..], packet, plugin, routes, limits.max_frame, most, run);
+                let before = acks.written();
+                plugin.answer(run, acks);
+                last = Some((plugin, run.len(), acks.written() - before));
+                run.clear();
             }
             None => {
                 acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]);
@@ -100,46 +116,41 @@ pub(super) fn answer<'b>(
     Answered { consumed, rest }
 }
 
-/// Collects the Submits at the start of `bytes` that are this plugin's, `most` of them at most; gives how many bytes they
-/// are. Nothing but this is in the loop, so that all of it stays in registers.
+/// Collects the Submits at the start of `bytes`, `first` and its neighbours that are this plugin's as well, `most` of them at
+/// most; gives how many bytes they are. Nothing but this is in the loop, so that all of it stays in registers.
 fn neighbours<'b>(
     bytes: &'b [u8],
+    first: Packet<'b>,
     plugin: &Arc<Plugin>,
     routes: &RouteTable,
     max_frame: usize,
     most: usize,
     run: &mut Vec<RawSubmit<'b>>,
 ) -> usize {
+    let mut packet = first;
     let mut rest = bytes;
-    run.reserve(most);
-    while run.len() < most {
-        let Decoded::Frame { packet, length } = wire::decode(rest, max_frame) else {
-            break;
-        };
-        if !routes
-            .get(packet.command)
-            .is_some_and(|other| Arc::ptr_eq(other, plugin))
-        {
-            break;
-        }
+    loop {
         run.push(RawSubmit {
             payload: RSlice::from_slice(packet.payload),
             id: *packet.id,
             command: packet.command,
         });
-        rest = &rest[length..];
+        rest = &rest[MIN_FRAME + packet.payload.len()..];
+        match wire::whole(rest, max_frame) {
+            Some(next)
+                if run.len() < most && routes.get(next.command).is_some_and(|other| Arc::ptr_eq(other, plugin)) =>
+            {
+                packet = next;
+            }
+            _ => return bytes.len() - rest.len(),
+        }
     }
-    bytes.len() - rest.len()
 }
 
-/// Has the run answered by its plugin, and returns how many Submits the next one may have: as many as fit into what is
-/// left of the output, if acks go on being as long as these were.
-fn call(plugin: &Plugin, run: &mut Vec<RawSubmit<'_>>, acks: &mut AckWriter<'_>, limits: Limits) -> usize {
-    let before = acks.written();
-    plugin.answer(run, acks);
-    let average = (acks.written() - before).div_ceil(run.len().max(1)).max(1);
-    run.clear();
-    let room = limits.max_output.saturating_sub(acks.written());
+/// How many Submits the next call may have: as many as fit into what is left of the output, if acks go on being as long as
+/// these were.
+fn fitting(submits: usize, written: usize, room: usize) -> usize {
+    let average = written.div_ceil(submits.max(1)).max(1);
     (room / average).clamp(1, LARGEST_CALL)
 }
 

@@ -213,7 +213,7 @@ impl Connection {
             Phase::Serving => Mode::Serving,
             Phase::Stopping { .. } | Phase::Closing | Phase::Lingering => Mode::Stopping,
         };
-        let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame);
+        let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame());
         let mut submits = run.take();
         // One snapshot of the routes for all of it.
         let routes = shared.routes.load();
@@ -275,7 +275,7 @@ impl Connection {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
             shared.counters.count_half_frame();
-            trouble::half_frame(self.peer, reason, bytes, shared.limits.max_frame);
+            trouble::half_frame(self.peer, reason, bytes, shared.limits.max_frame());
         }
     }
 }

@@ -230,10 +230,12 @@ impl Batch<'_, '_> {
 unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    if batch.try_results(results.as_slice()) {
+    let results = results.as_slice();
+    // One by itself is not worth a loop's preparations.
+    if results.len() > 1 && batch.try_results(results) {
         return;
     }
-    for result in results.as_slice() {
+    for result in results {
         if !batch.try_push(*result, &[]) {
             contain(|| batch.push_wrong(*result, &[]));
         }
