@@ -151,13 +151,13 @@ impl EventLoop {
         ended.is_ok()
     }
 
-    /// Drives it until another thread does or there is nothing left to do. By one thread at a time.
-    pub(super) fn drive(&self, scratch: &mut Scratch) {
+    /// Drives it until another thread has taken it over (true) or there is nothing left to do. By one thread at a time.
+    pub(super) fn drive(&self, scratch: &mut Scratch) -> bool {
         let mut state = self.lock();
         loop {
             state.open_mail(self);
             if self.context.stop.is_set() && self.has_ended(&mut state) {
-                return;
+                return false;
             }
             for _ in 0..state.ready.len() {
                 let Some((key, mut connection, readable)) = state.next_turn() else {
@@ -170,7 +170,7 @@ impl EventLoop {
                 let next = give_turn(&mut connection, readable, stopping, scratch, &self.context.shared);
                 if !self.end_turn(turn) {
                     self.post(Mail::Back(key, connection, next));
-                    return;
+                    return true;
                 }
                 state = self.lock();
                 state.put_back(key, connection, next, self);
