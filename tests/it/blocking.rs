@@ -1,8 +1,8 @@
 //! A handler that blocks holds one thread and its own connection. Everybody else is served meanwhile, however many of them
 //! block, and it goes on where it was.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
@@ -62,6 +62,58 @@ fn others_are_served_while_more_handlers_block_than_there_are_loops() {
         drop((others, blocked));
         let log = host.stop();
         assert!(!show(&log).contains("panicked"), "{}", show(&log));
+    }
+}
+
+#[test]
+fn a_long_ack_of_a_handler_that_blocked_arrives_whole() {
+    const LENGTH: usize = 12 << 20; // more than a socket takes at once
+    let site = site("server.threads = 1\nserver.max_frame = \"16MiB\"");
+    let host = site.start();
+    for round in 0..3 {
+        let pipe = pipe(&site, round);
+        let mut client = host.connect();
+        client.send(&read(&pipe));
+        wait_until_reading(&host, round + 1);
+        assert_eq!(host.connect().submit(0x10, b"").result, 0); // so another thread has taken its loop over
+        let reader = thread::spawn(move || {
+            let mut ack = vec![0; 14 + LENGTH];
+            client.stream.read_exact(&mut ack).map(|()| ack)
+        });
+        fs::write(&pipe, vec![7; LENGTH]).unwrap();
+        let ack = reader.join().unwrap().unwrap_or_else(|error| {
+            panic!("round {round}: {error}\n{}", show(&host.log()));
+        });
+        assert!(ack[14..].iter().all(|byte| *byte == 7));
+    }
+    host.stop();
+}
+
+#[test]
+fn a_stop_waits_for_handlers_that_block_and_no_longer() {
+    for threads in [1, 4] {
+        let site = site(&format!("server.threads = {threads}\nserver.drain_timeout = \"50s\""));
+        let host = site.start();
+        let mut idle = host.connect();
+        assert_eq!(idle.submit(0x10, b"").result, 0);
+        let mut blocked: Vec<Client> = (0..3).map(|_| host.connect()).collect();
+        let pipes: Vec<PathBuf> = (0..3).map(|number| pipe(&site, number)).collect();
+        for (client, pipe) in blocked.iter_mut().zip(&pipes) {
+            client.send(&read(pipe));
+        }
+        wait_until_reading(&host, 3);
+        host.signal(Signal::TERM);
+        assert_eq!(idle.rest().unwrap(), b"", "{threads} threads");
+        for (client, pipe) in blocked.iter_mut().zip(&pipes) {
+            write(pipe, "done");
+            assert_eq!(client.ack().body, b"done", "{threads} threads");
+            assert_eq!(client.rest().unwrap(), b"", "{threads} threads");
+        }
+        drop((idle, blocked));
+        let (status, log) = host.wait();
+        assert_eq!(status.code(), Some(0), "{threads} threads:\n{}", show(&log));
+        let closed = log.iter().any(|line| line["message"] == "all connections closed");
+        assert!(closed, "{threads} threads:\n{}", show(&log));
     }
 }
 

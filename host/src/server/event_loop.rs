@@ -85,6 +85,8 @@ struct Entry {
     /// What events have said since its last turn.
     readable: Readable,
     is_queued: bool,
+    /// Whether there was something for it while it had its turn.
+    is_wanted: bool,
     waiting: Waiting,
     /// The tick at which it has waited too long.
     due: u32,
@@ -251,6 +253,7 @@ impl State {
             connection: Some(Box::new(connection)),
             readable: Readable::default(),
             is_queued: false,
+            is_wanted: false,
             waiting: Waiting::Frame,
             due: own.due(Waiting::Frame),
             _slot: slot,
@@ -263,11 +266,7 @@ impl State {
     /// Puts a connection at the end of those that have something to do.
     fn queue(&mut self, key: usize) {
         if let Some(entry) = self.connections.get_mut(key) {
-            // One that has its turn is looked at when it comes back.
-            if !entry.is_queued && entry.connection.is_some() {
-                entry.is_queued = true;
-                self.ready.push_back(key);
-            }
+            entry.queue(key, &mut self.ready);
         }
     }
 
@@ -277,6 +276,7 @@ impl State {
             let key = self.ready.pop_front()?;
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.is_queued = false;
+                entry.is_wanted = false;
                 if let Some(connection) = entry.connection.take() {
                     return Some((key, connection, std::mem::take(&mut entry.readable)));
                 }
@@ -294,7 +294,7 @@ impl State {
             return; // nobody else removes what has its turn
         };
         entry.connection = Some(connection);
-        let mut again = entry.readable.now;
+        let mut again = entry.is_wanted;
         match next {
             Next::Wait { waiting, progress } => {
                 if progress || waiting != entry.waiting {
@@ -359,17 +359,27 @@ impl State {
             let Some(entry) = connections.get_mut(event.token().0) else {
                 continue; // a wake-up
             };
-            note(entry, event);
-            if !entry.is_queued && entry.connection.is_some() {
-                entry.is_queued = true;
-                ready.push_back(event.token().0);
-            }
+            entry.note(event);
+            entry.queue(event.token().0, ready);
         }
     }
 }
 
-fn note(entry: &mut Entry, event: &Event) {
-    let is_over = event.is_read_closed() || event.is_error();
-    entry.readable.now |= event.is_readable() || is_over;
-    entry.readable.end |= is_over;
+impl Entry {
+    fn note(&mut self, event: &Event) {
+        let is_over = event.is_read_closed() || event.is_error();
+        self.readable.now |= event.is_readable() || is_over;
+        self.readable.end |= is_over;
+    }
+
+    /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
+    /// comes back: an event is not told twice, and the turn may have been past what it is about.
+    fn queue(&mut self, key: usize, ready: &mut VecDeque<usize>) {
+        if self.connection.is_none() {
+            self.is_wanted = true;
+        } else if !self.is_queued {
+            self.is_queued = true;
+            ready.push_back(key);
+        }
+    }
 }
