@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::io::Errno;
@@ -163,6 +163,41 @@ fn who_leaves_while_its_handler_blocks_makes_room_for_others() {
     }
     let log = host.stop();
     assert!(log.iter().any(|line| line["message"] == "all connections closed"));
+}
+
+#[test]
+fn the_time_that_a_handler_takes_is_not_its_peers() {
+    for line in ["server.frame_timeout = \"1s\"", "server.idle_timeout = \"1s\""] {
+        let site = site(&format!("server.threads = 1\nserver.max_frame = \"1MiB\"\n{line}"));
+        let host = site.start();
+        let pipe = pipe(&site, 0);
+        let mut client = host.connect();
+        // The frame begins, which the ack of the one before it shows to have been seen.
+        let blocking = read(&pipe);
+        client.send(&[&frame(0x10, &id(0), b"")[..], &blocking[..10]].concat());
+        assert_eq!(client.ack().id, id(0));
+        // More than one read takes, and at its end the beginning of another frame.
+        let following = frame(0x10, &id(2), &[b'/'; 100_000]);
+        client.send(&[&blocking[10..], &following[..90_000]].concat());
+        wait_until_reading(&host, 1);
+        // Others wait for longer than is allowed, and are closed.
+        let mut silent = host.connect();
+        silent.send(b"\0\0");
+        assert_eq!(silent.rest().unwrap(), b"");
+        write(&pipe, "done");
+        assert_eq!(client.ack().body, b"done", "{line}");
+        // Three ticks of the host's clock: who is overdue has been closed by then.
+        thread::sleep(Duration::from_millis(150));
+        client.send(&following[90_000..]);
+        assert_eq!(
+            client.try_ack().map(|ack| ack.id),
+            Some(id(2)),
+            "{line}:\n{}",
+            show(&host.log())
+        );
+        drop((client, silent));
+        host.stop();
+    }
 }
 
 /// Reads the file that the payload names: a pipe keeps it waiting until we write. Acks at once when it names none.

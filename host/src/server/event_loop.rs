@@ -284,28 +284,33 @@ impl State {
         }
     }
 
-    fn put_back(&mut self, key: usize, connection: Box<Connection>, next: Next, own: &EventLoop) {
-        if next == Next::End {
+    fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: Next, own: &EventLoop) {
+        let Next::Wait {
+            waiting,
+            progress,
+            more,
+        } = next
+        else {
             drop(connection); // before its slot: then there is room for another descriptor
             self.remove(key, own);
             return;
-        }
+        };
         let Some(entry) = self.connections.get_mut(key) else {
             return; // nobody else removes what has its turn
         };
-        entry.connection = Some(connection);
-        let mut again = entry.is_wanted;
-        match next {
-            Next::Wait { waiting, progress } => {
-                if progress || waiting != entry.waiting {
-                    entry.waiting = waiting;
-                    entry.due = own.due(waiting);
-                }
-            }
-            Next::Turn | Next::End => again = true,
+        if progress || waiting != entry.waiting {
+            entry.waiting = waiting;
+            entry.due = own.due(waiting);
+        } else if waiting == Waiting::Close && entry.due <= own.context.now() {
+            // Others that have something to do are not overdue, but this one could go on for ever.
+            connection.give_up(waiting, &own.context.shared);
+            drop(connection); // before its slot
+            self.remove(key, own);
+            return;
         }
-        if again {
-            self.queue(key);
+        entry.connection = Some(connection);
+        if more || entry.is_wanted {
+            entry.queue(key, &mut self.ready);
         }
     }
 
