@@ -245,6 +245,7 @@ impl State {
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(connection.stream(), Token(vacant.key()), both) {
             error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
+            drop(connection); // before its slot
             own.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
