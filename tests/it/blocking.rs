@@ -1,43 +1,258 @@
-//! A handler that blocks holds one thread, and nobody else, as long as another thread is there.
+//! A handler that blocks holds one thread and its own connection. Everybody else is served meanwhile, however many of them
+//! block, and it goes on where it was.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
-use tests::client::frame;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::io::Errno;
+use rustix::process::Signal;
+use tests::client::{Client, frame};
 use tests::crates::{PluginCrate, source};
-use tests::host::Site;
+use tests::host::{Host, PATIENCE, Site, show};
 
-/// How many others are to notice nothing. Without the host's handoff each of them is stuck behind the blocked handler
-/// with a probability that lies near one half.
-const OTHERS: usize = 20;
+const WARNING: &str = "handlers block, other threads serve in their place";
+/// How many handlers block at once: more than there are event loops.
+const BLOCKED: usize = 8;
 
 #[test]
-fn others_are_served_while_a_handler_blocks() {
-    let mut plugin = PluginCrate::new("blocking");
-    // Reads the file that the payload names: a pipe keeps it waiting until we write.
-    let read = "let path = String::from_utf8_lossy(submit.payload).into_owned();
-        if path.is_empty() { return Ack::ok() }
-        tracing::info!(\"reading\");
-        Ack::ok().body(std::fs::read(path).unwrap_or_default())";
-    plugin.source = source("", read);
-    plugin.dependencies = "tracing = \"0.1\"".to_owned();
-    let site = Site::default();
-    site.install(&plugin.library());
-    let pipe = site.path().join("pipe");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    let host = site.spawn(&[("TOKIO_WORKER_THREADS", "2")]);
-    let address = host.address();
-    let mut others: Vec<_> = (0..OTHERS).map(|_| tests::client::Client::connect(&address)).collect();
-    for other in &mut others {
-        assert_eq!(other.submit(0x10, b"").result, 0);
+fn others_are_served_while_more_handlers_block_than_there_are_loops() {
+    for threads in [1, 2] {
+        let site = site(&format!("server.threads = {threads}"));
+        let host = site.start();
+        let mut others: Vec<Client> = (0..BLOCKED).map(|_| host.connect()).collect();
+        let mut blocked: Vec<Client> = (0..BLOCKED).map(|_| host.connect()).collect();
+        for client in others.iter_mut().chain(&mut blocked) {
+            assert_eq!(client.submit(0x10, b"").result, 0);
+        }
+        let pipes: Vec<PathBuf> = (0..BLOCKED).map(|number| pipe(&site, number)).collect();
+        for (client, pipe) in blocked.iter_mut().zip(&pipes) {
+            client.send(&read(pipe));
+        }
+        wait_until_reading(&host, BLOCKED);
+        for client in &mut others {
+            assert_eq!(client.submit(0x10, b"").result, 0, "{threads} threads");
+        }
+        for _ in 0..BLOCKED {
+            assert_eq!(host.connect().submit(0x10, b"").result, 0, "{threads} threads");
+        }
+        assert!(host.wait_for(WARNING)["threads"].as_u64() >= Some(1));
+
+        // What a connection sends while its handler blocks is answered afterwards, in order.
+        for client in &mut blocked {
+            client.send(
+                &(1..100)
+                    .flat_map(|number| frame(0x10, &id(number), b""))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        for (client, pipe) in blocked.iter_mut().zip(&pipes).rev() {
+            write(pipe, "done");
+            for number in 0..100 {
+                let ack = client.ack();
+                assert_eq!((ack.id, ack.result), (id(number), 0), "{threads} threads");
+                assert_eq!(ack.body, if number == 0 { &b"done"[..] } else { b"" });
+            }
+            assert_eq!(client.submit(0x10, b"").result, 0, "{threads} threads");
+        }
+        drop((others, blocked));
+        let log = host.stop();
+        assert!(!show(&log).contains("panicked"), "{}", show(&log));
     }
-    let mut blocked = host.connect();
-    blocked.send(&frame(0x10, b"00000001", pipe.to_str().unwrap().as_bytes()));
-    host.wait_for("reading");
-    for other in &mut others {
-        assert_eq!(other.submit(0x10, b"").result, 0);
+}
+
+#[test]
+fn a_long_ack_of_a_handler_that_blocked_arrives_whole() {
+    const LENGTH: usize = 12 << 20; // more than a socket takes at once
+    let site = site("server.threads = 1\nserver.max_frame = \"16MiB\"");
+    let host = site.start();
+    for round in 0..3 {
+        let pipe = pipe(&site, round);
+        let mut client = host.connect();
+        client.send(&read(&pipe));
+        wait_until_reading(&host, round + 1);
+        assert_eq!(host.connect().submit(0x10, b"").result, 0); // so another thread has taken its loop over
+        let reader = thread::spawn(move || {
+            let mut ack = vec![0; 14 + LENGTH];
+            client.stream.read_exact(&mut ack).map(|()| ack)
+        });
+        fs::write(&pipe, vec![7; LENGTH]).unwrap();
+        let ack = reader.join().unwrap().unwrap_or_else(|error| {
+            panic!("round {round}: {error}\n{}", show(&host.log()));
+        });
+        assert!(ack[14..].iter().all(|byte| *byte == 7));
     }
-    fs::write(&pipe, "done").unwrap();
-    assert_eq!(blocked.ack().body, b"done");
     host.stop();
+}
+
+#[test]
+fn a_stop_waits_for_handlers_that_block_and_no_longer() {
+    for threads in [1, 4] {
+        let site = site(&format!("server.threads = {threads}\nserver.drain_timeout = \"50s\""));
+        let host = site.start();
+        let mut idle = host.connect();
+        assert_eq!(idle.submit(0x10, b"").result, 0);
+        let mut blocked: Vec<Client> = (0..3).map(|_| host.connect()).collect();
+        let pipes: Vec<PathBuf> = (0..3).map(|number| pipe(&site, number)).collect();
+        for (client, pipe) in blocked.iter_mut().zip(&pipes) {
+            client.send(&read(pipe));
+        }
+        wait_until_reading(&host, 3);
+        host.signal(Signal::TERM);
+        assert_eq!(idle.rest().unwrap(), b"", "{threads} threads");
+        for (client, pipe) in blocked.iter_mut().zip(&pipes) {
+            write(pipe, "done");
+            assert_eq!(client.ack().body, b"done", "{threads} threads");
+            assert_eq!(client.rest().unwrap(), b"", "{threads} threads");
+        }
+        drop((idle, blocked));
+        let (status, log) = host.wait();
+        assert_eq!(status.code(), Some(0), "{threads} threads:\n{}", show(&log));
+        let closed = log.iter().any(|line| line["message"] == "all connections closed");
+        assert!(closed, "{threads} threads:\n{}", show(&log));
+    }
+}
+
+#[test]
+fn a_handler_that_goes_on_blocking_while_the_other_loops_have_ended_is_counted_once() {
+    let site = site("server.threads = 4");
+    let host = site.start();
+    let mut blocked = host.connect();
+    let pipe = pipe(&site, 0);
+    blocked.send(&read(&pipe));
+    wait_until_reading(&host, 1);
+    host.signal(Signal::TERM); // mostly before anybody has noticed that it blocks
+    assert_eq!(host.wait_for(WARNING)["threads"], 1);
+    write(&pipe, "done");
+    assert_eq!(blocked.ack().body, b"done");
+    assert_eq!(blocked.rest().unwrap(), b"");
+    drop(blocked);
+    let (status, log) = host.wait();
+    assert_eq!(status.code(), Some(0), "{}", show(&log));
+    assert!(!show(&log).contains("panicked"), "{}", show(&log));
+}
+
+#[test]
+fn who_leaves_while_its_handler_blocks_makes_room_for_others() {
+    let site = site("server.threads = 1\nserver.max_connections = 2");
+    let host = site.start();
+    for round in 0..3 {
+        let pipes = [2 * round, 2 * round + 1].map(|number| pipe(&site, number));
+        let mut leaving = pipes.each_ref().map(|pipe| {
+            let mut client = host.connect();
+            client.send(&frame(0x10, b"00000000", b""));
+            client.stream.peek(&mut [0]).unwrap();
+            client.send(&read(pipe));
+            client
+        });
+        wait_until_reading(&host, 2 * (round + 1));
+        assert_eq!(leaving[0].ack().result, 0);
+        drop(leaving); // the second one with an unread ack, so the kernel resets it
+        let waiting = thread::spawn({
+            let mut clients = [host.connect(), host.connect()];
+            move || clients.each_mut().map(|client| client.submit(0x10, b"").result)
+        });
+        for pipe in &pipes {
+            write(pipe, "nobody gets this");
+        }
+        assert_eq!(waiting.join().unwrap(), [0, 0], "round {round}");
+    }
+    let log = host.stop();
+    assert!(log.iter().any(|line| line["message"] == "all connections closed"));
+}
+
+#[test]
+fn the_time_that_a_handler_takes_is_not_its_peers() {
+    for line in ["server.frame_timeout = \"1s\"", "server.idle_timeout = \"1s\""] {
+        let site = site(&format!("server.threads = 1\nserver.max_frame = \"1MiB\"\n{line}"));
+        let host = site.start();
+        let pipe = pipe(&site, 0);
+        let mut client = host.connect();
+        // The frame begins, which the ack of the one before it shows to have been seen.
+        let blocking = read(&pipe);
+        client.send(&[&frame(0x10, &id(0), b"")[..], &blocking[..10]].concat());
+        assert_eq!(client.ack().id, id(0));
+        // More than one read takes, and at its end the beginning of another frame.
+        let following = frame(0x10, &id(2), &[b'/'; 100_000]);
+        client.send(&[&blocking[10..], &following[..90_000]].concat());
+        wait_until_reading(&host, 1);
+        // Others wait for longer than is allowed, and are closed.
+        let mut silent = host.connect();
+        silent.send(b"\0\0");
+        assert_eq!(silent.rest().unwrap(), b"");
+        write(&pipe, "done");
+        assert_eq!(client.ack().body, b"done", "{line}");
+        // Three ticks of the host's clock: who is overdue has been closed by then.
+        thread::sleep(Duration::from_millis(150));
+        client.send(&following[90_000..]);
+        assert_eq!(
+            client.try_ack().map(|ack| ack.id),
+            Some(id(2)),
+            "{line}:\n{}",
+            show(&host.log())
+        );
+        drop((client, silent));
+        host.stop();
+    }
+}
+
+/// Reads the file that the payload names: a pipe keeps it waiting until we write. Acks at once when it names none.
+fn plugin() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut plugin = PluginCrate::new("blocking");
+        let read = "let path = String::from_utf8_lossy(submit.payload).into_owned();
+            if path.trim_matches('/').is_empty() { return Ack::ok() }
+            tracing::info!(\"reading\");
+            Ack::ok().body(std::fs::read(path).unwrap_or_default())";
+        plugin.source = source("", read);
+        plugin.dependencies = "tracing = \"0.1\"".to_owned();
+        plugin.library()
+    })
+}
+
+fn site(configuration: &str) -> Site {
+    let site = Site::new(configuration);
+    site.install(plugin());
+    site
+}
+
+/// A named pipe: who reads it waits until someone has written.
+fn pipe(site: &Site, number: usize) -> PathBuf {
+    let pipe = site.path().join(format!("pipe{number}"));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    pipe
+}
+
+/// Writes into a pipe as soon as somebody reads it; not for ever, as a plain write would if the host were gone.
+#[track_caller]
+fn write(pipe: &Path, text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let end = loop {
+        match open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+            Err(Errno::NXIO) if Instant::now() < deadline => thread::yield_now(),
+            end => break end.unwrap(),
+        }
+    };
+    File::from(end).write_all(text.as_bytes()).unwrap();
+}
+
+/// A Submit that reads a file.
+fn read(file: &Path) -> Vec<u8> {
+    frame(0x10, &id(0), file.to_str().unwrap().as_bytes())
+}
+
+fn wait_until_reading(host: &Host, count: usize) {
+    host.wait_until("reading", |log| {
+        let reading = log.iter().filter(|line| line["message"] == "reading");
+        (reading.count() >= count).then_some(())
+    });
+}
+
+fn id(number: usize) -> [u8; 8] {
+    format!("{number:08}").into_bytes().try_into().unwrap()
 }

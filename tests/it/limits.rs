@@ -4,12 +4,15 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tests::cargo::sample;
 use tests::client::{Client, frame};
+use tests::crates::{PluginCrate, source};
 use tests::host::{PATIENCE, Site};
 
 #[test]
@@ -70,7 +73,7 @@ fn who_completes_no_frame_is_closed_and_who_does_is_not() {
 
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let active = scope.spawn(|| stay_active(|| host.connect(), &over, IDLE));
+        let active = scope.spawn(|| stay_active(|| host.connect(), 0, &over, IDLE));
         for client in [&mut silent, &mut after_a_submit, &mut half] {
             assert_eq!(client.rest().unwrap(), b"");
         }
@@ -91,6 +94,75 @@ fn who_completes_no_frame_is_closed_and_who_does_is_not() {
         let whole = line["received"].as_u64().unwrap() + line["missing"].as_u64().unwrap();
         assert_eq!(whole, length, "{line}");
     }
+    host.stop();
+}
+
+#[test]
+fn a_frame_that_has_begun_is_completed_in_time_and_silence_between_frames_may_last() {
+    const FRAME: Duration = Duration::from_millis(500);
+    let site = site("server.frame_timeout = \"500ms\"\nserver.idle_timeout = \"1h\"\nserver.max_frame = \"16MiB\"");
+    let host = site.start();
+    let mut silent = host.connect();
+    let mut after_a_submit = host.connect();
+    assert_eq!(after_a_submit.submit(0x02, b"hello").result, 0);
+    let mut half = host.connect();
+    half.send(&[&frame(0x02, b"00000001", b"whole")[..], b"\0\0\0\x12\x0200000001"].concat());
+    assert_eq!(half.ack().result, 0);
+    let mut dripping = host.connect();
+    dripping.send(&(16_u32 << 20).to_be_bytes());
+    let peers = [&half, &dripping].map(|client| client.stream.local_addr().unwrap().to_string());
+
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Always inside a frame, but never for long inside the same.
+        let active = scope.spawn(|| stay_active(|| host.connect(), 10, &over, FRAME));
+        assert_eq!(half.rest().unwrap(), b"");
+        let started = Instant::now();
+        while dripping.stream.write_all(&[0x02]).is_ok() {
+            assert!(started.elapsed() < PATIENCE, "a frame byte by byte lasts");
+        }
+        over.store(true, Ordering::Relaxed);
+        active.join().unwrap();
+    });
+    for (peer, length) in peers.iter().zip([18, 16 << 20]) {
+        let line = host.wait_until(peer, |log| log.iter().find(|line| line["peer"] == **peer).cloned());
+        assert_eq!(
+            (&line["message"], &line["reason"]),
+            (&"connection ended inside a frame".into(), &"frame timeout".into())
+        );
+        let whole = line["received"].as_u64().unwrap() + line["missing"].as_u64().unwrap();
+        assert_eq!(whole, length, "{line}");
+    }
+    for client in [&mut silent, &mut after_a_submit] {
+        assert_eq!(client.submit(0x02, b"hello").result, 0);
+    }
+    host.stop();
+}
+
+#[test]
+fn who_goes_on_sending_after_a_malformed_frame_is_closed_all_the_same() {
+    let site = site("server.threads = 1");
+    let host = site.start();
+    let mut client = host.connect();
+    client.send(&frame(0x00, b"00000001", b""));
+    host.wait_for("malformed frame, closing");
+    let started = Instant::now();
+    thread::scope(|scope| {
+        // More than one, so that there is always something to read.
+        for _ in 0..3 {
+            let mut stream = client.stream.try_clone().unwrap();
+            scope.spawn(move || {
+                let rubbish = vec![0xEE; 1 << 20];
+                while stream.write_all(&rubbish).is_ok() {
+                    if started.elapsed() >= PATIENCE / 4 {
+                        stream.shutdown(Shutdown::Both).unwrap_or_default();
+                        panic!("still read after {:?}", started.elapsed());
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(host.connect().submit(0x02, b"other").result, 0);
     host.stop();
 }
 
@@ -130,8 +202,62 @@ fn who_does_not_read_is_closed_and_takes_no_memory_until_then() {
 }
 
 #[test]
+fn acks_that_are_not_taken_are_as_many_as_the_configuration_says() {
+    for (max_unsent, bytes) in [("14", 14), ("100KiB", 100 << 10), ("4MiB", 4 << 20)] {
+        let site = Site::new(&format!(
+            "server.write_timeout = \"500ms\"\nserver.max_unsent = \"{max_unsent}\""
+        ));
+        site.install(&long_acks());
+        let host = site.start();
+        let mut stream = host.connect().stream;
+        let peer = stream.local_addr().unwrap().to_string();
+        // Many acks for each read, each longer than all of its Submits: the host could make as many as it liked.
+        let requests = frame(0x10, b"00000001", b"").repeat(10_000);
+        let sent = (0..1000).take_while(|_| stream.write_all(&requests).is_ok()).count();
+        assert!(sent < 1000, "everything was read, though no ack was taken");
+        let line = host.wait_until(&peer, |log| log.iter().find(|line| line["peer"] == *peer).cloned());
+        assert_eq!(line["message"], "peer does not read its acks, closing");
+        let unsent = line["unsent"].as_u64().unwrap();
+        assert!((1..=bytes + LONG_ACK as u64).contains(&unsent), "{max_unsent}: {line}");
+        host.stop();
+    }
+}
+
+#[test]
+fn who_closes_its_end_gets_all_acks_and_then_the_end() {
+    for threads in [1, 2] {
+        let site = site(&format!("server.threads = {threads}"));
+        site.install(&long_acks());
+        let host = site.start();
+        // 20 MB are more than kernel buffers hold: the end comes long before the acks are out.
+        for (command, length, count) in [
+            (0x02, 14, 1),
+            (0x02, 14, 20_000),
+            (0x10, LONG_ACK, 1),
+            (0x10, LONG_ACK, 500),
+        ] {
+            let mut client = host.connect();
+            client.send(&frame(command, b"00000001", b"").repeat(count));
+            client.stream.shutdown(Shutdown::Write).unwrap();
+            let acks = client.rest().unwrap();
+            assert_eq!(acks.len(), length * count, "{count} of command {command:#04x}");
+            assert!(acks.chunks(length).all(|ack| ack[..14] == acks[..14]));
+        }
+        host.stop();
+    }
+}
+
+#[test]
 fn who_reads_slowly_gets_everything() {
-    let site = site("server.write_timeout = \"30s\"\n[plugin.submit-echo.config]\nreply = true\n");
+    for max_unsent in ["14", "256KiB"] {
+        read_slowly(max_unsent);
+    }
+}
+
+fn read_slowly(max_unsent: &str) {
+    let site = site(&format!(
+        "server.write_timeout = \"30s\"\nserver.max_unsent = \"{max_unsent}\"\n[plugin.submit-echo.config]\nreply = true\n"
+    ));
     let host = site.start();
     let mut client = host.connect();
     let mut writer = client.stream.try_clone().unwrap();
@@ -190,10 +316,18 @@ fn too_few_descriptors_keep_peers_waiting_and_nothing_else() {
     host.stop();
 }
 
-/// Submits without pause until it is over; the connection must last. On a machine so busy that we were silent for as long
-/// as the host tolerates, that says nothing: then another connection takes over.
-fn stay_active(connect: impl Fn() -> Client, over: &AtomicBool, tolerated: Duration) {
+/// Submits without pause until it is over, each write with so many bytes of the next frame; the connection must last. On a
+/// machine so busy that we were silent for as long as the host tolerates, that says nothing: then another connection takes
+/// over.
+fn stay_active(connect: impl Fn() -> Client, begun: usize, over: &AtomicBool, tolerated: Duration) {
     let request = frame(0x02, b"00000001", b"hello");
+    let (beginning, rest) = request.split_at(begun);
+    let request = [rest, beginning].concat();
+    let connect = || {
+        let mut client = connect();
+        client.send(beginning);
+        client
+    };
     let mut client = connect();
     let mut sent = Instant::now();
     let mut longest = Duration::ZERO;
@@ -217,4 +351,18 @@ fn site(configuration: &str) -> Site {
     let site = Site::new(configuration);
     site.install(&sample("submit-echo"));
     site
+}
+
+/// The bytes of an ack of [`long_acks`].
+const LONG_ACK: usize = 14 + 40_000;
+
+/// A plugin with acks that are much longer than their Submits, of command 0x10.
+fn long_acks() -> PathBuf {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let mut plugin = PluginCrate::new("limits-long");
+        plugin.source = source("static BODY: [u8; 40_000] = [7; 40_000];", "Ack::ok().body(&BODY[..])");
+        plugin.library()
+    };
+    LIBRARY.get_or_init(build).clone()
 }

@@ -6,7 +6,7 @@ use std::fs;
 use plugin_record::Code;
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
-use tests::cargo::{root, sample};
+use tests::cargo::{root, sample, text};
 use tests::host::Site;
 
 #[test]
@@ -78,6 +78,61 @@ fn fingerprints_and_records_are_as_the_schema_says() {
     record["$defs"] = whole["$defs"].clone();
     Schema::new(&record).accepts(&site.inspect(&small(site.path())));
     assert!(!Schema::new(&whole).0.is_valid(&printed["record"]));
+}
+
+#[test]
+fn reports_of_bench_are_as_the_schema_says() {
+    let schema = schema("bench");
+    let bench = Schema::new(&schema);
+    let site = Site::default();
+    site.install(&sample("submit-echo"));
+    let host = site.start();
+    let (address, pid) = (host.address(), host.pid().to_string());
+    let run = |more: &[&str]| {
+        let quick = [
+            "bench",
+            "--addr",
+            &address,
+            "--duration",
+            "100ms",
+            "--warmup",
+            "0s",
+            "--json",
+        ];
+        let output = site.host(&[&quick, more].concat());
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output)))
+    };
+    let report = run(&[]);
+    assert!(report["rate"].is_null() && report["host_cpu_seconds"].is_null());
+    bench.accepts(&report);
+    let report = run(&[
+        "--rate",
+        "1000",
+        "--pid",
+        &pid,
+        "--commands",
+        "0x02,0x7f",
+        "--body",
+        "echo",
+    ]);
+    assert!(report["rate"].is_f64() && report["host_cpu_seconds"].is_f64());
+    assert!(report["results"]["0xf0"].is_u64() && report["faults"]["wrong_body"] != 0);
+    bench.accepts(&report);
+    host.stop();
+
+    let spoil: [fn(&mut Value); 6] = [
+        |report| report["more"] = json!(1),
+        |report| report["faults"]["more"] = json!(1),
+        |report| report["results"]["240"] = json!(1),
+        |report| report["latency_us"]["p99"] = Value::Null,
+        |report| report["commands"] = json!([1]),
+        |report| drop(report["faults"].as_object_mut().unwrap().remove("lost")),
+    ];
+    for (number, spoil) in spoil.iter().enumerate() {
+        let mut report = report.clone();
+        spoil(&mut report);
+        assert!(!bench.0.is_valid(&report), "wrong report {number} is accepted");
+    }
 }
 
 #[test]

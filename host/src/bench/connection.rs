@@ -165,8 +165,8 @@ impl Connection {
         outcome
     }
 
-    /// Reads what has come, and checks it; gives how many acks there were.
-    pub(super) fn receive(&mut self, shared: &Shared, scratch: &mut Scratch, tally: &mut Tally) -> u64 {
+    /// Reads what has come, and checks it; gives how many acks there were. `is_last`: behind it is the end of the stream.
+    pub(super) fn receive(&mut self, is_last: bool, shared: &Shared, scratch: &mut Scratch, tally: &mut Tally) -> u64 {
         let mut acks = 0;
         loop {
             let Some(stream) = &mut self.stream else { return acks };
@@ -186,8 +186,8 @@ impl Connection {
             match checked {
                 Ok((read, more)) => {
                     acks += more;
-                    // A read that did not fill the buffer has taken all there was: epoll(7).
-                    if read < scratch.input.len() {
+                    // A read that did not fill the buffer has taken all there was, but for the end: epoll(7).
+                    if read < scratch.input.len() && !is_last {
                         return acks;
                     }
                 }

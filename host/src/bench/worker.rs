@@ -85,7 +85,8 @@ impl Worker {
                     continue;
                 }
                 let index = event.token().0;
-                let acks = self.connections[index].receive(&self.shared, &mut self.scratch, &mut self.tally);
+                let is_last = event.is_read_closed() || event.is_error();
+                let acks = self.connections[index].receive(is_last, &self.shared, &mut self.scratch, &mut self.tally);
                 self.acked.fetch_add(acks, Ordering::Relaxed); // nobody else adds
                 self.send(index);
             }

@@ -20,7 +20,7 @@ impl Counters {
         self.malformed[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// Connections that ended inside a frame, by the peer or by `server.idle_timeout`.
+    /// Connections that ended inside a frame, by the peer, `server.frame_timeout` or `server.idle_timeout`.
     pub fn half_frames(&self) -> u64 {
         self.half_frames.load(Ordering::Relaxed)
     }

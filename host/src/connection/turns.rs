@@ -63,14 +63,14 @@ enum End {
 /// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// There is more to do.
-    Turn,
-    /// The peer has to do something. `progress`: a frame was completed or acks were taken in this turn.
+    /// It goes on.
     Wait {
-        /// What it is waited for.
+        /// What the peer has to do, unless there is more to do already.
         waiting: Waiting,
-        /// Whether that wait begins anew.
+        /// Whether that wait begins anew: a frame was completed or acks were taken in this turn.
         progress: bool,
+        /// Whether it needs another turn, whatever the peer does.
+        more: bool,
     },
     /// It is to be dropped; why is in the log.
     End,
@@ -120,21 +120,16 @@ impl Connection {
 
     fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Result<Next, End>> {
         let flushed = self.unsent.flush(&mut self.stream)? > 0;
-        let next = match self.step(scratch, shared)? {
-            Step::Next { progress } => match self.waits() {
-                None => Next::Turn,
-                Some(waiting) => Next::Wait {
-                    waiting,
-                    progress: progress || flushed,
-                },
-            },
-            Step::Wait(waiting) => Next::Wait {
-                waiting,
-                progress: flushed,
-            },
+        let (waiting, progress, more) = match self.step(scratch, shared)? {
+            Step::Next { progress } => (self.waiting(), progress, self.has_more()),
+            Step::Wait(waiting) => (waiting, false, false),
             Step::End(end) => return Ok(Err(end)),
         };
-        Ok(Ok(next))
+        Ok(Ok(Next::Wait {
+            waiting,
+            progress: progress || flushed,
+            more,
+        }))
     }
 
     fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
@@ -164,15 +159,17 @@ impl Connection {
         }
     }
 
-    /// What there is to wait for, if there is nothing to do.
-    fn waits(&self) -> Option<Waiting> {
-        if !self.unsent.is_empty() {
-            return Some(Waiting::Peer);
-        }
-        let has_more = self.input.is_held_back() || self.readable.now;
+    /// Whether there is something to do that does not wait for the peer.
+    fn has_more(&self) -> bool {
+        let is_serving = matches!(self.phase, Phase::Serving);
+        self.unsent.is_empty() && (!is_serving || self.input.is_held_back() || self.readable.now)
+    }
+
+    fn waiting(&self) -> Waiting {
         match self.phase {
-            Phase::Serving if !has_more => Some(self.waiting_for_input()),
-            _ => None,
+            _ if !self.unsent.is_empty() => Waiting::Peer,
+            Phase::Lingering => Waiting::Close,
+            Phase::Serving | Phase::Stopping { .. } | Phase::Closing => self.waiting_for_input(),
         }
     }
 

@@ -35,6 +35,8 @@ struct Work {
     loops: VecDeque<Arc<EventLoop>>,
     /// Threads that wait for one.
     spare: usize,
+    /// Threads that handlers hold: another one drives their loop.
+    held: usize,
     threads: usize,
 }
 
@@ -94,7 +96,9 @@ impl Crew {
             work.spare -= 1;
             let Some(next) = work.loops.pop_front() else { continue };
             drop(work);
-            next.drive(&mut scratch);
+            if next.drive(&mut scratch) {
+                self.lock().held -= 1;
+            }
         }
     }
 
@@ -114,30 +118,33 @@ impl Crew {
                 let is_held = turn.is_some() && turn == *seen;
                 *seen = turn;
                 let Some(turn) = turn.filter(|_| is_held) else { continue };
-                if self.relieve(event_loop, turn) && logged.is_none_or(|logged| logged.elapsed() >= REMINDER) {
+                let Some(held) = self.relieve(event_loop, turn) else {
+                    continue;
+                };
+                if logged.is_none_or(|logged| logged.elapsed() >= REMINDER) {
                     logged = Some(Instant::now());
-                    let held = self.lock().threads - self.loops.len() - 1;
                     warn!(threads = held, "handlers block, other threads serve in their place");
                 }
             }
         }
     }
 
-    /// Has a spare thread drive a loop on whose driver does not come back from a turn.
-    fn relieve(self: &Arc<Crew>, event_loop: &Arc<EventLoop>, turn: u64) -> bool {
+    /// Has a spare thread drive a loop on whose driver does not come back from a turn; gives how many are held then.
+    fn relieve(self: &Arc<Crew>, event_loop: &Arc<EventLoop>, turn: u64) -> Option<usize> {
         let mut work = self.lock();
         if work.spare == 0 || !event_loop.end_turn(turn) {
-            return false;
+            return None;
         }
+        work.held += 1;
         work.loops.push_back(Arc::clone(event_loop));
-        let may_grow = work.threads < self.loops.len() + 1 + MOST_HELD;
+        let held = work.held;
         drop(work);
         self.changed.notify_one();
-        if may_grow {
+        if held < MOST_HELD {
             // Fails when the system has no more threads; then the next loop that is held waits.
             let _ = self.add_thread();
         }
-        true
+        Some(held)
     }
 
     fn lock(&self) -> MutexGuard<'_, Work> {

@@ -85,6 +85,8 @@ struct Entry {
     /// What events have said since its last turn.
     readable: Readable,
     is_queued: bool,
+    /// Whether there was something for it while it had its turn.
+    is_wanted: bool,
     waiting: Waiting,
     /// The tick at which it has waited too long.
     due: u32,
@@ -151,13 +153,13 @@ impl EventLoop {
         ended.is_ok()
     }
 
-    /// Drives it until another thread does or there is nothing left to do. By one thread at a time.
-    pub(super) fn drive(&self, scratch: &mut Scratch) {
+    /// Drives it until another thread has taken it over (true) or there is nothing left to do. By one thread at a time.
+    pub(super) fn drive(&self, scratch: &mut Scratch) -> bool {
         let mut state = self.lock();
         loop {
             state.open_mail(self);
             if self.context.stop.is_set() && self.has_ended(&mut state) {
-                return;
+                return false;
             }
             for _ in 0..state.ready.len() {
                 let Some((key, mut connection, readable)) = state.next_turn() else {
@@ -170,7 +172,7 @@ impl EventLoop {
                 let next = give_turn(&mut connection, readable, stopping, scratch, &self.context.shared);
                 if !self.end_turn(turn) {
                     self.post(Mail::Back(key, connection, next));
-                    return;
+                    return true;
                 }
                 state = self.lock();
                 state.put_back(key, connection, next, self);
@@ -243,6 +245,7 @@ impl State {
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(connection.stream(), Token(vacant.key()), both) {
             error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
+            drop(connection); // before its slot
             own.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
@@ -251,6 +254,7 @@ impl State {
             connection: Some(Box::new(connection)),
             readable: Readable::default(),
             is_queued: false,
+            is_wanted: false,
             waiting: Waiting::Frame,
             due: own.due(Waiting::Frame),
             _slot: slot,
@@ -263,11 +267,7 @@ impl State {
     /// Puts a connection at the end of those that have something to do.
     fn queue(&mut self, key: usize) {
         if let Some(entry) = self.connections.get_mut(key) {
-            // One that has its turn is looked at when it comes back.
-            if !entry.is_queued && entry.connection.is_some() {
-                entry.is_queued = true;
-                self.ready.push_back(key);
-            }
+            entry.queue(key, &mut self.ready);
         }
     }
 
@@ -277,6 +277,7 @@ impl State {
             let key = self.ready.pop_front()?;
             if let Some(entry) = self.connections.get_mut(key) {
                 entry.is_queued = false;
+                entry.is_wanted = false;
                 if let Some(connection) = entry.connection.take() {
                     return Some((key, connection, std::mem::take(&mut entry.readable)));
                 }
@@ -284,28 +285,33 @@ impl State {
         }
     }
 
-    fn put_back(&mut self, key: usize, connection: Box<Connection>, next: Next, own: &EventLoop) {
-        if next == Next::End {
+    fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: Next, own: &EventLoop) {
+        let Next::Wait {
+            waiting,
+            progress,
+            more,
+        } = next
+        else {
             drop(connection); // before its slot: then there is room for another descriptor
             self.remove(key, own);
             return;
-        }
+        };
         let Some(entry) = self.connections.get_mut(key) else {
             return; // nobody else removes what has its turn
         };
-        entry.connection = Some(connection);
-        let mut again = entry.readable.now;
-        match next {
-            Next::Wait { waiting, progress } => {
-                if progress || waiting != entry.waiting {
-                    entry.waiting = waiting;
-                    entry.due = own.due(waiting);
-                }
-            }
-            Next::Turn | Next::End => again = true,
+        if progress || waiting != entry.waiting {
+            entry.waiting = waiting;
+            entry.due = own.due(waiting);
+        } else if waiting == Waiting::Close && entry.due <= own.context.now() {
+            // Others that have something to do are not overdue, but this one could go on for ever.
+            connection.give_up(waiting, &own.context.shared);
+            drop(connection); // before its slot
+            self.remove(key, own);
+            return;
         }
-        if again {
-            self.queue(key);
+        entry.connection = Some(connection);
+        if more || entry.is_wanted {
+            entry.queue(key, &mut self.ready);
         }
     }
 
@@ -359,17 +365,27 @@ impl State {
             let Some(entry) = connections.get_mut(event.token().0) else {
                 continue; // a wake-up
             };
-            note(entry, event);
-            if !entry.is_queued && entry.connection.is_some() {
-                entry.is_queued = true;
-                ready.push_back(event.token().0);
-            }
+            entry.note(event);
+            entry.queue(event.token().0, ready);
         }
     }
 }
 
-fn note(entry: &mut Entry, event: &Event) {
-    let is_over = event.is_read_closed() || event.is_error();
-    entry.readable.now |= event.is_readable() || is_over;
-    entry.readable.end |= is_over;
+impl Entry {
+    fn note(&mut self, event: &Event) {
+        let is_over = event.is_read_closed() || event.is_error();
+        self.readable.now |= event.is_readable() || is_over;
+        self.readable.end |= is_over;
+    }
+
+    /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
+    /// comes back: an event is not told twice, and the turn may have been past what it is about.
+    fn queue(&mut self, key: usize, ready: &mut VecDeque<usize>) {
+        if self.connection.is_none() {
+            self.is_wanted = true;
+        } else if !self.is_queued {
+            self.is_queued = true;
+            ready.push_back(key);
+        }
+    }
 }
