@@ -7,6 +7,7 @@ pub mod cargo;
 pub mod client;
 pub mod contents;
 pub mod crates;
+pub mod false_host;
 pub mod files;
 pub mod follow;
 pub mod host;

@@ -37,7 +37,6 @@ struct Work {
     spare: usize,
     /// Threads that handlers hold: another one drives their loop.
     held: usize,
-    threads: usize,
 }
 
 impl Crew {
@@ -70,13 +69,9 @@ impl Crew {
     }
 
     fn add_thread(self: &Arc<Crew>) -> io::Result<()> {
-        self.lock().threads += 1;
         let crew = Arc::clone(self);
         let thread = std::thread::Builder::new().name("worker".to_owned());
-        thread
-            .spawn(move || crew.work())
-            .map(drop)
-            .inspect_err(|_| self.lock().threads -= 1)
+        thread.spawn(move || crew.work()).map(drop)
     }
 
     /// What a thread does: one loop after another, as they need somebody.
@@ -86,7 +81,6 @@ impl Crew {
         loop {
             let mut work = self.lock();
             if work.spare > 0 && work.loops.is_empty() {
-                work.threads -= 1;
                 return; // one spare is enough
             }
             work.spare += 1;

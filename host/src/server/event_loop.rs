@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 use tracing::error;
 
@@ -71,7 +71,6 @@ enum Mail {
 struct State {
     poll: Poll,
     events: Events,
-    registry: Registry,
     connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
@@ -104,7 +103,6 @@ impl EventLoop {
             first_due: AtomicU32::new(u32::MAX),
             context,
             state: Mutex::new(State {
-                registry: poll.registry().try_clone()?,
                 poll,
                 events: Events::with_capacity(EVENTS),
                 connections: Slab::new(),
@@ -243,7 +241,11 @@ impl State {
     fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
         let vacant = self.connections.vacant_entry();
         let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(connection.stream(), Token(vacant.key()), both) {
+        if let Err(error) = self
+            .poll
+            .registry()
+            .register(connection.stream(), Token(vacant.key()), both)
+        {
             error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
             drop(connection); // before its slot
             own.connections.fetch_sub(1, Ordering::Relaxed);
