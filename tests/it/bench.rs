@@ -311,6 +311,16 @@ fn a_host_that_stalls_cannot_hide_it_from_an_open_loop() {
         "{open:#}"
     );
     assert!(latency(&open, "p90") >= 0.5 * stall, "{open:#}");
+    // Nor can it by a stall to the end, although only 4 of 300 could be sent before: the others are, when it is over.
+    let late = run(
+        &site,
+        &stalling(),
+        "--rate 1000 --window 4 --duration 300ms --warmup 0s",
+        0,
+    );
+    assert_eq!(late["results"], serde_json::json!({ "0x00": 300 }), "{late:#}");
+    // The last was due at 299 ms, and the stall is over 300 ms after the first was sent.
+    assert!(latency(&late, "p50") >= 0.45 * stall, "{late:#}");
     // A client that waits has asked for nothing meanwhile.
     let closed = run(&site, &stalling(), "--duration 1s --warmup 0s", 0);
     assert!(

@@ -65,11 +65,15 @@ impl Worker {
             (0..self.connections.len()).for_each(|index| self.send(index));
         }
         loop {
-            let now = self.shared.now();
-            let wait = match self.shared.end().checked_sub(now) {
-                Some(left) if left > 0 => self.send_due(now).min(left),
-                _ if self.is_over(now) => break,
-                _ => u64::MAX,
+            let (now, end) = (self.shared.now(), self.shared.end());
+            let wait = if now < end {
+                self.send_due(now).min(end - now)
+            } else {
+                self.send_due(end.saturating_sub(1)); // what became due since the last look
+                if self.is_over(now) {
+                    break;
+                }
+                u64::MAX
             };
             let wait = Duration::from_nanos(wait).min(LOOK);
             let polled = match &self.timer {
@@ -91,7 +95,8 @@ impl Worker {
                 self.send(index);
             }
         }
-        let lost = self.connections.iter().map(Connection::owed).sum();
+        let missing = |connection: &Connection| connection.owed() + connection.unsent(&self.shared);
+        let lost = self.connections.iter().map(missing).sum();
         self.tally.fault(Fault::Lost, lost);
         Ok(self.tally)
     }

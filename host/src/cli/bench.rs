@@ -248,7 +248,9 @@ fn explain(fault: Fault) -> String {
         Fault::WrongBody => "acks with another body than asked for".to_owned(),
         Fault::Malformed => "connections with bytes that are no ack".to_owned(),
         Fault::Closed => "connections that the host closed".to_owned(),
-        Fault::Lost => format!("Submits without an ack, {PATIENCE:?} after the end or when their connection ended"),
+        Fault::Lost => {
+            format!("Submits that were due and have no ack, {PATIENCE:?} after the end or when their connection ended")
+        }
     }
 }
 
