@@ -136,7 +136,8 @@ impl Report {
 
     /// The host's processor time for each ack, in nanoseconds.
     pub fn host_ns_per_ack(&self) -> Option<f64> {
-        Some(self.host?.as_nanos() as f64 / self.acks.max(1) as f64)
+        let host = self.host.filter(|_| self.acks > 0)?;
+        Some(host.as_nanos() as f64 / self.acks as f64)
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tests::cargo::sample;
 use tests::client::{Client, frame};
 use tests::crates::{PluginCrate, source};
@@ -279,6 +280,38 @@ fn read_slowly(max_unsent: &str) {
         }
     });
     assert_eq!(client.rest().unwrap(), b"");
+    host.stop();
+}
+
+#[test]
+fn what_came_while_the_host_was_paused_is_in_time() {
+    // More than an event loop hears of at once.
+    const PEERS: usize = 1100;
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let site = site("server.threads = 1\nserver.frame_timeout = \"1s\"");
+    let host = site.start();
+    let mut clients: Vec<Client> = (0..PEERS).map(|_| host.connect()).collect();
+    let request = frame(0x02, b"00000001", b"hello");
+    let (beginning, rest) = request.split_at(10);
+    // An ack first, so that its event is over and the beginning of the next frame is read before the pause.
+    for client in &mut clients {
+        client.send(&[&request, beginning].concat());
+        assert_eq!(client.ack().result, 0);
+    }
+    host.signal(Signal::STOP);
+    for client in &mut clients {
+        client.send(rest);
+    }
+    thread::sleep(Duration::from_millis(1500)); // the pause is what this is about
+    host.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.ack().result, 0);
+    }
     host.stop();
 }
 

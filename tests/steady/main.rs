@@ -70,7 +70,10 @@ fn nobody_allocates_for_a_packet() {
         let what = format!("a frame without its last {missing} bytes");
         let mut parts = Exchange::new(repeat_n(echo, 16), &long, &long).cut(missing);
         let used = measured(&mut inside, &what, &mut parts);
-        assert!(used.allocations <= ROUNDS, "{what}: more than its own memory: {used:?}");
+        assert_eq!(
+            used.allocations, ROUNDS,
+            "{what}: one for each beginning of a frame: {used:?}"
+        );
         assert_eq!(
             (used.allocations, used.bytes_allocated),
             (used.deallocations, used.bytes_deallocated),

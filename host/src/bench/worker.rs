@@ -16,6 +16,8 @@ use super::{PATIENCE, Shared, nanoseconds};
 
 /// How many sockets one poll may tell of.
 const EVENTS: usize = 1024;
+/// How many Submits that are due are looked after before acks are.
+const AT_ONCE: usize = 1024;
 /// How long nothing may happen before the clock is looked at all the same.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -110,7 +112,7 @@ impl Worker {
         if !self.shared.schedule.is_open() {
             return u64::MAX;
         }
-        loop {
+        for _ in 0..AT_ONCE {
             let (nth, index) = self.next;
             let due = self.shared.schedule.due(self.connections[index].number(), nth, now);
             if due > now {
@@ -123,6 +125,7 @@ impl Worker {
                 next => (nth, next),
             };
         }
+        0 // there may be more, but acks are waiting
     }
 
     fn is_over(&self, now: u64) -> bool {

@@ -26,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Without --rate each connection keeps its window full (a closed loop). With it, Submits are due at a fixed rate, and their
 /// latency counts from when they were due, so a host that stalls can't hide it (an open loop).
 ///
-/// Exit code 1 when a Submit was not acked with result 0x00.
+/// Exit code 1 when a Submit was not acked with result 0x00, or none was measured.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// The host's address.
@@ -144,7 +144,8 @@ impl Bench {
             true => output::json(&Printed::new(&plan, &report))?,
             false => text(&plan, &report)?,
         }
-        Ok(ExitCode::from(if report.tally.is_good() { 0 } else { super::FAILED }))
+        let is_good = report.tally.is_good() && !report.tally.latencies.is_empty();
+        Ok(ExitCode::from(if is_good { 0 } else { super::FAILED }))
     }
 
     fn plan(&self) -> anyhow::Result<Plan> {

@@ -57,10 +57,7 @@ impl Input {
             match stream.read(&mut scratch[start..]) {
                 Ok(0) => return Ok(Received::End),
                 Ok(received) => break received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.rest();
-                    return Ok(Received::Nothing);
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

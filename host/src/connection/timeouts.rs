@@ -1,5 +1,5 @@
 //! How long a connection may wait for what. Time is counted in ticks of the host's own clock (see `server::crew`), so that
-//! asking for it costs a load: no clock is read per packet or per read. A timeout strikes up to two ticks late, never early.
+//! asking for it costs a load: no clock is read per packet or per read. A timeout strikes up to three ticks late, never early.
 
 use std::time::Duration;
 
@@ -62,9 +62,9 @@ impl Timeouts {
     }
 }
 
-/// Rounded up, and one more: the tick at hand began some time ago.
+/// Rounded up, and two more: the tick at hand began some time ago, and the next one may have begun unnoticed.
 fn ticks(duration: Duration) -> u32 {
-    let ticks = duration.as_nanos().div_ceil(TICK.as_nanos()) + 1;
+    let ticks = duration.as_nanos().div_ceil(TICK.as_nanos()) + 2;
     u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
@@ -76,9 +76,9 @@ mod tests {
     fn no_timeout_strikes_early() {
         let of = Duration::from_millis;
         let timeouts = Timeouts::new(of(500), of(120), of(1), of(800));
-        assert_eq!(timeouts.due(Waiting::Frame, 7), 7 + 11);
-        assert_eq!(timeouts.due(Waiting::Rest, 7), 7 + 4);
-        assert_eq!(timeouts.due(Waiting::Peer, 7), 7 + 2);
+        assert_eq!(timeouts.due(Waiting::Frame, 7), 7 + 12);
+        assert_eq!(timeouts.due(Waiting::Rest, 7), 7 + 5);
+        assert_eq!(timeouts.due(Waiting::Peer, 7), 7 + 3);
         assert_eq!(timeouts.due(Waiting::Close, u32::MAX), u32::MAX);
         assert_eq!(timeouts.name_of_rest(), "frame timeout");
     }

@@ -125,6 +125,9 @@ impl Connection {
             Step::Wait(waiting) => (waiting, false, false),
             Step::End(end) => return Ok(Err(end)),
         };
+        if !more {
+            self.input.rest();
+        }
         Ok(Ok(Next::Wait {
             waiting,
             progress: progress || flushed,
@@ -140,10 +143,7 @@ impl Connection {
             return self.answer(scratch, shared, Place::Own);
         }
         match self.phase {
-            Phase::Serving if !self.readable.now => {
-                self.input.rest();
-                Ok(Step::Wait(self.waiting_for_input()))
-            }
+            Phase::Serving if !self.readable.now => Ok(Step::Wait(self.waiting_for_input())),
             Phase::Serving => self.requests(scratch, shared),
             Phase::Stopping { reads: 0 } => self.close(),
             Phase::Stopping { reads } => {

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
 use super::crew::Crew;
-use super::event_loop::{Context, EventLoop};
+use super::event_loop::Context;
 use super::slots::{Slot, Slots};
 
 /// The pause after accepting failed; doubles with each failure in a row.
@@ -100,7 +100,7 @@ impl Acceptor {
         }
         debug!(%peer, "connection accepted");
         if let Some(emptiest) = self.crew.loops().iter().min_by_key(|each| each.len()) {
-            EventLoop::adopt(emptiest, stream, peer, slot);
+            emptiest.adopt(stream, peer, slot);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The threads that drive the event loops, and the clock that watches them. A handler that blocks holds its thread; the clock
-//! notices within two ticks and has a spare thread drive its loop on, so what else the loop serves waits no longer than that.
-//! The thread that was held becomes a spare when it is free.
+//! notices within two ticks and has a spare thread drive its loop on. While some are held it looks more often, for where one
+//! handler blocks others mostly do as well. The thread that was held becomes a spare when it is free.
 //!
 //! There is always a spare thread that was started before it is needed: while the start-up code of a library hangs, the
 //! dynamic linker lets no thread begin.
@@ -19,6 +19,8 @@ use crate::connection::{Scratch, TICK};
 /// How many threads handlers may hold at once, beyond those that drive loops. When all are held, the connections of further
 /// loops that block wait.
 const MOST_HELD: usize = 256;
+/// How often the clock looks while handlers hold threads.
+const CLOSE_LOOK: Duration = Duration::from_millis(5);
 /// How often the log hears of handlers that block while they do.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -102,7 +104,8 @@ impl Crew {
         let mut seen: Vec<Option<u64>> = vec![None; self.loops.len()];
         let mut logged: Option<Instant> = None;
         loop {
-            std::thread::sleep(TICK);
+            let is_quiet = self.lock().held == 0;
+            std::thread::sleep(if is_quiet { TICK } else { CLOSE_LOOK });
             let ticks = start.elapsed().as_nanos() / TICK.as_nanos();
             let now = u32::try_from(ticks).unwrap_or(u32::MAX);
             self.context.now.store(now, Ordering::Relaxed);
@@ -126,7 +129,16 @@ impl Crew {
     /// Has a spare thread drive a loop on whose driver does not come back from a turn; gives how many are held then.
     fn relieve(self: &Arc<Crew>, event_loop: &Arc<EventLoop>, turn: u64) -> Option<usize> {
         let mut work = self.lock();
-        if work.spare == 0 || !event_loop.end_turn(turn) {
+        if work.spare <= work.loops.len() {
+            // None to spare. That may be for a thread that could not be started when it was time.
+            let may_grow = work.held < MOST_HELD && work.loops.is_empty();
+            drop(work);
+            if may_grow {
+                let _ = self.add_thread();
+            }
+            return None;
+        }
+        if !event_loop.end_turn(turn) {
             return None;
         }
         work.held += 1;
@@ -135,7 +147,7 @@ impl Crew {
         drop(work);
         self.changed.notify_one();
         if held < MOST_HELD {
-            // Fails when the system has no more threads; then the next loop that is held waits.
+            // Fails when the system has no more threads; then the next loop that is held waits for one.
             let _ = self.add_thread();
         }
         Some(held)

@@ -74,6 +74,8 @@ struct State {
     connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
+    /// The tick before the last poll, if that told of everything that had come by then.
+    seen_until: Option<u32>,
     knows_of_stop: bool,
 }
 
@@ -107,6 +109,7 @@ impl EventLoop {
                 events: Events::with_capacity(EVENTS),
                 connections: Slab::new(),
                 ready: VecDeque::new(),
+                seen_until: None,
                 knows_of_stop: false,
             }),
         })
@@ -175,10 +178,13 @@ impl EventLoop {
                 state = self.lock();
                 state.put_back(key, connection, next, self);
             }
-            if self.first_due.load(Ordering::Relaxed) <= self.context.now() {
-                state.sweep(self);
+            // By the tick before the poll: after a pause of the process, what came meanwhile is seen before anyone is overdue.
+            if let Some(now) = state.seen_until.take()
+                && self.first_due.load(Ordering::Relaxed) <= now
+            {
+                state.sweep(now, self);
             }
-            state.poll();
+            state.poll(self.context.now());
         }
     }
 
@@ -323,15 +329,14 @@ impl State {
     }
 
     /// Gives up those that have waited too long, and finds out when to look again.
-    fn sweep(&mut self, own: &EventLoop) {
-        let now = own.context.now();
+    fn sweep(&mut self, now: u32, own: &EventLoop) {
         let mut first = u32::MAX;
         let mut overdue = Vec::new();
         for (key, entry) in &self.connections {
             if entry.due > now {
                 first = first.min(entry.due);
             } else if entry.is_queued || entry.connection.is_none() {
-                first = now + 1; // it is not waiting; then we shall see
+                first = now.saturating_add(1); // it is not waiting; then we shall see
             } else {
                 overdue.push(key);
             }
@@ -348,7 +353,7 @@ impl State {
     }
 
     /// Asks what there is to do; waits for it if there is nothing yet.
-    fn poll(&mut self) {
+    fn poll(&mut self, now: u32) {
         let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
@@ -363,13 +368,16 @@ impl State {
             ready,
             ..
         } = self;
+        let mut count = 0;
         for event in events.iter() {
+            count += 1;
             let Some(entry) = connections.get_mut(event.token().0) else {
                 continue; // a wake-up
             };
             entry.note(event);
             entry.queue(event.token().0, ready);
         }
+        self.seen_until = (count < EVENTS).then_some(now);
     }
 }
 

@@ -66,11 +66,10 @@ impl Slots {
         self.changed.notify_all();
     }
 
-    /// Waits until it is closed, for so long at most; whether it is.
-    pub(super) fn pause(&self, most: Duration) -> bool {
+    /// Waits until it is closed, for so long at most.
+    pub(super) fn pause(&self, most: Duration) {
         let open = |taken: &mut Taken| !taken.closed;
-        let outcome = self.changed.wait_timeout_while(self.lock(), most, open);
-        outcome.unwrap_or_else(PoisonError::into_inner).0.closed
+        drop(self.changed.wait_timeout_while(self.lock(), most, open));
     }
 
     /// Waits until no connection is open any more; how many are when it is `deadline`.

@@ -101,9 +101,10 @@ pub(crate) fn memory(_settings: &Settings, report: &mut Report) {
         burst(&mut first);
         let before = server.resident();
         let mut streams = connect(count, address, Ipv4Addr::LOCALHOST);
-        let fresh = (server.resident() - before) as f64 / count as f64;
+        let grown = || server.resident().saturating_sub(before) as f64 / count as f64;
+        let fresh = grown();
         burst(&mut streams);
-        let after = (server.resident() - before) as f64 / count as f64;
+        let after = grown();
         let aim = match (name, fresh.max(after) <= 1536.0) {
             ("host", true) => "at most 1536: met",
             ("host", false) => "at most 1536: MISSED",
@@ -125,13 +126,14 @@ pub(crate) fn memory(_settings: &Settings, report: &mut Report) {
     );
 }
 
+/// The last frame comes in two pieces: a connection keeps the first until the second is there.
 fn burst(streams: &mut [TcpStream]) {
-    let submit = frame(0x02, b"00000001", &[7; 1024]);
-    let submits = submit.repeat(16);
-    for stream in &mut *streams {
-        stream.write_all(&submits).unwrap();
-    }
+    let submits = frame(0x02, b"00000001", &[7; 1024]).repeat(16);
+    let (most, rest) = submits.split_at(submits.len() - 100);
     for stream in streams {
-        (0..16).for_each(|_| drop(read_ack(stream).unwrap()));
+        stream.write_all(most).unwrap();
+        (0..15).for_each(|_| drop(read_ack(stream).unwrap()));
+        stream.write_all(rest).unwrap();
+        assert!(read_ack(stream).is_some());
     }
 }

@@ -31,8 +31,9 @@ struct Arguments {
     /// What to measure; everything unless named.
     parts: Vec<Part>,
     /// How often each pair is measured.
-    #[arg(long, default_value_t = 9)]
-    rounds: usize,
+    /// Fewer than six have no bounds.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(6..))]
+    rounds: u64,
     /// How long each measurement takes, in milliseconds.
     #[arg(long, default_value_t = 1000)]
     milliseconds: u64,
@@ -77,7 +78,7 @@ fn main() {
     }
     let asked = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     let settings = rounds::Settings {
-        rounds: arguments.rounds,
+        rounds: usize::try_from(arguments.rounds).unwrap(),
         milliseconds: arguments.milliseconds,
     };
     let mut report = Report::new();
