@@ -20,6 +20,7 @@ static MEMORY: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const WARM_UP: usize = 50;
 const ROUNDS: usize = 1000;
+const ATTEMPTS: usize = 5;
 
 /// The commands of the plugin and of its copy: acked without a body, acked with the payload, and asked for its report.
 const COMMANDS: [u8; 3] = [0x10, 0x11, 0x12];
@@ -92,7 +93,18 @@ fn nobody_allocates_for_a_packet() {
 fn measured(inside: &mut Inside, what: &str, parts: &mut [Exchange]) -> Stats {
     inside.exchange(parts, WARM_UP);
     let before = reports(inside);
-    let used = count(|| inside.exchange(parts, ROUNDS));
+    // The turn of the last ack ends after the ack was sent; the one that follows shows that it has.
+    let mut one_more = [Exchange::new([COMMANDS[0]], b"", b"")];
+    let mut attempt = || {
+        count(|| {
+            inside.exchange(parts, ROUNDS);
+            inside.exchange(&mut one_more, 1);
+        })
+    };
+    // On a busy machine a turn may last so long that another thread is started for its loop. What packets cost is there in
+    // every attempt.
+    let attempts = [(); ATTEMPTS].map(|()| attempt());
+    let used = attempts.into_iter().min_by_key(|used| used.allocations).unwrap();
     assert_eq!(reports(inside), before, "{what}: the plugins allocate");
     used
 }
