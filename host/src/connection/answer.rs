@@ -13,7 +13,8 @@ use crate::routes::RouteTable;
 use crate::wire::{self, AckWriter, Decoded, MIN_FRAME, Malformed, Packet};
 
 /// How many Submits the first call of a read may have at most. How long a plugin's acks are is known only once it has
-/// written some, so this bounds what a small input can make of a plugin with long bodies.
+/// written some, so this bounds what a small input can make of a plugin whose bodies are long from the first. One whose acks
+/// turn from short to long can exceed the bound by the acks of one call.
 const FIRST_CALL: usize = 16;
 /// How many Submits any call may have: more would gain nothing, and make the thread's buffer for them large.
 const LARGEST_CALL: usize = 1024;
