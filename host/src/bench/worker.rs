@@ -71,11 +71,12 @@ impl Worker {
             let wait = if now < end {
                 self.send_due(now).min(end - now)
             } else {
-                self.send_due(end.saturating_sub(1)); // what became due since the last look
-                if self.is_over(now) {
+                // What became due since the last look; 0 says that there may be more.
+                let wait = self.send_due(end.saturating_sub(1));
+                if self.is_over(now, wait > 0) {
                     break;
                 }
-                u64::MAX
+                wait
             };
             let wait = Duration::from_nanos(wait).min(LOOK);
             let polled = match &self.timer {
@@ -128,8 +129,8 @@ impl Worker {
         0 // there may be more, but acks are waiting
     }
 
-    fn is_over(&self, now: u64) -> bool {
-        self.connections.iter().all(|connection| connection.owed() == 0)
+    fn is_over(&self, now: u64, is_all_sent: bool) -> bool {
+        is_all_sent && self.connections.iter().all(|connection| connection.owed() == 0)
             || now >= self.shared.end() + nanoseconds(PATIENCE)
             || self.shared.given_up.load(Ordering::Relaxed)
     }
