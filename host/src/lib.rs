@@ -5,6 +5,7 @@ pub mod config;
 pub mod logging;
 
 pub mod connection;
+pub mod exit;
 pub mod limits;
 pub mod result;
 pub mod routes;

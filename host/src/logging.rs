@@ -32,6 +32,9 @@ pub fn start(format: Format) {
     }
 }
 
+/// Waits until everything logged so far is written, for no longer than `patience` without progress.
+pub fn flush(_patience: std::time::Duration) {} // lines are written as they are logged
+
 /// Colour is for terminals, and not for those who said no: <https://no-color.org>.
 fn colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

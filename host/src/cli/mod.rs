@@ -18,8 +18,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::exit;
 use crate::logging::{self, Format};
-use crate::plugin::load;
 use crate::plugin::manager::StartError;
 use crate::plugin::stage::StagingError;
 use crate::plugin::trial;
@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
             .chain()
             .any(|cause| matches!(cause.downcast_ref(), Some(StartError::Stuck { .. })))
         {
-            load::exit_at_once(UNUSABLE);
+            exit::at_once(UNUSABLE);
         }
         ExitCode::from(if unusable { UNUSABLE } else { FAILED })
     })

@@ -36,13 +36,6 @@ pub struct Library {
     log: HostLog,
 }
 
-/// Ends the process without what usually runs at its end, `_exit(2)`: for a process in which a library never came back from
-/// its start-up code. That holds the dynamic linker's lock, and the usual end waits for it.
-pub fn exit_at_once(code: u8) -> ! {
-    // SAFETY: it takes any number and does not return.
-    unsafe { libc::_exit(code.into()) }
-}
-
 /// A host that can't open libraries.
 #[derive(Debug, thiserror::Error)]
 #[error(

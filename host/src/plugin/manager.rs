@@ -29,6 +29,7 @@ use super::swap::Swap;
 use super::told::Told;
 use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
+use crate::exit;
 use crate::routes::{RouteTable, Routes};
 use crate::shutdown::Stop;
 
@@ -95,7 +96,7 @@ impl Running {
     pub fn shutdown(self, deadline: Instant) {
         if self.instances.stuck().is_some() {
             self.staging.remove();
-            load::exit_at_once(0);
+            exit::at_once(0);
         }
         self.instances.close();
         // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
@@ -239,7 +240,7 @@ impl Manager {
         }
         std::thread::sleep(self.config.server.drain_timeout);
         self.staging.remove();
-        load::exit_at_once(0);
+        exit::at_once(0);
     }
 
     fn look(&mut self, heard: &Heard) {
