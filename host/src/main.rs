@@ -1,7 +1,5 @@
 //! The program is the library's command line: see `cli`.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() {
     host::cli::main()
 }

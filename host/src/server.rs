@@ -27,18 +27,32 @@ use slots::Slots;
 /// How many connections the kernel may hold for us; it lowers this to its own limit (net.core.somaxconn, usually 4096).
 const BACKLOG: i32 = 4096;
 
-/// Binds an address and listens. Port 0 takes a free one.
-///
-/// # Errors
-/// When the address is not ours or is taken.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Without it a restart would have to wait for the last connections' TIME_WAIT to pass.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(socket.into()))
+/// An address that is ours, at which nobody is listened to yet.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+impl Bound {
+    /// Takes an address. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is not ours or is taken.
+    pub fn new(address: SocketAddr) -> io::Result<Bound> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Without it a restart would have to wait for the last connections' TIME_WAIT to pass.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        Ok(Bound(socket))
+    }
+
+    /// Listens: from here on peers can connect.
+    ///
+    /// # Errors
+    /// When another process has begun to listen there in the same moment.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)?;
+        Ok(TcpListener::from_std(self.0.into()))
+    }
 }
 
 /// A server that runs.

@@ -5,14 +5,42 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use tracing::{info, warn};
+use nix::sys::signal::{SigSet, Signal};
+use tracing::{error, info, warn};
+
+use crate::exit;
 
 /// A signal that ends the process unhandled makes a shell say 128 and its number; so do we.
-const KILLED: i32 = 128;
+const KILLED: u8 = 128;
+/// What the end may take beyond `server.drain_timeout` before it is cut short: something that it waits for does not come.
+const OVERTIME: Duration = Duration::from_secs(1);
+
+/// The host's signals, held back from all its threads; one of them asks for them (sigwait(3)). So none is lost while the
+/// host starts, and no plugin can take them: a handler that it sets for one of them is never called, in none of our threads.
+///
+/// SIGPIPE and SIGXFSZ are held back as well, and asked for by nobody: they are errors of a write, no deaths, whatever a
+/// plugin does with their handlers.
+#[derive(Debug)]
+pub struct Signals {
+    asked_for: SigSet,
+}
+
+impl Signals {
+    /// Holds them back from this thread, and from all that it starts afterwards: so it is called before any is.
+    ///
+    /// # Errors
+    /// Never on systems known to us; see pthread_sigmask(3).
+    pub fn hold_back() -> io::Result<Signals> {
+        let asked_for: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        let mut all = asked_for;
+        all.add(Signal::SIGPIPE);
+        all.add(Signal::SIGXFSZ);
+        all.thread_block()?;
+        Ok(Signals { asked_for })
+    }
+}
 
 /// Says stop, once: by [`Stopper::stop`], or by being dropped, so that an owner who fails does not leave the rest
 /// running for ever.
@@ -86,36 +114,49 @@ impl Stop {
     /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
     ///
     /// # Errors
-    /// When the handlers can't be set up, or the thread that waits for them can't be started.
-    pub fn on_signals(on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    /// When the thread that asks for signals can't be started.
+    pub fn on_signals(signals: Signals, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
         let (stopper, stop) = Stop::channel();
         // A thread of its own: whatever else is blocked, a second signal must work.
-        let wait = move || {
+        exit::critical("signals", move || {
             let mut stopper = Some(stopper);
-            for signal in &mut signals {
-                let name = match signal {
-                    SIGTERM => "SIGTERM",
-                    SIGINT => "SIGINT",
-                    _ => {
+            loop {
+                let signal = match signals.asked_for.wait() {
+                    Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => signal,
+                    Ok(_) => {
                         on_hangup();
                         continue;
                     }
+                    Err(_) => continue, // interrupted
                 };
                 match stopper.take() {
                     Some(stopper) => {
                         stopper.stop();
-                        info!(signal = name, "stopping"); // after it is so: who reads this may rely on it
+                        info!(signal = signal.as_str(), "stopping"); // after it is so: who reads this may rely on it
                     }
                     None => {
-                        warn!(signal = name, "second signal, ending at once");
-                        std::process::exit(KILLED + signal);
+                        warn!(signal = signal.as_str(), "second signal, ending at once");
+                        exit::at_once(KILLED + signal as u8);
                     }
                 }
             }
-        };
-        std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+        })?;
         Ok(stop)
+    }
+
+    /// Ends the process when the end takes longer than it may: `drain_timeout`, and a second.
+    ///
+    /// # Errors
+    /// When there is no thread to wait for it.
+    pub fn watch_over_the_end(&self, drain_timeout: Duration) -> io::Result<()> {
+        let stop = self.clone();
+        exit::critical("watchdog", move || {
+            stop.wait();
+            std::thread::sleep(drain_timeout + OVERTIME);
+            error!("the end takes too long, cut short");
+            exit::at_once(exit::INTERNAL);
+        })
+        .map(drop)
     }
 
     /// Whether it is time. One atomic load: may be asked as often as one likes.

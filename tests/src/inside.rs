@@ -40,7 +40,7 @@ impl Inside {
         let (stopper, stop) = Stop::channel();
         let manager = manager::start(&path, config.clone(), Hints::default(), &stop).unwrap();
         let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
-        let listener = server::bind(config.server.listen).unwrap();
+        let listener = server::Bound::new(config.server.listen).unwrap().listen().unwrap();
         let address = listener.local_addr().unwrap();
         let server = server::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();

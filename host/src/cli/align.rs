@@ -8,7 +8,7 @@ mod plan;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, Output};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -32,7 +32,7 @@ pub(super) struct Align {
 type Apart = Vec<(String, String, String)>;
 
 impl Align {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let lock = self.lock()?;
         let plan = Plan::new(host_record(), &read(&lock)?);
         let (plan, failed) = match self.apply {
@@ -49,7 +49,7 @@ impl Align {
         let apart: Apart = described.chain(failed).collect();
         let good = self.report(&apart)?;
         self.compiler()?;
-        Ok(ExitCode::from(if good { 0 } else { super::FAILED }))
+        Ok(if good { super::GOOD } else { super::FAILED })
     }
 
     /// The lock that counts for the crate: its workspace's.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::Table;
@@ -40,7 +39,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = match &self.plugins {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -66,7 +65,10 @@ impl Check {
             true => output::json(&report)?,
             false => print(&report, self.plugins.as_deref())?,
         }
-        Ok(ExitCode::from(if report.has_refusals() { super::FAILED } else { 0 }))
+        Ok(match report.has_refusals() {
+            true => super::FAILED,
+            false => super::GOOD,
+        })
     }
 
     /// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.

@@ -1,7 +1,6 @@
 //! `host fingerprint`: what plugins are compared with, for people and for the builds of plugins.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 use plugin_record::Fingerprint as Both;
@@ -21,7 +20,7 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = match &self.plugins {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -29,7 +28,7 @@ impl Fingerprint {
         let (record, policy) = (host_record().clone(), config.policy);
         if self.json {
             output::json(&Both { record, policy })?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(super::GOOD);
         }
         inspect::print(&record)?;
         if self.plugins.is_some() {
@@ -37,6 +36,6 @@ impl Fingerprint {
             let table = toml::to_string(&std::collections::BTreeMap::from([("policy", policy)]))?;
             output::line(&format!("\n{}", table.trim_end()))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::GOOD)
     }
 }

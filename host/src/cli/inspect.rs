@@ -1,7 +1,6 @@
 //! `host inspect FILE`: what a file says of itself, for whatever machine it is. Judges nothing.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -21,7 +20,7 @@ pub(super) struct Inspect {
 }
 
 impl Inspect {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let file = self.file.display().to_string();
         let bytes = stage::read(&self.file).map_err(|refusal| anyhow::anyhow!("{file}: {refusal}"))?;
         let inspection = inspection::read(&bytes).with_context(|| file.clone())?;
@@ -37,7 +36,7 @@ impl Inspect {
                 ))?;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(super::GOOD)
     }
 }
 

@@ -1,7 +1,6 @@
 //! `host install FILE --plugins F`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 
@@ -22,7 +21,7 @@ pub(super) struct Install {
 }
 
 impl Install {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = Config::read(&self.configuration.plugins)?;
         let staging = Staging::create(config.plugins.staging.as_deref())?;
         let installed = match install(&self.file, &config, &staging, self.replace) {
@@ -31,7 +30,7 @@ impl Install {
                 output::line(&format!("{}: refused, nothing was installed", self.file.display()))?;
                 output::line(&output::comparison(&refused.refusals))?;
                 output::cures(&self.file.display().to_string(), &refused.refusals)?;
-                return Ok(ExitCode::from(super::FAILED));
+                return Ok(super::FAILED);
             }
             Err(error) => return Err(error.into()),
         };
@@ -60,15 +59,15 @@ impl Install {
             }
         })?;
         match installed.not_served {
-            None => Ok(ExitCode::SUCCESS),
-            Some(_) if matches!(installed.link, LinkOutcome::PreRelease(_)) => Ok(ExitCode::SUCCESS),
+            None => Ok(super::GOOD),
+            Some(_) if matches!(installed.link, LinkOutcome::PreRelease(_)) => Ok(super::GOOD),
             Some(refusals) => {
                 output::line("a host that starts now does not serve it")?;
                 if !refusals.is_empty() {
                     output::line(&output::comparison(&refusals))?;
                 }
                 output::cures(name.to_string().as_str(), &refusals)?;
-                Ok(ExitCode::from(super::FAILED))
+                Ok(super::FAILED)
             }
         }
     }

@@ -11,9 +11,10 @@ mod output;
 mod serve;
 mod submit;
 
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -23,7 +24,10 @@ use crate::logging::{self, Format};
 use crate::plugin::manager::StartError;
 use crate::plugin::stage::StagingError;
 use crate::plugin::trial;
+use crate::shutdown::Signals;
 
+/// All is well.
+const GOOD: u8 = 0;
 /// A check refused something, or a request failed.
 const FAILED: u8 = 1;
 /// The configuration is unusable, or a required plugin is refused. sysexits.h calls it EX_CONFIG.
@@ -82,27 +86,22 @@ struct Configuration {
     plugins: PathBuf,
 }
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+/// Runs the command that the process was started with, and ends it; see `exit` for how.
+pub fn main() -> ! {
     let cli = Cli::parse();
     if cli.command.is_some() && cli.serve.names_configuration() {
         // clap's own rule for this would forbid --log-format there as well.
         let message = "name --plugins after the subcommand";
         Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
     }
-    logging::start(cli.log_format);
-    let outcome = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(serve) => serve.run(),
-        Command::Check(check) => check.run(),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Fingerprint(fingerprint) => fingerprint.run(),
-        Command::Align(align) => align.run(),
-        Command::Install(install) => install.run(),
-        Command::Open(open) => open.run(),
-        Command::Submit(submit) => submit.run(),
-        Command::Bench(bench) => bench.run(),
+    let command = cli.command.unwrap_or(Command::Serve(cli.serve));
+    // Before the first thread is started: they are held back from those alone that come after. Other commands end by them.
+    let signals = match &command {
+        Command::Serve(_) => Signals::hold_back().ok(),
+        _ => None,
     };
-    outcome.unwrap_or_else(|error| {
+    logging::start(cli.log_format);
+    let code = command.run(signals).unwrap_or_else(|error| {
         eprintln!("host: {error:#}");
         let unusable = error.chain().any(|cause| {
             cause.is::<ConfigError>()
@@ -110,12 +109,25 @@ pub fn main() -> ExitCode {
                 || cause.is::<StartError>()
                 || cause.is::<serve::ListenError>()
         });
-        if error
-            .chain()
-            .any(|cause| matches!(cause.downcast_ref(), Some(StartError::Stuck { .. })))
-        {
-            exit::at_once(UNUSABLE);
+        if unusable { UNUSABLE } else { FAILED }
+    });
+    let _ = std::io::stdout().flush(); // who has closed it wants no more
+    exit::at_once(code)
+}
+
+impl Command {
+    /// Gives the exit code.
+    fn run(self, signals: Option<Signals>) -> anyhow::Result<u8> {
+        match self {
+            Command::Serve(serve) => serve.run(signals.context("can't hold back signals")?),
+            Command::Check(check) => check.run(),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Fingerprint(fingerprint) => fingerprint.run(),
+            Command::Align(align) => align.run(),
+            Command::Install(install) => install.run(),
+            Command::Open(open) => open.run(),
+            Command::Submit(submit) => submit.run(),
+            Command::Bench(bench) => bench.run(),
         }
-        ExitCode::from(if unusable { UNUSABLE } else { FAILED })
-    })
+    }
 }

@@ -1,7 +1,6 @@
 //! `host open FILE`: the child process of `host check --load`. Not for people.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 
@@ -18,12 +17,12 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = match &self.plugins {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
         trial::open(&self.file, &config)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(super::GOOD)
     }
 }

@@ -1,7 +1,6 @@
 //! `host --plugins F`: reads the configuration, starts the plugins, opens the port, serves until told to stop.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,9 @@ use crate::config::Config;
 use crate::connection::Shared;
 use crate::plugin::hints::{Hint, Hints};
 use crate::plugin::manager::{self, Running};
-use crate::shutdown::Stop;
-use crate::{limits, server, totals};
+use crate::server::Bound;
+use crate::shutdown::{Signals, Stop};
+use crate::{exit, limits, server, totals};
 
 /// How often changed totals are logged.
 const TOTALS_PERIOD: Duration = Duration::from_secs(10);
@@ -40,40 +40,42 @@ impl Serve {
         self.plugins.is_some()
     }
 
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, signals: Signals) -> anyhow::Result<u8> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
         let config = Config::read(&path)?;
         limits::raise_open_files(config.server.max_connections);
-        // Before anything is started: a signal that comes while plugins start is not lost.
         let hints = Hints::default();
         let hint = hints.sender();
         let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
-        let stop = Stop::on_signals(reload).context("can't wait for signals")?;
-        // Before the port is opened: nobody connects to a host that then refuses to start.
+        let stop = Stop::on_signals(signals, reload).context("can't wait for signals")?;
+        let drain_timeout = config.server.drain_timeout;
+        stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
+        // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
+        // afterwards, so that nobody connects to a host that then refuses to start.
+        let address = config.server.listen;
+        let bound = Bound::new(address).map_err(|error| ListenError { address, error })?;
         let manager = manager::start(&path, config.clone(), hints, &stop)?;
         if stop.is_set() {
-            manager.shutdown(Instant::now() + config.server.drain_timeout);
+            manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(super::GOOD);
         }
-        let served = serve(&config, &manager, &stop);
+        let served = serve(&config, bound, &manager, &stop);
         // Without a port nobody was served, but the plugins are up and need their time to end.
-        let deadline = *served
-            .as_ref()
-            .unwrap_or(&(Instant::now() + config.server.drain_timeout));
+        let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
         served?;
         tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
+        Ok(super::GOOD)
     }
 }
 
 /// Serves until it is time to stop and connections had their time; returns when what is left to do must be done.
 /// Connections that are left then may be inside a plugin: their threads are not waited for.
-fn serve(config: &Config, manager: &Running, stop: &Stop) -> anyhow::Result<Instant> {
+fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> anyhow::Result<Instant> {
     let address = config.server.listen;
     let unusable = |error| ListenError { address, error };
-    let listener = server::bind(address).map_err(unusable)?;
+    let listener = bound.listen().map_err(unusable)?;
     let bound = listener.local_addr().map_err(unusable)?;
     let shared = Arc::new(Shared::new(&config.server, config.protocol.ack, manager.routes()));
     let server = server::start(listener, &config.server, shared, stop).context("can't serve")?;
@@ -81,8 +83,7 @@ fn serve(config: &Config, manager: &Running, stop: &Stop) -> anyhow::Result<Inst
 
     let routes = manager.routes();
     let (ended, end) = Stop::channel();
-    let totals = std::thread::Builder::new().name("totals".to_owned());
-    let totals = totals.spawn(move || totals::log_totals(&routes, TOTALS_PERIOD, &end));
+    let totals = exit::critical("totals", move || totals::log_totals(&routes, TOTALS_PERIOD, &end));
     let totals = totals.context("can't start a thread")?;
     stop.wait();
     let stopped = Instant::now();
