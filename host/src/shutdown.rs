@@ -109,6 +109,11 @@ impl Stop {
         (Stopper { word }, stop)
     }
 
+    /// For what ends by other means.
+    pub fn never() -> Stop {
+        Stop { word: Arc::default() }
+    }
+
     /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number.
     ///
     /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.

@@ -84,8 +84,7 @@ fn a_signal_during_the_start_is_heard_before_anybody_is_served() {
     let host = site.spawn(&[("PIPE", pipe.to_str().unwrap())]);
     host.wait_for("waiting");
     host.signal(Signal::TERM);
-    host.wait_for("stopping");
-    fs::write(&pipe, "").unwrap();
+    // Its init goes on waiting, and nobody waits for it.
     let (status, log) = host.wait();
     assert!(status.success(), "{status}");
     assert!(!log.iter().any(|event| event["message"] == "listening"), "{log:#?}");
@@ -112,7 +111,6 @@ fn a_configuration_check_that_never_returns_is_a_refusal() {
     let host = site.spawn(&[("PIPE", pipe.to_str().unwrap())]);
     assert_eq!(host.wait_for("refused")["code"], "load-timeout");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
-    fs::write(&pipe, "").unwrap();
     host.stop();
 }
 

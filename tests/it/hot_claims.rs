@@ -208,7 +208,8 @@ fn where_the_directory_cannot_be_written_a_newcomer_waits_for_its_link() {
     };
     host.wait_for("listening");
     bring(&site, "hot-proba", "1.1.0");
-    let event = host.wait_for("the link could not be moved; the new version does not serve without it");
+    let event = host.wait_for("unavailable, trying again");
+    assert_eq!(event["code"], "link");
     assert_eq!(
         event["cure"],
         format!("ln -sfn libhot_proba.so.1.1.0 {}", link.display())

@@ -148,7 +148,8 @@ fn a_directory_that_cannot_be_written_serves_and_the_log_says_how_to_link() {
     };
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
     assert_eq!(serving(&host).as_deref(), Some("1.1.0"));
-    let event = host.wait_for("the link could not be created; the plugin serves without it");
+    let event = host.wait_for("unavailable, trying again");
+    assert_eq!(event["code"], "link");
     let link = directory.join(SONAME);
     assert_eq!(event["cure"], format!("ln -sfn {HIGHER} {}", link.display()));
     host.stop();

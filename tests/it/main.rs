@@ -28,6 +28,7 @@ mod limits;
 mod links;
 mod load;
 mod macho;
+mod newcomers;
 mod once;
 mod panics;
 mod random;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use host::plugin::unavailable::Lack;
 use plugin_record::Code;
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
@@ -150,6 +151,12 @@ fn every_code_is_explained_and_no_other() {
         list
     };
     assert_eq!(sorted(&explained), sorted(&codes), "left: the page, right: the codes");
+    for lack in Lack::ALL {
+        assert!(
+            page.lines()
+                .any(|line| line.starts_with("#### ") && line.contains(&format!("`{}`", lack.as_str())))
+        );
+    }
     for section in sections {
         let meaning = section.lines().nth(2).unwrap();
         assert!(meaning.len() > 10 && !meaning.starts_with('-'), "no meaning: {section}");

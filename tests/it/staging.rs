@@ -2,10 +2,11 @@
 //! a host that can't have such a place says so and does not start.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use tests::cargo::sample;
 use tests::host::{Host, Site, show};
 
@@ -63,12 +64,6 @@ fn each_host_has_its_own_and_a_killed_one_s_is_removed() {
     let third = site.start();
     let left = directories(&base);
     assert!(left.len() == 2 && left.contains(&of_first), "{left:?}");
-    let copies = |directory: &Path| {
-        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-        entries
-            .filter(|path| path.extension().is_some_and(|ending| ending == "so"))
-            .count()
-    };
     assert_eq!(copies(&of_first), 1, "the copy that serves");
     // A check comes and goes and takes nothing with it.
     assert_eq!(site.check(&[]).0, 0);
@@ -177,7 +172,7 @@ fn a_file_system_that_will_not_do_is_told_at_start() {
 }
 
 #[test]
-fn a_plugin_that_has_no_room_is_refused_and_the_others_serve() {
+fn a_plugin_that_has_no_room_waits_for_it_and_the_others_serve() {
     let site = Site::new("plugins.staging = \"mount\"\n");
     let mount = site.path().join("mount");
     fs::create_dir(&mount).unwrap();
@@ -189,11 +184,123 @@ fn a_plugin_that_has_no_room_is_refused_and_the_others_serve() {
         return;
     };
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
-    let refused = host.wait_for("refused");
-    assert_eq!(refused["code"], "staging", "{refused:#}");
-    assert!(refused["file"].as_str().unwrap().ends_with("libsubmit_log.so.1.0.0"));
-    assert!(refused["cure"].as_str().unwrap().contains("plugins.staging"));
+    let lack = host.wait_for("unavailable, trying again");
+    assert_eq!(lack["code"], "staging", "{lack:#}");
+    assert!(lack["file"].as_str().unwrap().ends_with("libsubmit_log.so.1.0.0"));
+    assert!(lack["cure"].as_str().unwrap().contains("plugins.staging"));
+    assert!(host.events("refused").is_empty(), "no verdict on the file");
+
+    // Room is made, by nobody that the host hears of.
+    let grow = Command::new("nsenter")
+        .args([
+            "--target",
+            &host.pid().to_string(),
+            "--mount",
+            "--user",
+            "--preserve-credentials",
+        ])
+        .args(["mount", "-o", "remount,size=400m"])
+        .arg(&mount)
+        .output()
+        .unwrap();
+    assert!(grow.status.success(), "{grow:?}");
+    let added = host.wait_for("added");
+    assert_eq!(added["plugin"], "submit-log");
+    assert_eq!(host.connect().submit(0x03, b"").result, 0);
     host.stop();
+}
+
+#[test]
+fn descriptors_that_are_lacking_are_no_verdict_either() {
+    let site = site("");
+    let host = site.start();
+    let pid = Pid::from_raw(i32::try_from(host.pid()).unwrap());
+    let limit = |most| {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(20_000),
+        };
+        prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    let before = getrlimit(Resource::Nofile).maximum.unwrap_or(20_000);
+    limit(5);
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    host.signal(Signal::HUP);
+    host.wait_until("descriptors", |log| {
+        log.iter()
+            .find(|line| line["code"] == "descriptors" || line["error"].to_string().contains("os error 24"))
+            .cloned()
+    });
+    limit(before.min(20_000));
+    assert_eq!(host.wait_for("added")["plugin"], "submit-log");
+    assert!(host.events("refused").is_empty(), "{}", show(&host.log()));
+    host.stop();
+}
+
+#[test]
+fn a_staging_directory_that_goes_is_made_anew_with_its_copies() {
+    let site = site("plugins.poll = \"200ms\"\n");
+    let host = site.start();
+    let base = site.path().join("run");
+    // The user's last logout, and the next login.
+    fs::remove_dir_all(&base).unwrap();
+    fs::create_dir(&base).unwrap();
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    assert_eq!(host.wait_for("added")["plugin"], "submit-log");
+    host.wait_for("the staging directory was removed, made anew");
+    let directory = only(&directories(&base));
+    assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
+    assert_eq!(copies(&directory), 2, "those that are served");
+    assert!(directory.join("serving.json").exists());
+    assert!(host.events("refused").is_empty(), "{}", show(&host.log()));
+    host.stop();
+    assert_eq!(directories(&base), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_copy_that_nothing_needs_goes() {
+    let site = site("");
+    let host = site.start();
+    let directory = only(&directories(&site.path().join("run")));
+    assert_eq!(copies(&directory), 1);
+    let soname = site.plugins().join("libsubmit_echo.so.1");
+    let file = site.plugins().join(FILE);
+    fs::remove_file(soname).unwrap();
+    fs::remove_file(&file).unwrap();
+    host.wait_for("retired");
+    tests::follow::quiet(&host, 0);
+    assert_eq!(copies(&directory), 0);
+    // It is open all the same, and serves again when it comes again.
+    site.copy(&sample("submit-echo"), FILE);
+    host.wait_for("added");
+    assert_eq!(host.connect().submit(0x02, b"").result, 0);
+    host.stop();
+}
+
+#[test]
+fn another_user_s_runtime_directory_is_not_used() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can give a directory away");
+        return;
+    }
+    let site = site("");
+    let run = site.path().join("run");
+    chown(&run, Some(12345), None).unwrap();
+    fs::set_permissions(&run, Permissions::from_mode(0o700)).unwrap();
+    let temporary = site.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let host = site.spawn(&[("TMPDIR", temporary.to_str().unwrap())]);
+    host.wait_for("listening");
+    assert_eq!(directories(&temporary).len(), 1);
+    assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
+    host.stop();
+}
+
+fn copies(directory: &Path) -> usize {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .filter(|path| path.extension().is_some_and(|ending| ending == "so"))
+        .count()
 }
 
 /// A site with one plugin.

@@ -1,65 +1,99 @@
-//! A library whose start-up code never returns holds the dynamic linker for good: a host that starts says so and ends, one
-//! that runs goes on serving.
+//! A library whose start-up code returns in the process that tries it out, and not in the host, holds the dynamic linker
+//! there: a host that starts says so and ends; one that runs goes on serving, opens nothing else, and goes on as before
+//! when that code comes back.
 
+use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tests::cargo::sample;
 use tests::crates::{PluginCrate, source};
-use tests::host::{Host, Site};
+use tests::host::{Host, Site, show};
 
+/// The second process that opens it waits until somebody writes into the pipe.
 const CONSTRUCTOR: &str = r#"
 #[used]
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 static CONSTRUCTOR: extern "C" fn() = construct;
 
 extern "C" fn construct() {
-    loop {
-        std::thread::park();
+    let (Some(first), Some(pipe)) = (std::env::var_os("STUCK_FIRST"), std::env::var_os("STUCK_PIPE")) else { return };
+    if std::fs::File::create_new(first).is_err() {
+        let _ = std::fs::read(pipe);
     }
 }
 "#;
 
 fn stuck() -> PathBuf {
-    let mut plugin = PluginCrate::new("stuck-constructor");
-    plugin.source = source(CONSTRUCTOR, "Ack::ok()");
-    plugin.library()
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let mut plugin = PluginCrate::new("stuck-constructor");
+        plugin.source = source(CONSTRUCTOR, "Ack::ok()");
+        plugin.library()
+    });
+    library.clone()
 }
+
+const FILE: &str = "libstuck_constructor.so.1.0.0";
 
 fn site() -> Site {
     let site = Site::new("plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n");
     site.install(&sample("submit-echo"));
+    mknodat(CWD, site.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     site
+}
+
+fn spawn(site: &Site) -> Host {
+    let [first, pipe] = ["first", "pipe"].map(|name| site.path().join(name));
+    site.spawn(&[
+        ("STUCK_FIRST", first.to_str().unwrap()),
+        ("STUCK_PIPE", pipe.to_str().unwrap()),
+    ])
 }
 
 #[test]
 fn a_host_that_starts_says_so_and_ends() {
     let site = site();
-    site.copy(&stuck(), "libstuck_constructor.so.1.0.0");
-    let (code, _, stderr) = site.with_configuration(&["serve"]);
-    assert_eq!(code, 78, "{stderr}");
+    site.copy(&stuck(), FILE);
+    let (status, log) = spawn(&site).wait();
+    let log = show(&log);
+    assert_eq!(status.code(), Some(78), "{log}");
     assert!(
-        stderr.contains("the start-up code of stuck-constructor did not return"),
-        "{stderr}"
+        log.contains("the start-up code of stuck-constructor 1.0.0 did not return"),
+        "{log}"
     );
-    assert!(stderr.contains("host check --load"), "{stderr}");
 }
 
 #[test]
-fn a_host_that_runs_goes_on_serving_and_ends_in_order() {
+fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     let site = site();
-    let host = site.start();
+    let host = spawn(&site);
+    host.wait_for("listening");
     let mut client = host.connect();
     assert_eq!(client.submit(0x02, b"").result, 0);
-    site.copy(&stuck(), "libstuck_constructor.so.1.0.0");
-    refused(&host, "load-timeout");
+    site.copy(&stuck(), FILE);
+    refused(&host, "load-once");
     assert_eq!(client.submit(0x02, b"").result, 0);
     assert_eq!(host.connect().submit(0x02, b"").result, 0, "a new connection, too");
-    host.wait_for("nothing more can be loaded and no change is followed until the host is restarted");
+
+    // What comes meanwhile is not refused: it waits.
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    host.wait_until("linker", |log| {
+        log.iter().find(|line| line["code"] == "linker").cloned()
+    });
     assert_eq!(client.submit(0x02, b"").result, 0);
+    fs::write(site.path().join("pipe"), "").unwrap();
+    host.wait_until("submit-log", |log| {
+        let is_it = |line: &&serde_json::Value| line["message"] == "added" && line["plugin"] == "submit-log";
+        log.iter().find(is_it).cloned()
+    });
+    assert_eq!(client.submit(0x03, b"").result, 0);
     drop(client);
     host.stop();
 }
 
+#[track_caller]
 fn refused(host: &Host, code: &str) {
     host.wait_until(code, |log| log.iter().find(|line| line["code"] == code).cloned());
 }

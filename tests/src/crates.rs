@@ -56,7 +56,8 @@ pub fn source(items: &str, body: &str) -> String {
     )
 }
 
-/// A plugin that writes its life down: its constructor into the file that the host's variable CONSTRUCTED names, the rest
+/// A plugin that writes its life down: its constructor into the file that the host's variable CONSTRUCTED names (with the
+/// extension `trial` in the process that opens it before the host does), the rest
 /// into [`life`], and into the log that it was shut down. Its configuration makes its init fail, panic, or wait for
 /// somebody to write into a pipe, and its shutdown hang.
 const JOURNAL: &str = r#"
@@ -72,8 +73,15 @@ static CONSTRUCTOR: extern "C" fn() = construct;
 
 extern "C" fn construct() {
     if let Some(file) = std::env::var_os("CONSTRUCTED") {
-        append(Path::new(&file), "constructed");
+        append(&journal(file), "constructed");
     }
+}
+
+/// The process that tries the library out before the host opens it keeps a journal of its own.
+fn journal(file: std::ffi::OsString) -> PathBuf {
+    let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let is_trial = line.split(|byte| *byte == 0).nth(1) == Some(b"open");
+    PathBuf::from(file).with_extension(if is_trial { "trial" } else { "" })
 }
 
 fn append(file: &Path, line: &str) {

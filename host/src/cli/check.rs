@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::Table;
@@ -10,15 +11,18 @@ use semver::Version;
 
 use super::output;
 use crate::config::{Config, Replace};
+use crate::plugin::admit::Admitted;
 use crate::plugin::claims::{Plan, json_of, other_content, settle};
 use crate::plugin::host_record::host_record;
+use crate::plugin::judge::Verdict;
 use crate::plugin::load;
 use crate::plugin::report::{Commands, FileReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
-use crate::plugin::trial::{Task, Trial};
+use crate::plugin::trial::{self, Trial};
 use crate::plugin::{Code, Refusal, manager, name, permissions};
+use crate::shutdown::Stop;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -54,59 +58,36 @@ impl Check {
         report
             .plugins
             .extend(not_taken_over(&report, &survey, &staging, &config));
+        let mut admitted: Admissions = survey
+            .findings
+            .iter()
+            .filter_map(|finding| by_digest(&finding.verdict))
+            .collect();
         if !self.files.is_empty() {
-            report = self.only_named(report, &survey, &staging, &config)?;
+            report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
         }
         if self.load {
             load::check_dynamic()?;
-            self.open(&mut report, &survey, &plan, &staging, &config);
+            open(&mut report, &admitted, &survey, &plan, &config);
         }
         match self.json {
             true => output::json(&report)?,
             false => print(&report, self.plugins.as_deref())?,
         }
-        Ok(match report.has_refusals() {
-            true => super::FAILED,
-            false => super::GOOD,
+        Ok(match report.is_good() {
+            true => super::GOOD,
+            false => super::FAILED,
         })
     }
 
-    /// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.
-    fn open(&self, report: &mut Report, survey: &Survey, plan: &Plan<'_>, staging: &Staging, config: &Config) {
-        let mut verdicts = HashMap::new();
-        for file in report.files.iter_mut().filter(|file| file.state != State::Refused) {
-            let Some(digest) = file.digest.clone() else { continue };
-            let is_foreign = file.file.parent() != Some(&survey.directory);
-            let claim = plan
-                .claims
-                .iter()
-                .find(|claim| claim.admitted.digest().to_string() == digest);
-            let json = match (claim, is_foreign) {
-                (Some(claim), false) => Some(json_of(claim.table)),
-                (_, true) => foreign_config(file, config),
-                (None, false) => None,
-            };
-            let verdict = verdicts.entry(digest).or_insert_with_key(|digest| {
-                let trial = Trial {
-                    // A file of the directory by its own name: a link's is judged already. A foreign one as it was named.
-                    file: match is_foreign {
-                        true => file.file.clone(),
-                        false => file.file.canonicalize().unwrap_or_else(|_| file.file.clone()),
-                    },
-                    configuration: self.plugins.clone(),
-                    timeout: config.plugins.init_timeout,
-                    task: Task {
-                        digest: digest.clone(),
-                        config: json,
-                    },
-                };
-                trial.run(staging)
-            });
-            file.opened(verdict);
-        }
-    }
-
-    fn only_named(&self, whole: Report, survey: &Survey, staging: &Staging, config: &Config) -> anyhow::Result<Report> {
+    fn only_named(
+        &self,
+        whole: Report,
+        admitted: &mut Admissions,
+        survey: &Survey,
+        staging: &Staging,
+        config: &Config,
+    ) -> anyhow::Result<Report> {
         let known = whole.files;
         let mut files = Vec::with_capacity(self.files.len());
         for file in &self.files {
@@ -122,7 +103,11 @@ impl Check {
             let entry = folder.zip(file.file_name()).map(|(folder, name)| folder.join(name));
             files.push(match known.iter().find(|report| Some(&report.file) == entry.as_ref()) {
                 Some(report) => report.clone(),
-                None => FileReport::new(file.clone(), None, &judge_foreign(file, staging, &config.policy)),
+                None => {
+                    let verdict = judge_foreign(file, staging, &config.policy);
+                    admitted.extend(by_digest(&verdict));
+                    FileReport::new(file.clone(), None, &verdict)
+                }
             });
         }
         let of_these = |plugin: &str| files.iter().any(|file| file.plugin.as_deref() == Some(plugin));
@@ -137,6 +122,54 @@ impl Check {
             plugins,
             unversioned: Vec::new(),
         })
+    }
+}
+
+/// What was admitted, by its digest.
+type Admissions = HashMap<String, Arc<Admitted>>;
+
+fn by_digest(verdict: &Verdict) -> Option<(String, Arc<Admitted>)> {
+    let admitted = verdict.as_ref().ok()?;
+    Some((admitted.digest().to_string(), Arc::clone(admitted)))
+}
+
+/// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.
+fn open(report: &mut Report, admitted: &Admissions, survey: &Survey, plan: &Plan<'_>, config: &Config) {
+    let mut trials: Vec<Trial> = Vec::new();
+    for file in &report.files {
+        let Some(admitted) = file.digest.as_ref().and_then(|digest| admitted.get(digest)) else {
+            continue;
+        };
+        let digest = admitted.digest();
+        if trials.iter().any(|trial| trial.admitted.digest() == digest) {
+            continue;
+        }
+        let is_foreign = file.file.parent() != Some(&survey.directory);
+        let claim = plan.claims.iter().find(|claim| claim.admitted.digest() == digest);
+        trials.push(Trial {
+            admitted: Arc::clone(admitted),
+            config: match (claim, is_foreign) {
+                (Some(claim), false) => Some(json_of(claim.table)),
+                (_, true) => foreign_config(file, config),
+                (None, false) => None,
+            },
+        });
+    }
+    let verdicts = trial::run(
+        &trials,
+        config.plugins.init_timeout,
+        trial::Output::Shown,
+        &Stop::never(),
+    );
+    for (trial, verdict) in trials.iter().zip(&verdicts) {
+        let digest = trial.admitted.digest().to_string();
+        let files = report
+            .files
+            .iter_mut()
+            .filter(|file| file.digest.as_ref() == Some(&digest));
+        files
+            .filter(|file| file.state != State::Refused)
+            .for_each(|file| file.opened(verdict));
     }
 }
 
@@ -178,6 +211,9 @@ fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {
     }
     for file in &report.files {
         output::cures(&file.title(), &file.refusals)?;
+        if let Some(lack) = &file.unavailable {
+            output::line(&format!("what {} needs:\n  {}", file.title(), lack.cure))?;
+        }
         if let Some(line) = rebuild(file, configuration) {
             output::line(&format!("  then:\n    {line}"))?;
         }
@@ -226,7 +262,16 @@ fn table(report: &Report) -> Table {
         for difference in &file.differences {
             table.add_row(row(&title, difference, "accepted"));
         }
-        if file.refusals.is_empty() {
+        if let Some(lack) = &file.unavailable {
+            let verdict = format!("unavailable: {}", lack.code.as_str());
+            table.add_row([
+                title.clone(),
+                lack.field.clone(),
+                String::new(),
+                lack.found.clone(),
+                verdict,
+            ]);
+        } else if file.refusals.is_empty() {
             let plugin = match (&file.plugin, &file.version) {
                 (Some(plugin), Some(version)) => plugin_record::printable(format!("{plugin} {version}")),
                 _ => String::new(),
@@ -263,5 +308,6 @@ fn verdict(file: &FileReport) -> String {
         State::Serving => format!("serves {}{differences}; layout: {layout}", Commands(&file.commands)),
         State::Standby => format!("admitted{differences}, does not serve"),
         State::Refused => "refused".to_owned(),
+        State::Unavailable => "unavailable".to_owned(),
     }
 }

@@ -29,6 +29,22 @@ pub struct Candidate {
     pub takes_link: bool,
 }
 
+impl Candidate {
+    /// Whether both come to the same.
+    pub fn is_same(&self, other: &Candidate) -> bool {
+        let wanted = |candidate: &Candidate| {
+            candidate
+                .wanted
+                .as_ref()
+                .map(|admitted| admitted.digest())
+                .map_err(|why| *why)
+        };
+        self.soname == other.soname
+            && wanted(self) == wanted(other)
+            && (self.is_linked, self.takes_link) == (other.is_linked, other.takes_link)
+    }
+}
+
 /// Why no version of a soname should serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unwanted {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
@@ -14,6 +14,9 @@ use super::settle::{Change, Settling};
 
 /// So many hints are taken in one go: a fast writer must not keep the manager from looking.
 const MOST_AT_ONCE: usize = 4096;
+
+/// For whoever gives hints.
+pub type Sender = std::sync::mpsc::Sender<Hint>;
 
 /// One hint.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub enum Hint {
 
 /// Where hints come from.
 pub struct Hints {
-    sender: Sender<Hint>,
+    sender: Sender,
     receiver: Receiver<Hint>,
     watcher: Option<RecommendedWatcher>,
     /// What is watched, as it was then: a folder that was removed and made anew is another one.
@@ -58,7 +61,7 @@ impl Default for Hints {
 
 impl Hints {
     /// For others who give hints.
-    pub fn sender(&self) -> Sender<Hint> {
+    pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 

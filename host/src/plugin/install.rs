@@ -11,10 +11,12 @@ use plugin_record::Record;
 
 use super::admit::{Admitted, Refused};
 use super::claims::{command_taken, settle};
+use super::judge::NotAdmitted;
 use super::links::{link_command, point};
 use super::report::{Report, State};
 use super::stage::{self, Digest, Staging};
 use super::survey::{Survey, judge_foreign, survey};
+use super::unavailable::Unavailable;
 use super::{Refusal, name, permissions};
 use crate::config::{Config, PluginTable};
 
@@ -53,6 +55,9 @@ pub enum InstallError {
     /// Admission refused it.
     #[error("refused")]
     Refused(Arc<Refused>),
+    /// It could not be judged.
+    #[error("unavailable: {}: {}; {}", .0.field, .0.found, .0.cure)]
+    Unavailable(Unavailable),
     /// Other content lies under its real name.
     #[error(
         "{} exists with other content: {installed}, the new file has digest {offered}; give the plugin a new version \
@@ -86,7 +91,10 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
         let path = path.to_owned();
         move |error| InstallError::Write { path, error }
     };
-    let admitted = judge_foreign(file, staging, &config.policy).map_err(InstallError::Refused)?;
+    let admitted = judge_foreign(file, staging, &config.policy).map_err(|error| match error {
+        NotAdmitted::Refused(refused) => InstallError::Refused(refused),
+        NotAdmitted::Unavailable(lack) => InstallError::Unavailable(lack),
+    })?;
     // Only now: a refused file leaves no directory behind.
     create(directory).map_err(write(directory))?;
     let directory = &fs::canonicalize(directory).map_err(write(directory))?;

@@ -15,10 +15,12 @@ use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
 use plugin_record::Record;
 
 use super::admit::Admitted;
+use super::deadline::within;
 use super::load::{Library, contain};
-use super::patience::within;
+use super::unavailable::LoadError;
 use super::{Code, Refusal};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
+use crate::shutdown::Stop;
 use crate::wire::AckWriter;
 
 /// A handler that is ready to answer.
@@ -35,14 +37,25 @@ impl Plugin {
     /// Runs the plugin's init, on a thread of its own so that one that never returns holds nobody up.
     ///
     /// # Errors
-    /// When init fails, panics, or takes longer than `timeout`. A handler that comes later is shut down at once.
-    pub fn init(library: Library, config: String, data_dir: &Path, timeout: Duration) -> Result<Plugin, Refusal> {
+    /// When init fails, panics, or takes longer than `timeout`; what the machine lacks; and when it is time to stop. A
+    /// handler that comes later is shut down at once.
+    pub fn init(
+        library: Library,
+        config: String,
+        data_dir: &Path,
+        timeout: Duration,
+        stop: &Stop,
+    ) -> Result<Plugin, LoadError> {
         let data_dir = data_dir.to_owned();
         let init = move || Plugin::init_here(library, &config, &data_dir);
-        within(timeout, "init", init, |late| late.shutdown())
+        within(timeout, stop, "init", init, |late| {
+            if let Ok(late) = late {
+                late.shutdown();
+            }
+        })
     }
 
-    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, Refusal> {
+    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, LoadError> {
         use std::os::unix::ffi::OsStrExt;
         let record = library.record();
         let version = record.version.to_string();

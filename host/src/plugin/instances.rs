@@ -5,16 +5,17 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Plugin;
 use super::admit::Admitted;
-use super::hints::Hint;
+use super::hints::{Hint, Sender};
 use super::load::Library;
 use super::stage::Digest;
-use super::{Code, Plugin, Refusal};
+use super::unavailable::{Lack, LoadError, Unavailable};
 use crate::routes::{RouteTable, Routes};
+use crate::shutdown::Stop;
 
 /// What makes a handler: the library's content, and its configuration as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,35 +31,56 @@ pub struct Key {
 pub struct Instances {
     state: Arc<Mutex<State>>,
     routes: Arc<Routes>,
-    ended: Sender<Hint>,
+    changed: Sender,
+    stop: Stop,
 }
 
 #[derive(Default)]
 struct State {
     libraries: HashMap<Digest, Library>,
     live: Vec<Live>,
-    /// The plugin whose library never came back from its start-up code.
-    stuck: Option<String>,
+    /// How many handlers there were.
+    count: u64,
+    /// The library whose start-up code runs, or never came back.
+    opening: Option<String>,
     /// No handler is made any more.
     closed: bool,
 }
 
+/// One handler. Its number tells it from a later one of the same key.
 struct Live {
+    number: u64,
     key: Key,
-    /// None while it is being shut down.
-    plugin: Option<Arc<Plugin>>,
+    phase: Phase,
+}
+
+enum Phase {
+    Alive(Arc<Plugin>),
+    /// Being shut down since then.
+    Ending(Instant),
+}
+
+impl Live {
+    fn plugin(&self) -> Option<&Arc<Plugin>> {
+        match &self.phase {
+            Phase::Alive(plugin) => Some(plugin),
+            Phase::Ending(_) => None,
+        }
+    }
 }
 
 impl Instances {
-    /// None yet. `ended` is told when a handler has ended that was retired.
-    pub fn new(ended: Sender<Hint>) -> Instances {
+    /// None yet. `changed` is told when a handler has ended that was retired, and when a library came back late. When it is
+    /// time to `stop`, no plugin's code is waited for any more.
+    pub fn new(changed: Sender, stop: Stop) -> Instances {
         let routes = Arc::new(Routes::default());
-        // What this registers for the thread can't be registered while a library's start-up code hangs, see `stuck`.
+        // What this registers for the thread can't be registered while a library's start-up code hangs.
         drop(routes.load());
         Instances {
             state: Arc::default(),
             routes,
-            ended,
+            changed,
+            stop,
         }
     }
 
@@ -71,74 +93,107 @@ impl Instances {
     pub fn get(&self, key: &Key) -> Option<Arc<Plugin>> {
         let state = self.lock();
         let live = state.live.iter().find(|live| live.key == *key)?;
-        live.plugin.clone()
+        live.plugin().cloned()
     }
 
     /// Whether a handler of this key is being shut down: there is never a second one beside it.
     pub fn is_ending(&self, key: &Key) -> bool {
-        self.lock()
+        let state = self.lock();
+        state
             .live
             .iter()
-            .any(|live| live.key == *key && live.plugin.is_none())
+            .any(|live| live.key == *key && live.plugin().is_none())
+    }
+
+    /// Whether a library is open.
+    pub fn is_open(&self, digest: Digest) -> bool {
+        self.lock().libraries.contains_key(&digest)
     }
 
     /// Opens a library, the first time, and has it check a configuration.
     ///
     /// # Errors
-    /// See [`Library::open`] and [`Library::check_config`].
-    pub fn open(&self, admitted: &Arc<Admitted>, config: &str, timeout: Duration) -> Result<Library, Refusal> {
+    /// See [`Library::open`] and [`Library::check_config`]; and what another library holds up, which never came back.
+    pub fn open(&self, admitted: &Arc<Admitted>, config: &str, timeout: Duration) -> Result<Library, LoadError> {
         let known = self.lock().libraries.get(&admitted.digest()).cloned();
         let library = match known {
             Some(library) => library,
-            None => {
-                let library = Library::open(Arc::clone(admitted), timeout).inspect_err(|refusal| {
-                    if refusal.code == Code::LoadTimeout {
-                        self.lock().stuck = Some(admitted.record().name.clone());
-                    }
-                })?;
-                self.lock().libraries.insert(admitted.digest(), library.clone());
-                library
-            }
+            None => self.open_new(admitted, timeout)?,
         };
-        library.check_config(config.to_owned(), timeout)?;
+        library.check_config(config.to_owned(), timeout, &self.stop)?;
         Ok(library)
     }
 
-    /// The plugin whose library never came back from its start-up code, if there is one. It holds the dynamic linker's lock
-    /// for good: no other library can be opened, and on glibc no thread can be started any more. Threads that run go on.
-    pub fn stuck(&self) -> Option<String> {
-        self.lock().stuck.clone()
+    /// A library that never comes back from its start-up code holds the dynamic linker's lock: nothing else can be opened,
+    /// and on glibc no thread can be started, until it does.
+    fn open_new(&self, admitted: &Arc<Admitted>, timeout: Duration) -> Result<Library, LoadError> {
+        if let Some(other) = self.lock().opening.clone() {
+            let found = format!("the start-up code of {other} has not returned");
+            return Err(Unavailable::new(Lack::Linker, "library", found).into());
+        }
+        let record = admitted.record();
+        self.lock().opening = Some(format!("{} {}", record.name, record.version));
+        let late = self.clone();
+        let opened = Library::open(Arc::clone(admitted), timeout, &self.stop, move |library| {
+            late.came_back(library.ok());
+            let _ = late.changed.send(Hint::Ended);
+        });
+        match &opened {
+            Ok(library) => self.came_back(Some(library.clone())),
+            Err(error) if is_under_way(error) => {}
+            Err(_) => self.came_back(None),
+        }
+        opened
     }
 
-    /// Makes the handler of a key. `None` once the host ends.
+    fn came_back(&self, library: Option<Library>) {
+        let mut state = self.lock();
+        state.opening = None;
+        if let Some(library) = library {
+            state.libraries.insert(library.admitted().digest(), library);
+        }
+    }
+
+    /// The library whose start-up code has not come back, if there is one.
+    pub fn stuck(&self) -> Option<String> {
+        self.lock().opening.clone()
+    }
+
+    /// Makes the handler of a key.
     ///
     /// # Errors
-    /// See [`Plugin::init`].
+    /// See [`Plugin::init`]; `Stopping` once the host ends.
     pub fn init(
         &self,
         library: Library,
         key: &Key,
         data_dir: &Path,
         timeout: Duration,
-    ) -> Option<Result<Arc<Plugin>, Refusal>> {
+    ) -> Result<Arc<Plugin>, LoadError> {
         if self.lock().closed {
-            return None;
+            return Err(LoadError::Stopping);
         }
-        let plugin = match Plugin::init(library, key.config.clone(), data_dir, timeout) {
-            Ok(plugin) => Arc::new(plugin),
-            Err(refusal) => return Some(Err(refusal)),
-        };
+        let plugin = Arc::new(Plugin::init(
+            library,
+            key.config.clone(),
+            data_dir,
+            timeout,
+            &self.stop,
+        )?);
         let mut state = self.lock();
         if state.closed {
             drop(state);
             plugin.shutdown();
-            return None;
+            return Err(LoadError::Stopping);
         }
-        state.live.push(Live {
+        state.count += 1;
+        let live = Live {
+            number: state.count,
             key: key.clone(),
-            plugin: Some(Arc::clone(&plugin)),
-        });
-        Some(Ok(plugin))
+            phase: Phase::Alive(Arc::clone(&plugin)),
+        };
+        state.live.push(live);
+        Ok(plugin)
     }
 
     /// Puts a route table in force; the one before comes back. Nothing happens once the host ends.
@@ -153,30 +208,82 @@ impl Instances {
     /// Every key that has a handler, ending ones aside.
     pub fn keys(&self) -> Vec<Key> {
         let state = self.lock();
-        let alive = state.live.iter().filter(|live| live.plugin.is_some());
+        let alive = state.live.iter().filter(|live| live.plugin().is_some());
         alive.map(|live| live.key.clone()).collect()
     }
 
     /// Shuts a handler down, on a thread of its own, and forgets it; `reason` is for the log.
-    pub fn retire(&self, key: Key, reason: &'static str) {
-        let plugin = {
-            let mut state = self.lock();
-            let live = state.live.iter_mut().find(|live| live.key == key);
-            live.and_then(|live| live.plugin.take())
+    ///
+    /// # Errors
+    /// When there is no thread: then it stays as it is.
+    pub fn retire(&self, key: &Key, reason: &'static str) -> Result<(), Unavailable> {
+        let Some((number, plugin)) = self.begin_to_end(key) else {
+            return Ok(());
         };
-        let Some(plugin) = plugin else { return };
-        let instances = self.clone();
+        // In a place of their own, so that it is still there if no thread takes it out.
+        let place = Arc::new(Mutex::new(Some(plugin)));
+        let (taken, instances, digest) = (Arc::clone(&place), self.clone(), key.digest);
         let retire = move || {
-            plugin.shutdown();
-            let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
-            drop(plugin);
-            tracing::info!(plugin = name, %version, digest = %key.digest, reason, "retired");
-            instances.lock().live.retain(|live| live.key != key);
-            let _ = instances.ended.send(Hint::Ended);
+            let plugin = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(plugin) = plugin {
+                plugin.shutdown();
+                let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
+                drop(plugin);
+                tracing::info!(plugin = name, %version, %digest, reason, "retired");
+            }
+            instances.lock().live.retain(|live| live.number != number);
+            let _ = instances.changed.send(Hint::Ended);
         };
-        let thread = std::thread::Builder::new().name("retire".to_owned());
-        if let Err(error) = thread.spawn(retire) {
-            tracing::error!(%error, "no thread to shut a plugin down");
+        let thread = std::thread::Builder::new().name("retire".to_owned()).spawn(retire);
+        thread.map(drop).map_err(|error| {
+            let plugin = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut state = self.lock();
+            let live = state.live.iter_mut().find(|live| live.number == number);
+            if let (Some(live), Some(plugin)) = (live, plugin) {
+                live.phase = Phase::Alive(plugin);
+            }
+            Unavailable::thread("shutdown", &error)
+        })
+    }
+
+    fn begin_to_end(&self, key: &Key) -> Option<(u64, Arc<Plugin>)> {
+        let mut state = self.lock();
+        let live = state
+            .live
+            .iter_mut()
+            .find(|live| live.key == *key && live.plugin().is_some())?;
+        match std::mem::replace(&mut live.phase, Phase::Ending(Instant::now())) {
+            Phase::Alive(plugin) => Some((live.number, plugin)),
+            Phase::Ending(_) => None, // looked for above
+        }
+    }
+
+    /// Gives up on shutdowns that take longer than `timeout`: their keys may have a handler again. Gives when to ask again,
+    /// if any is under way.
+    pub fn give_up_endings(&self, timeout: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let mut again: Option<Instant> = None;
+        self.lock().live.retain(|live| {
+            let Phase::Ending(since) = live.phase else { return true };
+            let due = since + timeout;
+            if due <= now {
+                tracing::error!(digest = %live.key.digest, "a plugin's shutdown does not return, given up");
+                return false;
+            }
+            again = Some(again.map_or(due, |again| again.min(due)));
+            true
+        });
+        again
+    }
+
+    /// Removes the private copies of libraries that are open and that nothing leads to any more.
+    pub fn discard_copies(&self, is_needed: impl Fn(Digest) -> bool) {
+        let state = self.lock();
+        for (digest, library) in &state.libraries {
+            let is_live = state.live.iter().any(|live| live.key.digest == *digest);
+            if !is_live && !is_needed(*digest) {
+                library.admitted().staged().discard();
+            }
         }
     }
 
@@ -186,7 +293,7 @@ impl Instances {
         let mut state = self.lock();
         state.closed = true;
         self.routes.store(Arc::default());
-        let _ = self.ended.send(Hint::Ended);
+        let _ = self.changed.send(Hint::Ended);
     }
 
     /// Whether it is closed.
@@ -197,46 +304,78 @@ impl Instances {
     /// Closes, and calls the shutdown of every plugin, once each, all at once; waits for them until `deadline`.
     pub fn shutdown(&self, deadline: Instant) {
         self.close();
-        let plugins: Vec<Arc<Plugin>> = {
-            let mut state = self.lock();
-            state.live.drain(..).filter_map(|live| live.plugin).collect()
-        };
-        let (done, finished) = mpsc::channel();
-        let mut waiting: Vec<String> = Vec::new();
-        for plugin in plugins {
-            let (name, done) = (plugin.name().to_owned(), done.clone());
-            let spawned = std::thread::Builder::new()
-                .name(format!("shutdown {name}"))
-                .spawn(move || {
-                    plugin.shutdown();
-                    let name = plugin.name().to_owned();
-                    drop(plugin);
-                    let _ = done.send(name);
-                });
-            match spawned {
-                Ok(_) => waiting.push(name),
-                Err(error) => tracing::error!(plugin = name, %error, "no thread to shut it down"),
+        let live = std::mem::take(&mut self.lock().live);
+        let ends = Arc::new(Ends::default());
+        for live in live {
+            if let Phase::Alive(plugin) = live.phase {
+                ends.begin(plugin);
             }
         }
-        while !waiting.is_empty() {
-            let left = deadline
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
-            match finished.recv_timeout(left) {
-                Ok(name) => {
-                    let at = waiting.iter().position(|plugin| *plugin == name);
-                    at.map(|at| waiting.remove(at));
-                }
-                Err(_) => {
-                    tracing::error!(plugins = ?waiting, "shutdown did not return in time");
-                    return;
-                }
-            }
+        let left = ends.wait(deadline);
+        if !left.is_empty() {
+            tracing::error!(plugins = ?left, "shutdown did not return in time");
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; and if so, the handlers are still there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the library's start-up code still runs.
+fn is_under_way(error: &LoadError) -> bool {
+    match error {
+        LoadError::Stopping => true,
+        LoadError::Refused(refusal) => refusal.code == super::Code::LoadTimeout,
+        LoadError::Unavailable(_) => false,
+    }
+}
+
+/// The shutdowns that are under way at the end of the host. No channel: see `deadline`.
+#[derive(Default)]
+struct Ends {
+    names: Mutex<Vec<String>>,
+    changed: Condvar,
+}
+
+impl Ends {
+    fn begin(self: &Arc<Ends>, plugin: Arc<Plugin>) {
+        let name = plugin.name().to_owned();
+        self.lock().push(name.clone());
+        let ends = Arc::clone(self);
+        let (thread_name, of_thread) = (format!("shutdown {name}"), name.clone());
+        let spawned = std::thread::Builder::new().name(thread_name).spawn(move || {
+            plugin.shutdown();
+            drop(plugin);
+            ends.end(&of_thread);
+        });
+        if let Err(error) = spawned {
+            tracing::error!(plugin = name, %error, "no thread to shut it down");
+            self.end(&name);
+        }
+    }
+
+    fn end(&self, name: &str) {
+        let mut names = self.lock();
+        if let Some(at) = names.iter().position(|known| known == name) {
+            names.remove(at);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Those that are left when it is `deadline`.
+    fn wait(&self, deadline: Instant) -> Vec<String> {
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), left, |names| !names.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

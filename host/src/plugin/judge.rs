@@ -16,11 +16,33 @@ use super::host_record::host_record;
 use super::inspect::inspect;
 use super::name::{LibraryName, Platform};
 use super::settle::{Settling, Stamp};
-use super::stage::{Digest, Staging};
+use super::stage::{Digest, NotCopied, Staging};
+use super::unavailable::Unavailable;
 use super::{Code, Refusal};
 
 /// The outcome of admission for one entry.
-pub type Verdict = Result<Arc<Admitted>, Arc<Refused>>;
+pub type Verdict = Result<Arc<Admitted>, NotAdmitted>;
+
+/// Why an entry is not admitted.
+#[derive(Clone, Debug)]
+pub enum NotAdmitted {
+    /// For reasons of its own.
+    Refused(Arc<Refused>),
+    /// It could not be judged: the machine lacks something. Not remembered, and tried again.
+    Unavailable(Unavailable),
+}
+
+impl From<Refused> for NotAdmitted {
+    fn from(refused: Refused) -> NotAdmitted {
+        NotAdmitted::Refused(Arc::new(refused))
+    }
+}
+
+impl From<Unavailable> for NotAdmitted {
+    fn from(lack: Unavailable) -> NotAdmitted {
+        NotAdmitted::Unavailable(lack)
+    }
+}
 
 /// What was judged before, so that it is not judged again while it is as it was.
 #[derive(Debug, Default)]
@@ -54,6 +76,11 @@ impl Memory {
     /// Has every file judged again: the policy has changed. Until then what was found before holds.
     pub fn judge_again(&mut self) {
         self.files.values_mut().for_each(|judged| judged.stamp = None);
+    }
+
+    /// Has everything judged as if it had never been seen: the private copies are gone.
+    pub fn forget(&mut self) {
+        *self = Memory::default();
     }
 
     /// How long it took to admit this content.
@@ -110,20 +137,20 @@ impl<'a> Judge<'a> {
     pub(super) fn entry(&mut self, entry: &Entry) -> Option<Verdict> {
         let file = match &entry.file {
             Ok(file) => file,
-            Err(refusal) => return Some(Err(refused(vec![refusal.clone()]))),
+            Err(refusal) => return Some(refused(vec![refusal.clone()])),
         };
         let file_name = file
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
         let Some(name) = LibraryName::parse(&file_name).filter(LibraryName::is_versioned) else {
-            return Some(Err(refused(vec![Refusal::new(
+            return Some(refused(vec![Refusal::new(
                 Code::LinkTarget,
                 "link target",
                 format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
                 file_name,
                 "# name the file with its version: `host install` does",
-            )])));
+            )]));
         };
         let verdict = self.file(&name, file)?;
         if !entry.is_link {
@@ -131,18 +158,20 @@ impl<'a> Judge<'a> {
         }
         let (record, digest, mut refusals) = match &verdict {
             Ok(admitted) => (Some(admitted.record()), Some(admitted.digest()), Vec::new()),
-            Err(refused) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
+            Err(NotAdmitted::Refused(refused)) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
+            Err(NotAdmitted::Unavailable(_)) => return Some(verdict),
         };
         // A wrong link to a refused file has one reason more than the file.
         let Some(wrong) = record.and_then(|record| check_link(&entry.path, &entry.name, record).err()) else {
             return Some(verdict);
         };
         refusals.push(wrong);
-        Some(Err(Arc::new(Refused {
+        let refused = Refused {
             record: record.cloned(),
             digest,
             refusals,
-        })))
+        };
+        Some(Err(refused.into()))
     }
 
     /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is whole.
@@ -176,6 +205,9 @@ impl<'a> Judge<'a> {
             // What it was before holds until it is known what it has become.
             return self.memory.files.get(file).map(|judged| judged.verdict.clone());
         };
+        if let Err(NotAdmitted::Unavailable(_)) = verdict {
+            return Some(verdict); // and nothing is known of it but what was known before
+        }
         let judged = Judged {
             stamp,
             way,
@@ -192,10 +224,14 @@ impl<'a> Judge<'a> {
 
     /// Copies and judges a file; `found` is what is wrong already with the way to it.
     pub(super) fn judge(&mut self, name: &LibraryName, file: &Path, mut found: Vec<Refusal>) -> Verdict {
-        let copied = self.staging.copy(file, self.directory.is_none()).map_err(|refusals| {
-            found.extend(refusals);
-            refused(std::mem::take(&mut found))
-        })?;
+        let copied = match self.staging.copy(file, self.directory.is_none()) {
+            Ok(copied) => copied,
+            Err(NotCopied::Unavailable(lack)) => return Err(lack.into()),
+            Err(NotCopied::Refused(refusals)) => {
+                found.extend(refusals);
+                return refused(found);
+            }
+        };
         found.extend(copied.refusals);
         let inspection = inspect(&copied.bytes);
         drop(copied.bytes);
@@ -204,14 +240,13 @@ impl<'a> Judge<'a> {
             glibc: Glibc::running(),
             policy: self.policy,
         };
-        let mut admitted = admit(file, name, found, copied.staged, inspection, host).map_err(Arc::new)?;
+        let mut admitted = admit(file, name, found, copied.staged, inspection, host)?;
         let digest = admitted.digest();
         if let Some(known) = self.memory.contents.get(&digest).and_then(Weak::upgrade) {
             return Ok(known); // and the second copy goes
         }
-        admitted
-            .name_copy(self.staging)
-            .map_err(|error| refused(vec![self.staging.unusable(&error)]))?;
+        let named = admitted.name_copy(self.staging);
+        named.map_err(|error| Unavailable::staging(&self.staging.directory(), &error))?;
         let admitted = Arc::new(admitted);
         self.memory.contents.insert(digest, Arc::downgrade(&admitted));
         Ok(admitted)
@@ -219,10 +254,11 @@ impl<'a> Judge<'a> {
 }
 
 /// A file that is refused before it was copied.
-pub(super) fn refused(refusals: Vec<Refusal>) -> Arc<Refused> {
-    Arc::new(Refused {
+pub(super) fn refused(refusals: Vec<Refusal>) -> Verdict {
+    let refused = Refused {
         record: None,
         digest: None,
         refusals,
-    })
+    };
+    Err(refused.into())
 }

@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,17 +22,26 @@ use abi_stable::std_types::RStr;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LibHeader, LogEvent, ModuleRef};
 use plugin_record::Record;
+use rustix::io::Errno;
 
 use super::admit::Admitted;
+use super::deadline::within;
 use super::host_record::host_record;
 use super::log::PluginLog;
-use super::patience::within;
+use super::unavailable::{Lack, LoadError, Unavailable};
 use super::{Code, Refusal};
+use crate::shutdown::Stop;
 
 /// A library that is open, for good, and whose layout is the host's.
 #[derive(Clone)]
 pub struct Library {
     admitted: Arc<Admitted>,
+    opened: Opened,
+}
+
+/// What opening a library gives, whoever asked for it.
+#[derive(Clone, Copy)]
+pub(super) struct Opened {
     module: ModuleRef,
     log: HostLog,
 }
@@ -57,34 +67,33 @@ pub fn check_dynamic() -> Result<(), StaticHost> {
 }
 
 impl Library {
-    /// Opens the private copy, on a thread of its own. Runs the library's constructors.
+    /// Opens the private copy, on a thread of its own. Runs the library's constructors. What they come to after that time
+    /// goes to `late`.
     ///
     /// # Errors
     /// When the dynamic linker refuses it, it has no entry, or other layouts than the host, or does not return within
-    /// `timeout`.
-    pub fn open(admitted: Arc<Admitted>, timeout: Duration) -> Result<Library, Refusal> {
-        // A library that comes too late stays mapped, as all do.
-        within(timeout, "load", move || Library::open_here(admitted), drop)
+    /// `timeout`; what the machine lacks; and when it is time to stop.
+    pub fn open(
+        admitted: Arc<Admitted>,
+        timeout: Duration,
+        stop: &Stop,
+        late: impl FnOnce(Result<Library, LoadError>) + Send + 'static,
+    ) -> Result<Library, LoadError> {
+        let open = move || {
+            let opened = Opened::open(&admitted.staged().path, admitted.record())?;
+            Ok(Library { admitted, opened })
+        };
+        within(timeout, stop, "load", open, late)
     }
 
     /// Has the plugin check its configuration (JSON), on a thread of its own.
     ///
     /// # Errors
-    /// When it does not take the configuration, or does not return within `timeout`.
-    pub fn check_config(&self, config: String, timeout: Duration) -> Result<(), Refusal> {
+    /// When it does not take the configuration, or does not return within `timeout`; and as for [`Library::open`].
+    pub fn check_config(&self, config: String, timeout: Duration, stop: &Stop) -> Result<(), LoadError> {
         let library = self.clone();
-        within(timeout, "load", move || library.check_config_here(&config), drop)
-    }
-
-    fn open_here(admitted: Arc<Admitted>) -> Result<Library, Refusal> {
-        let header = entry(&admitted)?;
-        let record = admitted.record();
-        let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
-        let module = checked_module(header, record)?;
-        let log = PluginLog::leak(&record.name);
-        // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
-        let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
-        Ok(Library { admitted, module, log })
+        let check = move || library.opened.check_config(&library.record().name, &config);
+        within(timeout, stop, "load", check, drop)
     }
 
     /// What was admitted.
@@ -97,46 +106,57 @@ impl Library {
         self.admitted.record()
     }
 
-    fn check_config_here(&self, config: &str) -> Result<(), Refusal> {
-        self.module.check_config()(config.into())
-            .into_result()
-            .map_err(|error| {
-                let table = format!("[plugin.{}.config]", self.record().name);
-                let cure = format!("# mend the key under {table} in plugins.toml");
-                Refusal::new(
-                    Code::LoadConfig,
-                    "configuration",
-                    "one that the plugin takes",
-                    error.as_str(),
-                    cure,
-                )
-            })
-    }
-
     pub(super) fn module(&self) -> ModuleRef {
-        self.module
+        self.opened.module
     }
 
     pub(super) fn host_log(&self) -> HostLog {
-        self.log
+        self.opened.log
     }
 }
 
-fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
-    let path = &admitted.staged().path;
-    let refused = |code, host: &str, error: &libloading::Error, cure: &str| {
-        // libloading keeps the linker's own words in the source.
-        let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-        Refusal::new(code, "library", host, reason, cure)
-    };
+impl Opened {
+    /// Opens a private copy of an admitted file, here and now. For [`Library`], and for the process that tries it out.
+    pub(super) fn open(copy: &Path, record: &Record) -> Result<Opened, LoadError> {
+        let header = entry(copy)?;
+        let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
+        let module = checked_module(header, record)?;
+        let log = PluginLog::leak(&record.name);
+        // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
+        let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
+        Ok(Opened { module, log })
+    }
+
+    /// Has the plugin of that name check its configuration.
+    pub(super) fn check_config(&self, name: &str, config: &str) -> Result<(), LoadError> {
+        let outcome = self.module.check_config()(config.into()).into_result();
+        outcome.map_err(|error| {
+            let cure = format!("# mend the key under [plugin.{name}.config] in plugins.toml");
+            let expected = "one that the plugin takes";
+            Refusal::new(Code::LoadConfig, "configuration", expected, error.as_str(), cure).into()
+        })
+    }
+}
+
+fn entry(copy: &Path) -> Result<AbiHeaderRef, LoadError> {
     // RTLD_NOW: a missing symbol shows here and not in the middle of a call. RTLD_LOCAL: one plugin's symbols never
     // answer for another's.
     // SAFETY: opening runs the library's constructors. That they are well meant is the operator's decision in putting
     // the file there; admission has shown that it is a whole Rust library for this machine, built to be a plugin.
-    let handle = unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let handle = unsafe { Handle::open(Some(copy), RTLD_NOW | RTLD_LOCAL) };
     let handle = handle.map_err(|error| {
         let cure = "# install what is missing, or link it statically; `ldd` on the file shows what it needs";
-        refused(Code::LoadOpen, "a library that the dynamic linker opens", &error, cure)
+        let reason = reason(&error);
+        match lack(&reason) {
+            Some(code) => Unavailable::new(code, "library", reason).into(),
+            None => LoadError::from(Refusal::new(
+                Code::LoadOpen,
+                "library",
+                "a library that the dynamic linker opens",
+                reason,
+                cure,
+            )),
+        }
     })?;
     // Never closed, see above; also not when what follows fails, for its constructors have run.
     let handle: &'static Handle = Box::leak(Box::new(handle));
@@ -145,17 +165,38 @@ fn entry(admitted: &Admitted) -> Result<AbiHeaderRef, Refusal> {
     // header's magic and version are checked before anything behind it is read.
     let symbol = unsafe { handle.get::<AbiHeaderRef>(ENTRY_SYMBOL) };
     symbol.map(|symbol| *symbol).map_err(|error| {
-        refused(
-            Code::LoadEntry,
-            ENTRY_SYMBOL,
-            &error,
-            "# put `export_plugin!(YourHandler);` in the crate's root",
-        )
+        let cure = "# put `export_plugin!(YourHandler);` in the crate's root";
+        Refusal::new(Code::LoadEntry, "library", ENTRY_SYMBOL, reason(&error), cure).into()
     })
 }
 
+/// libloading keeps the linker's own words in the source.
+fn reason(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What the machine lacks, as far as the dynamic linker's words tell: it gives no error numbers, but ends with what
+/// strerror(3) says. Room for thread-local storage is the library's to do without, and is not among them.
+fn lack(reason: &str) -> Option<Lack> {
+    let is = |errno: Errno| reason.ends_with(&format!(": {}", strerror(errno)));
+    [
+        (Errno::NOMEM, Lack::Memory),
+        (Errno::MFILE, Lack::Descriptors),
+        (Errno::NFILE, Lack::Descriptors),
+        (Errno::IO, Lack::Device),
+    ]
+    .into_iter()
+    .find_map(|(errno, lack)| is(errno).then_some(lack))
+}
+
+/// The system's text for an error number, without the number.
+fn strerror(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// The library's module, whose layout is ours as far as both have one.
-fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleRef, Refusal> {
+fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleRef, LoadError> {
     // abi_stable takes a library without a description for one that needs no check.
     let theirs = header
         .layout()
@@ -178,7 +219,7 @@ fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleR
     } else {
         header.init_root_module::<ModuleRef>()
     };
-    outcome.map_err(|error| layout(record, &error.to_string()))
+    outcome.map_err(|error| layout(record, &error.to_string()).into())
 }
 
 /// Whether a library was built with an older interface than the host's, so that it may have less of it.

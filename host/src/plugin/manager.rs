@@ -19,14 +19,17 @@ use super::Plugin;
 use super::claims::config_of;
 use super::hints::{Heard, Hints};
 use super::instances::{Instances, Key};
-use super::judge::Memory;
+use super::judge::{Memory, NotAdmitted};
 use super::load::{self, StaticHost};
 use super::name::LibraryName;
+use super::serving::Serving;
 use super::settle::{SETTLE, Settling};
+use super::side_effects::SideEffects;
 use super::stage::{Staging, StagingError};
 use super::survey::{Survey, survey_again};
 use super::swap::Swap;
-use super::told::Told;
+use super::told::{Lacking, Told};
+use super::unavailable::{BackOff, Lack, Unavailable, is_of_machine};
 use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
 use crate::exit;
@@ -36,8 +39,8 @@ use crate::shutdown::Stop;
 /// How often it is looked whether the calls into a version that was replaced have returned.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
-/// How often a host that can't follow changes any more looks whether it is to end.
-const STUCK_LOOK: Duration = Duration::from_millis(100);
+/// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
+const HOLDERS: usize = 2;
 
 /// Why the host can't start.
 #[derive(Debug, thiserror::Error)]
@@ -91,13 +94,7 @@ impl Running {
     }
 
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
-    ///
-    /// Ends the process where a library never came back from its start-up code: then this is all that can be done.
     pub fn shutdown(self, deadline: Instant) {
-        if self.instances.stuck().is_some() {
-            self.staging.remove();
-            exit::at_once(0);
-        }
         self.instances.close();
         // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
@@ -117,7 +114,7 @@ impl Running {
 pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<Running, StartError> {
     load::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
-    let instances = Instances::new(hints.sender());
+    let instances = Instances::new(hints.sender(), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path),
@@ -130,20 +127,22 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
         tables: Vec::new(),
         leaving: Vec::new(),
         told: Told::default(),
+        lacks: Vec::new(),
+        back_off: BackOff::default(),
+        is_serving_told: false,
+        side_effects: SideEffects::new(),
         stop: stop.clone(),
         staging: Arc::clone(&staging),
     };
-    manager.start().inspect_err(|error| match error {
-        // No handler was made yet, and nothing but the end is certain to work.
-        StartError::Stuck { .. } => staging.remove(),
-        _ => instances.shutdown(Instant::now() + drain_timeout),
+    manager.start().inspect_err(|_| {
+        instances.shutdown(Instant::now() + drain_timeout);
+        staging.remove();
     })?;
     let thread = match stop.is_set() {
         true => None,
         false => {
-            let thread = std::thread::Builder::new().name("manager".to_owned());
-            let spawned = thread.spawn(move || manager.follow(hints));
-            Some(spawned.map_err(StartError::Thread)?)
+            let thread = exit::critical("manager", move || manager.follow(hints));
+            Some(thread.map_err(StartError::Thread)?)
         }
     };
     Ok(Running {
@@ -167,8 +166,25 @@ struct Manager {
     tables: Vec<Arc<RouteTable>>,
     leaving: Vec<Leaving>,
     told: Told,
+    /// What the machine lacked when it was last looked.
+    lacks: Vec<Lacking>,
+    back_off: BackOff,
+    /// Whether `host check` can read what serves now.
+    is_serving_told: bool,
+    side_effects: SideEffects,
     stop: Stop,
     staging: Arc<Staging>,
+}
+
+/// What a look has come to.
+enum Applied {
+    /// What should run runs.
+    Published,
+    /// What should run was changed while it was made ready.
+    Outdated {
+        /// The configuration was, and is reread.
+        reread: bool,
+    },
 }
 
 /// A handler that new batches don't reach any more.
@@ -183,9 +199,9 @@ struct Leaving {
 impl Manager {
     fn start(&mut self) -> Result<(), StartError> {
         let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
-        let config = self.config.clone();
-        self.apply(&survey, &config, true)?;
+        self.apply(&survey, true)?;
         self.told.report(&survey);
+        self.finish(&survey);
         Ok(())
     }
 
@@ -193,9 +209,6 @@ impl Manager {
     fn follow(mut self, mut hints: Hints) {
         tracing::info!(directory = %self.config.plugins.dir.display(), "following");
         loop {
-            if self.instances.stuck().is_some() {
-                return self.see_to_the_end();
-            }
             let is_watching = self.config.plugins.watch;
             let directory = &self.config.plugins.dir;
             let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
@@ -231,44 +244,91 @@ impl Manager {
         }
     }
 
-    /// All that is left to do when a library holds the dynamic linker's lock: threads that run go on, but the usual end
-    /// would wait for that lock, and so may any other thread on its way there.
-    fn see_to_the_end(&self) {
-        tracing::error!("nothing more can be loaded and no change is followed until the host is restarted");
-        while !self.stop.is_set() {
-            std::thread::sleep(STUCK_LOOK);
+    fn look(&mut self, heard: &Heard) {
+        let mut reread = self.reread(heard.reload);
+        // Again as long as the operator changes his mind meanwhile: the last word counts.
+        let survey = loop {
+            self.lacks.clear();
+            let Some(survey) = self.survey() else { return };
+            self.told.report(&survey);
+            self.forgive(&survey);
+            // Nothing is required of a host that runs.
+            match self.apply(&survey, false) {
+                Ok(Applied::Outdated { reread: again }) => reread |= again,
+                _ => break survey,
+            }
+        };
+        self.retire(&survey);
+        self.finish(&survey);
+        if reread {
+            let unsettled = survey.unsettled + self.known.may_come_back.len();
+            tracing::info!(unsettled, "configuration reread");
         }
-        std::thread::sleep(self.config.server.drain_timeout);
-        self.staging.remove();
-        exit::at_once(0);
     }
 
-    fn look(&mut self, heard: &Heard) {
-        let reread = self.reread(heard.reload);
-        let survey = match survey_again(
+    /// What the directory offers now. A directory that is gone is damage, no wish: what serves goes on.
+    fn survey(&mut self) -> Option<Survey> {
+        match self.staging.renew() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(directory = %self.staging.directory().display(), "the staging directory was removed, made anew");
+                self.memory.forget();
+                self.is_serving_told = false;
+            }
+            Err(error) => self.lack(
+                "staging",
+                None,
+                Unavailable::new(Lack::Staging, "private copies", error.to_string()),
+            ),
+        }
+        let survey = survey_again(
             &self.config.plugins.dir,
             &self.staging,
             &self.config.policy,
             &mut self.memory,
             Some(&mut self.settling),
-        ) {
-            Ok(survey) => survey,
-            Err(error) => {
-                // A directory that is gone is damage, no wish: what serves goes on.
-                self.told.directory(&self.config.plugins.dir, &error);
-                return;
+        );
+        survey
+            .inspect_err(|error| {
+                self.told.directory(&self.config.plugins.dir, error);
+                if is_of_machine(error) {
+                    self.settling.look_again(Instant::now() + self.back_off.wait());
+                }
+            })
+            .ok()
+    }
+
+    /// Takes note of what the machine can't give now.
+    fn lack(&mut self, title: &str, plugin: Option<&str>, lack: Unavailable) {
+        self.lacks.push(Lacking {
+            title: title.to_owned(),
+            plugin: plugin.map(str::to_owned),
+            lack,
+        });
+    }
+
+    /// The end of a look: tells `host check` what serves and the log what is lacking, and has it tried again.
+    fn finish(&mut self, survey: &Survey) {
+        for finding in &survey.findings {
+            if let Err(NotAdmitted::Unavailable(lack)) = &finding.verdict {
+                self.lack(&finding.path.display().to_string(), None, lack.clone());
             }
-        };
-        self.told.report(&survey);
-        self.forgive(&survey);
-        let config = self.config.clone();
-        // Nothing is required of a host that runs.
-        let _ = self.apply(&survey, &config, false);
-        self.retire(&survey);
-        if reread {
-            let unsettled = survey.unsettled + self.known.may_come_back.len();
-            tracing::info!(unsettled, "configuration reread");
         }
+        if !self.is_serving_told {
+            match Serving::write(&self.staging, &survey.directory, &self.known.served) {
+                Ok(()) => self.is_serving_told = true,
+                Err(error) => {
+                    let lack = Unavailable::staging(&self.staging.directory(), &error);
+                    self.lack("what serves, for `host check`", None, lack);
+                }
+            }
+        }
+        let lacks = std::mem::take(&mut self.lacks);
+        match lacks.is_empty() {
+            true => self.back_off.reset(),
+            false => self.settling.look_again(Instant::now() + self.back_off.wait()),
+        }
+        self.told.lacks(lacks);
     }
 
     /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
@@ -337,10 +397,12 @@ impl Manager {
 
     /// Finds out which handlers' last batches have returned; tells whether there is one.
     fn drain(&mut self) -> bool {
-        // arc-swap counts the readers of a table when it is replaced, so this is the number of those that are left.
+        // arc-swap counts the readers of a table when it is replaced, so this is the number of those that are left. None
+        // holds it during a call: a call holds its handler, so that one that hangs keeps no other handler from draining.
         self.tables.retain(|table| Arc::strong_count(table) > 1);
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            if !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
+            let is_held = Arc::strong_count(&leaving.plugin) > HOLDERS;
+            if !is_held && !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
                 leaving.drained = Some(leaving.since.elapsed());
             }
         }
@@ -362,6 +424,7 @@ impl Manager {
                 Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
             }
         }
+        let mut lacks = Vec::new();
         for key in self.instances.keys() {
             let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
             if !is_leaving && !serving.contains(&key) && !may_serve(&key) {
@@ -370,8 +433,17 @@ impl Manager {
                     true => "its configuration is another one",
                     false => "its file is gone, or has other content",
                 };
-                self.instances.retire(key, reason);
+                let retired = self.instances.retire(&key, reason);
+                lacks.extend(retired.err().map(|lack| (key, lack)));
             }
+        }
+        if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
+            self.settling.look_again(again);
+        }
+        let is_there = |digest| files().any(|(_, admitted)| admitted.digest() == digest);
+        self.instances.discard_copies(is_there);
+        for (key, lack) in lacks {
+            self.lack(&key.digest.to_string(), None, lack);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod claims;
+mod deadline;
 pub mod directory;
 pub mod glibc;
 pub mod hints;
@@ -19,17 +20,18 @@ pub mod load;
 mod log;
 pub mod manager;
 pub mod name;
-mod patience;
 pub mod permissions;
 pub mod report;
 pub mod serving;
 pub mod settle;
+pub mod side_effects;
 pub mod stage;
 pub mod survey;
 pub mod swap;
 pub mod system;
 pub mod told;
 pub mod trial;
+pub mod unavailable;
 pub mod wishes;
 
 pub use instance::Plugin;

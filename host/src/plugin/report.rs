@@ -1,16 +1,15 @@
 //! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use plugin_record::printable;
 use serde::Serialize;
 
 use super::Refusal;
-use super::admit::{Admitted, Refused};
 use super::claims::{Plan, Unserved};
-use super::judge::Verdict;
+use super::judge::{NotAdmitted, Verdict};
 use super::survey::Survey;
+use super::unavailable::{LoadError, Unavailable};
 
 /// All there is to tell.
 #[derive(Debug, Serialize)]
@@ -44,6 +43,8 @@ pub struct FileReport {
     pub opened: bool,
     /// Why it is refused; empty unless it is.
     pub refusals: Vec<Refusal>,
+    /// What the machine lacks to tell; nothing unless it does.
+    pub unavailable: Option<Unavailable>,
     /// What the policy let through.
     pub differences: Vec<Refusal>,
 }
@@ -60,6 +61,8 @@ pub enum State {
     Standby,
     /// Not admitted.
     Refused,
+    /// Neither: the machine lacks something to find out.
+    Unavailable,
 }
 
 /// A plugin that does not serve although a table or a file asks for it.
@@ -112,56 +115,69 @@ impl Report {
         )
     }
 
-    /// Whether anything was refused.
-    pub fn has_refusals(&self) -> bool {
-        self.refusals().next().is_some()
+    /// Whether nothing was refused, and everything could be judged.
+    pub fn is_good(&self) -> bool {
+        self.refusals().next().is_none() && self.files.iter().all(|file| file.unavailable.is_none())
     }
 }
 
 impl FileReport {
     /// The report on one file.
     pub fn new(file: PathBuf, link: Option<PathBuf>, verdict: &Verdict) -> FileReport {
-        let (record, digest, state, refusals, differences) = match verdict.as_ref().map(Arc::as_ref) {
-            Ok(admitted) => (
-                Some(admitted.record()),
-                Some(Admitted::digest(admitted)),
-                State::Admitted,
-                &[][..],
-                admitted.differences(),
-            ),
-            Err(refused) => {
-                let Refused {
-                    record,
-                    digest,
-                    refusals,
-                } = refused.as_ref();
-                (record.as_ref(), *digest, State::Refused, refusals.as_slice(), &[][..])
-            }
-        };
-        FileReport {
+        let mut report = FileReport {
             file,
             link,
-            plugin: record.map(|record| record.name.clone()),
-            version: record.map(|record| record.version.to_string()),
-            digest: digest.map(|digest| digest.to_string()),
-            state,
+            plugin: None,
+            version: None,
+            digest: None,
+            state: State::Admitted,
             commands: Vec::new(),
             opened: false,
-            refusals: refusals.to_vec(),
-            differences: differences.to_vec(),
-        }
+            refusals: Vec::new(),
+            unavailable: None,
+            differences: Vec::new(),
+        };
+        let record = match verdict {
+            Ok(admitted) => {
+                report.digest = Some(admitted.digest().to_string());
+                report.differences = admitted.differences().to_vec();
+                Some(admitted.record())
+            }
+            Err(NotAdmitted::Refused(refused)) => {
+                report.digest = refused.digest.map(|digest| digest.to_string());
+                report.refuse(&refused.refusals);
+                refused.record.as_ref()
+            }
+            Err(NotAdmitted::Unavailable(lack)) => {
+                report.lack(lack);
+                None
+            }
+        };
+        report.plugin = record.map(|record| record.name.clone());
+        report.version = record.map(|record| record.version.to_string());
+        report
     }
 
     /// Adds what opening an admitted file has shown.
-    pub fn opened(&mut self, verdict: &Result<(), Refusal>) {
+    pub fn opened(&mut self, verdict: &Result<(), LoadError>) {
         match verdict {
             Ok(()) => self.opened = true,
-            Err(refusal) => {
-                self.state = State::Refused;
-                self.commands.clear();
-                self.refusals.push(refusal.clone());
-            }
+            Err(LoadError::Refused(refusal)) => self.refuse(std::slice::from_ref(refusal)),
+            Err(LoadError::Unavailable(lack)) => self.lack(lack),
+            Err(LoadError::Stopping) => {}
         }
+    }
+
+    fn refuse(&mut self, refusals: &[Refusal]) {
+        self.state = State::Refused;
+        self.commands.clear();
+        self.refusals.extend_from_slice(refusals);
+    }
+
+    fn lack(&mut self, lack: &Unavailable) {
+        self.state = State::Unavailable;
+        self.commands.clear();
+        self.unavailable = Some(lack.clone());
     }
 
     /// The file, and what it points to.

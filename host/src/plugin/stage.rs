@@ -8,9 +8,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use super::unavailable::Unavailable;
 use super::{Code, Refusal, permissions};
 
 /// No plugin's file is larger.
@@ -100,8 +102,33 @@ pub enum StagingError {
 /// This process's staging directory. Removed when dropped.
 #[derive(Debug)]
 pub struct Staging {
+    configured: Option<PathBuf>,
+    place: Mutex<Place>,
+}
+
+/// The directory, and what keeps it.
+#[derive(Debug)]
+struct Place {
     directory: PathBuf,
-    _lock: File,
+    /// The folder itself is what is locked: a file in it could be cleaned away while it is in use.
+    lock: File,
+    /// Device and inode of the folder.
+    identity: (u64, u64),
+}
+
+/// Why there is no private copy of a file.
+#[derive(Debug)]
+pub enum NotCopied {
+    /// The file's own fault.
+    Refused(Vec<Refusal>),
+    /// The machine's.
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for NotCopied {
+    fn from(lack: Unavailable) -> NotCopied {
+        NotCopied::Unavailable(lack)
+    }
 }
 
 /// A copy with its bytes, for inspection, and what is wrong with the original's owner and mode.
@@ -133,6 +160,124 @@ impl Staging {
     /// # Errors
     /// See [`StagingError`].
     pub fn create(configured: Option<&Path>) -> Result<Staging, StagingError> {
+        Ok(Staging {
+            configured: configured.map(Path::to_owned),
+            place: Mutex::new(Place::create(configured)?),
+        })
+    }
+
+    /// Makes the directory anew if it is gone: the user's runtime directory goes with the last logout, and cleaners of
+    /// temporary directories don't ask. Tells whether it did; then all copies are gone.
+    ///
+    /// # Errors
+    /// See [`StagingError`].
+    pub fn renew(&self) -> Result<bool, StagingError> {
+        let mut place = self.place();
+        if place.is_there() {
+            return Ok(false);
+        }
+        *place = Place::create(self.configured.as_deref())?;
+        Ok(true)
+    }
+
+    /// Whether the descriptor that keeps the directory is still what it was: nobody but a plugin could have closed it.
+    pub fn is_held(&self) -> bool {
+        let place = self.place();
+        place
+            .lock
+            .metadata()
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == place.identity)
+    }
+
+    /// The directories of other hosts that run now.
+    pub fn of_others(&self) -> Vec<PathBuf> {
+        let own = self.directory();
+        let base = own.parent().and_then(|base| fs::read_dir(base).ok());
+        let directories = base.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let is_locked = |path: &PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
+        directories
+            .filter(|path| *path != own && is_ours(path) && is_locked(path))
+            .collect()
+    }
+
+    /// Removes it with all copies. Mapped libraries outlive their files; what can't be removed now, the next host removes.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(self.directory());
+    }
+
+    /// Where the copies lie.
+    pub fn directory(&self) -> PathBuf {
+        self.place().directory.clone()
+    }
+
+    /// Copies a file.
+    ///
+    /// # Errors
+    /// Why it can't be copied. Owner and mode are judged unless the file is `foreign`, that is, from elsewhere than the
+    /// plugin directory; what is wrong with them does not keep the copy from being judged further.
+    pub fn copy(&self, file: &Path, foreign: bool) -> Result<Copied, NotCopied> {
+        let (source, refusals) = open_regular(file, foreign)?;
+        let directory = self.directory();
+        let staging = |error: io::Error| NotCopied::Unavailable(Unavailable::staging(&directory, &error));
+        let mut copy = tempfile::Builder::new()
+            .prefix("new-")
+            .tempfile_in(&directory)
+            .map_err(&staging)?;
+        let copied = io::copy(&mut source.take(MAX_FILE + 1), &mut copy).map_err(staging)?;
+        if copied > MAX_FILE {
+            return Err(NotCopied::Refused(vec![too_large(format!(
+                "more than {MAX_FILE} bytes"
+            ))]));
+        }
+        let (_, path) = copy.keep().map_err(|error| staging(error.error))?;
+        // From here on only the copy counts: it is what is hashed, inspected and loaded.
+        let mut staged = Staged {
+            path,
+            digest: Digest([0; 32]),
+            size: 0,
+        };
+        let bytes = fs::read(&staged.path).map_err(staging)?;
+        (staged.digest, staged.size) = (Digest::of(&bytes), bytes.len() as u64);
+        Ok(Copied {
+            staged,
+            bytes,
+            refusals,
+        })
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a copy the name that debuggers, profilers and `/proc/PID/maps` will show. The dynamic linker knows a
+    /// library by its path: the digest in it keeps one path from ever having a second content.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn rename(&self, staged: &mut Staged, name: &str) -> io::Result<()> {
+        let name = name.get(..MAX_NAME).unwrap_or(name); // ASCII, as all names of plugins
+        let path = self.directory().join(format!("{name}-{}.so", staged.digest));
+        fs::rename(&staged.path, &path)?;
+        staged.path = path;
+        Ok(())
+    }
+}
+
+impl Staged {
+    /// Removes the copy before its time: it is open, and nothing will open it again.
+    pub fn discard(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        self.discard(); // what can't be removed now goes with the directory
+    }
+}
+
+impl Place {
+    fn create(configured: Option<&Path>) -> Result<Place, StagingError> {
         let base = base(configured)?;
         let unusable = |error| StagingError::Unusable {
             path: base.clone(),
@@ -153,107 +298,19 @@ impl Staging {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&base)
             .map_err(unusable)?;
-        // The folder itself is what is locked: a file in it could be cleaned away while it is in use.
         let lock = File::open(directory.path()).map_err(unusable)?;
         lock.lock().map_err(unusable)?;
-        Ok(Staging {
+        let metadata = lock.metadata().map_err(unusable)?;
+        Ok(Place {
             directory: directory.keep(),
-            _lock: lock,
+            lock,
+            identity: (metadata.dev(), metadata.ino()),
         })
     }
 
-    /// The directories of other hosts that run now.
-    pub fn of_others(&self) -> Vec<PathBuf> {
-        let base = self.directory.parent().and_then(|base| fs::read_dir(base).ok());
-        let directories = base.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let is_locked = |path: &PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
-        directories
-            .filter(|path| *path != self.directory && is_ours(path) && is_locked(path))
-            .collect()
-    }
-
-    /// Removes what processes left that are gone.
-    pub fn remove_leftovers(&self) {
-        if let Some(base) = self.directory.parent()
-            && let Ok(registry) = File::create(base.join(LOCK))
-            && registry.lock().is_ok()
-        {
-            // What can't be removed now, the next host removes.
-            let _ = remove_orphans(base);
-        }
-    }
-
-    /// Removes it with all copies. Mapped libraries outlive their files; what can't be removed now, the next host removes.
-    pub fn remove(&self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-
-    /// Where the copies lie.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Copies a file.
-    ///
-    /// # Errors
-    /// A refusal when it can't be copied. Owner and mode are judged unless the file is `foreign`, that is, from
-    /// elsewhere than the plugin directory; what is wrong with them does not keep the copy from being judged further.
-    pub fn copy(&self, file: &Path, foreign: bool) -> Result<Copied, Vec<Refusal>> {
-        let (source, refusals) = open_regular(file, foreign)?;
-        let staging = |error: io::Error| vec![self.unusable(&error)];
-        let mut copy = tempfile::Builder::new()
-            .prefix("new-")
-            .tempfile_in(&self.directory)
-            .map_err(staging)?;
-        let copied = io::copy(&mut source.take(MAX_FILE + 1), &mut copy).map_err(staging)?;
-        if copied > MAX_FILE {
-            return Err(vec![too_large(format!("more than {MAX_FILE} bytes"))]);
-        }
-        let (_, path) = copy.keep().map_err(|error| staging(error.error))?;
-        // From here on only the copy counts: it is what is hashed, inspected and loaded.
-        let bytes = fs::read(&path).map_err(staging)?;
-        let digest = Digest::of(&bytes);
-        let staged = Staged {
-            path,
-            digest,
-            size: bytes.len() as u64,
-        };
-        Ok(Copied {
-            staged,
-            bytes,
-            refusals,
-        })
-    }
-
-    /// Why a file has no private copy.
-    pub fn unusable(&self, error: &io::Error) -> Refusal {
-        Refusal::new(
-            Code::Staging,
-            "private copy",
-            format!("a copy in {}", self.directory.display()),
-            error.to_string(),
-            "# make room there, or set plugins.staging",
-        )
-    }
-
-    /// Gives a copy the name that debuggers, profilers and `/proc/PID/maps` will show. The dynamic linker knows a
-    /// library by its path: the digest in it keeps one path from ever having a second content.
-    ///
-    /// # Errors
-    /// When it can't be renamed.
-    pub fn rename(&self, staged: &mut Staged, name: &str) -> io::Result<()> {
-        let name = name.get(..MAX_NAME).unwrap_or(name); // ASCII, as all names of plugins
-        let path = self.directory.join(format!("{name}-{}.so", staged.digest));
-        fs::rename(&staged.path, &path)?;
-        staged.path = path;
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // What can't be removed now goes with the directory.
-        let _ = fs::remove_file(&self.path);
+    fn is_there(&self) -> bool {
+        let metadata = fs::symlink_metadata(&self.directory);
+        metadata.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
 }
 
@@ -268,17 +325,21 @@ impl Drop for Staging {
 /// # Errors
 /// When it is no regular file, can't be read or is larger than [`MAX_FILE`].
 pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
-    let (source, _) = open_regular(file, true).map_err(|mut refusals| refusals.remove(0))?;
+    let (source, _) = open_regular(file, true).map_err(|error| match error {
+        NotCopied::Refused(mut refusals) => refusals.remove(0),
+        NotCopied::Unavailable(lack) => unreadable(file, &lack.found),
+    })?;
     let mut bytes = Vec::new();
     match source.take(MAX_FILE + 1).read_to_end(&mut bytes) {
         Ok(length) if length as u64 > MAX_FILE => Err(too_large(format!("more than {MAX_FILE} bytes"))),
         Ok(_) => Ok(bytes),
-        Err(error) => Err(unreadable(file, &error)),
+        Err(error) => Err(unreadable(file, &error.to_string())),
     }
 }
 
 /// A folder of our own in the configured one too: what else lies there is not ours to remove.
 fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
+    let uid = rustix::process::geteuid().as_raw();
     let parent = match configured {
         Some(path) => {
             fs::create_dir_all(path).map_err(|error| StagingError::Unusable {
@@ -287,12 +348,12 @@ fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
             })?;
             path.to_owned()
         }
+        // Another user's comes with `sudo -E` and `su`: it is not ours to use.
         None => std::env::var_os("XDG_RUNTIME_DIR")
             .map(PathBuf::from)
-            .filter(|path| path.is_dir())
+            .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid))
             .unwrap_or_else(std::env::temp_dir),
     };
-    let uid = rustix::process::geteuid().as_raw();
     let path = parent.join(format!("host-staging-{uid}"));
     let unusable = |error| StagingError::Unusable {
         path: path.clone(),
@@ -350,16 +411,19 @@ fn remove_orphans(base: &Path) -> io::Result<()> {
 }
 
 /// Opens a regular file and nothing else: not through a last link, and without waiting for a pipe's other end.
-fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<Refusal>> {
-    let unreadable = |error: io::Error| vec![unreadable(file, &error)];
+fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), NotCopied> {
+    let failed = |error: io::Error| match Unavailable::of("file", &error) {
+        Some(lack) => NotCopied::Unavailable(lack),
+        None => NotCopied::Refused(vec![unreadable(file, &error.to_string())]),
+    };
     let mut flags = rustix::fs::OFlags::NONBLOCK;
     flags.set(rustix::fs::OFlags::NOFOLLOW, !foreign);
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits() as i32)
         .open(file);
-    let opened = opened.map_err(unreadable)?;
-    let metadata = opened.metadata().map_err(unreadable)?;
+    let opened = opened.map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
     if !metadata.is_file() {
         let found = if metadata.is_dir() {
             "a directory"
@@ -371,13 +435,8 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<
             true => "# name a library's file".to_owned(),
             false => format!("mv {0} {0}.old # then put the library there", permissions::quoted(file)),
         };
-        return Err(vec![Refusal::new(
-            Code::FileKind,
-            "file",
-            "a regular file",
-            found,
-            cure,
-        )]);
+        let refusal = Refusal::new(Code::FileKind, "file", "a regular file", found, cure);
+        return Err(NotCopied::Refused(vec![refusal]));
     }
     let mut refusals = if foreign {
         Vec::new()
@@ -386,14 +445,14 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), Vec<
     };
     if metadata.len() > MAX_FILE {
         refusals.push(too_large(format!("{} bytes", metadata.len())));
-        return Err(refusals);
+        return Err(NotCopied::Refused(refusals));
     }
     Ok((opened, refusals))
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> Refusal {
+fn unreadable(file: &Path, found: &str) -> Refusal {
     let cure = format!("ls -l {} # shows who may read it", permissions::quoted(file));
-    Refusal::new(Code::FileUnreadable, "file", "a readable file", error.to_string(), cure)
+    Refusal::new(Code::FileUnreadable, "file", "a readable file", found, cure)
 }
 
 fn too_large(found: String) -> Refusal {

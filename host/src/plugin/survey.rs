@@ -119,6 +119,12 @@ impl Group {
 }
 
 impl Survey {
+    /// Where the link at a soname leads, if there is one.
+    pub fn link(&self, soname: &str) -> Option<&Path> {
+        let finding = self.findings.iter().find(|finding| finding.path.ends_with(soname));
+        finding.and_then(|finding| finding.link.as_deref())
+    }
+
     /// The survey of a directory that does not exist.
     pub fn nothing(directory: &Path) -> Survey {
         Survey {
@@ -197,8 +203,8 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict
     match LibraryName::parse(&file_name) {
         Some(name) => judge.judge(&name, file, Vec::new()),
         // A name that is wrong and a file that is missing are two reasons, and the second one is what helps.
-        None if !file.exists() => Err(refused(stage::read(file).err().into_iter().collect())),
-        None => Err(refused(vec![Refusal::new(
+        None if !file.exists() => refused(stage::read(file).err().into_iter().collect()),
+        None => refused(vec![Refusal::new(
             Code::NameForm,
             "file name",
             format!(
@@ -208,7 +214,7 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict
             ),
             file_name,
             "# give the file the name that cargo gives it",
-        )])),
+        )]),
     }
 }
 

@@ -14,15 +14,17 @@ use super::wishes::Served;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     took: Took,
+    trial: Duration,
     load: Duration,
     init: Duration,
 }
 
 impl Times {
     /// To a library that is open and has checked its configuration.
-    pub fn opened(took: Took, load: Duration) -> Times {
+    pub fn opened(took: Took, trial: Duration, load: Duration) -> Times {
         Times {
             took,
+            trial,
             load,
             init: Duration::ZERO,
         }
@@ -78,9 +80,10 @@ impl Swap {
             tracing::info!(plugin, %version, ?commands, %digest, "serving");
             return;
         }
-        let [settle_ms, admit_ms, load_ms, init_ms, publish_ms] = [
+        let [settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms] = [
             self.times.took.settle,
             self.times.took.admit,
+            self.times.trial,
             self.times.load,
             self.times.init,
             publish,
@@ -88,7 +91,7 @@ impl Swap {
         .map(milliseconds);
         let Some((from_version, from)) = &self.before else {
             tracing::info!(
-                plugin, %version, %digest, soname, ?commands, settle_ms, admit_ms, load_ms, init_ms, publish_ms, "added"
+                plugin, %version, %digest, soname, ?commands, settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, "added"
             );
             return;
         };
@@ -98,7 +101,7 @@ impl Swap {
             ($what:literal) => {
                 tracing::info!(
                     plugin, %version, %digest, soname, ?commands, %from_version, %from_digest,
-                    settle_ms, admit_ms, load_ms, init_ms, publish_ms, $what
+                    settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, $what
                 )
             };
         }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::Refusal;
 use super::claims::{Candidate, Plan, Unserved, other_content};
-use super::links::link_command;
 use super::report::FileReport;
 use super::stage::Digest;
 use super::survey::Survey;
+use super::unavailable::Unavailable;
 use super::wishes::OtherContent;
 
 /// What is known to the log. What ceases to be so is forgotten, and worth a line again when it comes back.
@@ -20,11 +20,39 @@ pub struct Told {
     unserved: HashSet<(String, String)>,
     turned_away: HashSet<(Digest, String)>,
     others: HashSet<(String, Digest)>,
-    not_linked: HashSet<(PathBuf, String)>,
+    lacks: Vec<Lacking>,
     directory: Option<String>,
 }
 
+/// What could not be done, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// The file, soname or folder.
+    pub title: String,
+    /// The plugin, where it is known.
+    pub plugin: Option<String>,
+    /// What the machine lacks.
+    pub lack: Unavailable,
+}
+
 impl Told {
+    /// What is lacking now. What was lacking before is no news.
+    pub fn lacks(&mut self, lacks: Vec<Lacking>) {
+        for lacking in lacks.iter().filter(|lacking| !self.lacks.contains(lacking)) {
+            let Lacking { title, plugin, lack } = lacking;
+            tracing::warn!(
+                file = title,
+                plugin,
+                code = lack.code.as_str(),
+                field = lack.field,
+                found = lack.found,
+                cure = lack.cure,
+                "unavailable, trying again"
+            );
+        }
+        self.lacks = lacks;
+    }
+
     /// Refused files, accepted differences, and files without a version.
     pub fn report(&mut self, survey: &Survey) {
         self.directory = None;
@@ -139,30 +167,12 @@ impl Told {
     }
 
     /// A link that was made or moved.
-    pub fn linked(&mut self, link: &Path, to: &str, was_there: bool) {
-        self.not_linked.remove(&(link.to_owned(), to.to_owned()));
+    pub fn linked(&self, link: &Path, to: &str, was_there: bool) {
         let link = link.display();
         // Not `target`: that is where an event comes from.
         match was_there {
             true => tracing::info!(%link, to, "link moved"),
             false => tracing::info!(%link, to, "link created"),
-        }
-    }
-
-    /// A link that could not be made or moved.
-    pub fn not_linked(&mut self, link: &Path, to: &str, error: &io::Error, serves: bool) {
-        if !self.not_linked.insert((link.to_owned(), to.to_owned())) {
-            return;
-        }
-        let cure = link_command(link, to);
-        let link = link.display();
-        match serves {
-            true => tracing::warn!(
-                %link, to, %error, cure, "the link could not be created; the plugin serves without it"
-            ),
-            false => tracing::warn!(
-                %link, to, %error, cure, "the link could not be moved; the new version does not serve without it"
-            ),
         }
     }
 }

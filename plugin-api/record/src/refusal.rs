@@ -174,8 +174,6 @@ codes! {
     PluginMissing = "plugin-missing",
     /// Other content under the name of a file that a running host serves.
     OtherContent = "other-content",
-    /// A private copy could not be made.
-    Staging = "staging",
     /// Its own code ended the process that opened it.
     LoadCrash = "load-crash",
     /// The dynamic linker would not open it.
@@ -190,4 +188,6 @@ codes! {
     LoadInit = "load-init",
     /// Its constructors, the check of its configuration or its init did not return in time.
     LoadTimeout = "load-timeout",
+    /// It opened well in a process of its own, and not in the host.
+    LoadOnce = "load-once",
 }

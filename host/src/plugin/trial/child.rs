@@ -1,0 +1,64 @@
+//! The child's part: opens what it is told to, tells the parent of each, and ends without a further step, as a plugin's code
+//! might not let it end otherwise.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
+
+use super::{Message, Task};
+use crate::plugin::Code;
+use crate::plugin::deadline::within;
+use crate::plugin::load::Opened;
+use crate::plugin::unavailable::LoadError;
+use crate::shutdown::Stop;
+
+/// Runs the child to its end.
+///
+/// # Errors
+/// When the parent can't be heard or told.
+pub fn run() -> io::Result<()> {
+    // A library that hangs must not outlive the host that asked.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // A plugin that reads or writes its standard input does not meet the verdict there.
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    // A crash is told by its signal; nobody asked for a core file.
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    let mut line = String::new();
+    BufReader::new(&socket).read_line(&mut line)?;
+    let tasks: Vec<Task> = serde_json::from_str(&line)?;
+    let tell = |message: &Message| writeln!(&socket, "{}", serde_json::to_string(message)?);
+    tell(&Message::Ready)?;
+    for (number, task) in tasks.into_iter().enumerate() {
+        tell(&Message::Opening(number))?;
+        let verdict = open(task);
+        // It holds the dynamic linker's lock: nothing else can be opened here.
+        let is_stuck = matches!(&verdict, Err(LoadError::Refused(refusal)) if refusal.code == Code::LoadTimeout);
+        tell(&Message::Verdict(number, verdict))?;
+        if is_stuck {
+            break;
+        }
+    }
+    // Told apart from an end by a lack of memory by its verdicts: all are there.
+    kill_process(getpid(), Signal::KILL)?;
+    Ok(())
+}
+
+fn open(task: Task) -> Result<(), LoadError> {
+    let open = move || {
+        let opened = Opened::open(&task.copy, &task.record)?;
+        match &task.config {
+            Some(config) => opened.check_config(&task.record.name, config),
+            None => Ok(()),
+        }
+    };
+    within(task.timeout, &Stop::never(), "load", open, drop)
+}

@@ -1,0 +1,149 @@
+//! The child as its parent sees it: started, told its tasks, listened to, and ended with all that it has forked.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{COMMAND, Message, START, Task};
+use crate::shutdown::Stop;
+
+/// How often it is looked whether the child is still there.
+const LOOK: Duration = Duration::from_millis(50);
+/// No message is longer; what lies behind is the plugin's.
+const MAX_MESSAGE: usize = 1 << 20;
+/// This program, also where its file was replaced since.
+const SELF: &str = "/proc/self/exe";
+
+/// Where goes what plugins print.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    /// Nowhere: they will print it again in the host.
+    Null,
+    /// To standard error; results are ours alone to print.
+    Shown,
+}
+
+/// A child process. Ended, with what it has forked, when dropped.
+pub(super) struct Process {
+    child: Child,
+    socket: UnixStream,
+    text: Vec<u8>,
+}
+
+/// What is heard of it.
+pub(super) enum Heard {
+    Message(Message),
+    /// It ended.
+    Ended(ExitStatus),
+    /// It goes on, and its time is up.
+    Silent,
+    /// It goes on, but what came is no message, or the socket is closed.
+    Garbled,
+    /// It is time to stop.
+    Stop,
+}
+
+impl Process {
+    pub(super) fn start(tasks: &[Task], output: Output) -> io::Result<Process> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(program()?);
+        command.arg(COMMAND).stdin(Stdio::from(OwnedFd::from(theirs)));
+        match output {
+            Output::Null => command.stdout(Stdio::null()).stderr(Stdio::null()),
+            Output::Shown => command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?)),
+        };
+        // Its own group, so that what it forks ends with it.
+        command.process_group(0);
+        let child = command.spawn()?;
+        drop(command); // and with it our copy of the child's end
+        let mut process = Process {
+            child,
+            socket,
+            text: Vec::new(),
+        };
+        let mut line = serde_json::to_vec(tasks)?;
+        line.push(b'\n');
+        process.socket.set_write_timeout(Some(START))?;
+        match process.socket.write_all(&line) {
+            // A child that is gone already has its end told by `hear`.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+        process.socket.set_read_timeout(Some(LOOK))?;
+        Ok(process)
+    }
+
+    /// Waits for its next message. What it has forked may hold the socket open, so its end is looked for as well.
+    pub(super) fn hear(&mut self, deadline: Instant, stop: &Stop) -> io::Result<Heard> {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.text.drain(..=end).collect();
+                return Ok(serde_json::from_slice(&line).map_or(Heard::Garbled, Heard::Message));
+            }
+            if self.text.len() > MAX_MESSAGE {
+                return Ok(Heard::Garbled);
+            }
+            // In this order: what it wrote before it ended is read after its end is seen.
+            let ended = self.child.try_wait()?;
+            let is_closed = match self.socket.read(&mut buffer) {
+                Ok(0) => true,
+                Ok(length) => {
+                    self.text.extend_from_slice(&buffer[..length]);
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(status) = ended {
+                return Ok(Heard::Ended(status));
+            }
+            if is_closed {
+                // The kernel closes a process's files before it can be waited for.
+                return Ok(self.ended_within(LOOK * 20)?.map_or(Heard::Garbled, Heard::Ended));
+            }
+            if stop.is_set() {
+                return Ok(Heard::Stop);
+            }
+            if Instant::now() >= deadline {
+                return Ok(Heard::Silent);
+            }
+        }
+    }
+
+    fn ended_within(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.child.try_wait()? {
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                status => return Ok(status),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> io::Result<PathBuf> {
+    match Path::new(SELF).exists() {
+        true => Ok(PathBuf::from(SELF)),
+        false => std::env::current_exe(),
+    }
+}

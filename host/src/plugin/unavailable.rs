@@ -1,0 +1,241 @@
+//! What the machine can't give now: room, descriptors, memory, threads, processes. Never a verdict on a file: nothing of it
+//! is remembered, and it is tried again by itself, with a back-off.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::Duration;
+
+use plugin_record::{Refusal, printable, quoted};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// One thing that could not be done, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// What is lacking; stable across versions.
+    pub code: Lack,
+    /// What it was wanted for, e.g. `private copy`.
+    pub field: String,
+    /// What the system said.
+    pub found: String,
+    /// What mends it, as a line for a shell, as a refusal's.
+    pub cure: String,
+}
+
+/// What is lacking. The text of each never changes; `host/docs/refusals.md` explains them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lack {
+    /// Room where private copies are made, or the place itself.
+    Staging,
+    /// File descriptors.
+    Descriptors,
+    /// Memory.
+    Memory,
+    /// A thread.
+    Thread,
+    /// A process to open a library in.
+    Process,
+    /// The dynamic linker: another library's start-up code holds it.
+    Linker,
+    /// The right, or the room, to make or move a link.
+    Link,
+    /// An answer of the device or the file system.
+    Device,
+}
+
+impl Lack {
+    /// Every one, in the order of the enum.
+    pub const ALL: [Lack; 8] = [
+        Lack::Staging,
+        Lack::Descriptors,
+        Lack::Memory,
+        Lack::Thread,
+        Lack::Process,
+        Lack::Linker,
+        Lack::Link,
+        Lack::Device,
+    ];
+
+    /// As it is written in logs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lack::Staging => "staging",
+            Lack::Descriptors => "descriptors",
+            Lack::Memory => "memory",
+            Lack::Thread => "thread",
+            Lack::Process => "process",
+            Lack::Linker => "linker",
+            Lack::Link => "link",
+            Lack::Device => "device",
+        }
+    }
+
+    fn cure(self) -> &'static str {
+        match self {
+            Lack::Staging => "df -h # make room there, or set plugins.staging",
+            Lack::Descriptors => "ulimit -n # is the limit on open files; fs.file-max that of the whole system",
+            Lack::Memory => "free -h # and what the control group allows; make room",
+            Lack::Thread | Lack::Process => {
+                "ulimit -u # is the limit on processes and threads; control groups have one as well"
+            }
+            Lack::Linker => {
+                "# wait for that start-up code to return; if it never does, restart the host without that plugin"
+            }
+            Lack::Link => "ls -ld . # in the plugin directory: who may write there",
+            Lack::Device => "dmesg # tells what is wrong with the device",
+        }
+    }
+}
+
+impl Unavailable {
+    /// A lack, what it was wanted for, and what the system said.
+    pub fn new(code: Lack, field: &str, found: impl Into<String>) -> Unavailable {
+        Unavailable {
+            code,
+            field: field.to_owned(),
+            found: printable(found.into()),
+            cure: code.cure().to_owned(),
+        }
+    }
+
+    /// What an error says of the machine; nothing where it says something of the file that was wanted.
+    pub fn of(field: &str, error: &io::Error) -> Option<Unavailable> {
+        let code = match Errno::from_io_error(error)? {
+            Errno::NOSPC | Errno::DQUOT => Lack::Staging,
+            Errno::MFILE | Errno::NFILE => Lack::Descriptors,
+            Errno::NOMEM => Lack::Memory,
+            Errno::AGAIN => Lack::Thread,
+            Errno::IO | Errno::STALE | Errno::TIMEDOUT | Errno::INTR | Errno::NODEV => Lack::Device,
+            _ => return None,
+        };
+        Some(Unavailable::new(code, field, error.to_string()))
+    }
+
+    /// A private copy that could not be made: whatever the system said, it is about a place of the host's own.
+    pub fn staging(directory: &Path, error: &io::Error) -> Unavailable {
+        let of_system = Unavailable::of("private copy", error).filter(|lack| lack.code != Lack::Staging);
+        of_system.unwrap_or_else(|| Unavailable {
+            cure: format!(
+                "df -h {} # make room there, or set plugins.staging",
+                quoted(&directory.display().to_string())
+            ),
+            ..Unavailable::new(
+                Lack::Staging,
+                "private copy",
+                format!("{}: {error}", directory.display()),
+            )
+        })
+    }
+
+    /// A thread that could not be started.
+    pub fn thread(field: &str, error: &io::Error) -> Unavailable {
+        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Thread, field, error.to_string()))
+    }
+
+    /// A process that could not be started.
+    pub fn process(field: &str, error: &io::Error) -> Unavailable {
+        let of_system = Unavailable::of(field, error).filter(|lack| lack.code != Lack::Thread);
+        of_system.unwrap_or_else(|| Unavailable::new(Lack::Process, field, error.to_string()))
+    }
+
+    /// A link that could not be made or moved; `command` would make it.
+    pub fn link(command: String, error: &io::Error) -> Unavailable {
+        Unavailable {
+            cure: command,
+            ..Unavailable::new(Lack::Link, "link", error.to_string())
+        }
+    }
+}
+
+/// Why a library is not opened, or its handler not made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadError {
+    /// Its own fault.
+    Refused(Refusal),
+    /// The machine's.
+    Unavailable(Unavailable),
+    /// It is time to stop, and nothing new is begun.
+    Stopping,
+}
+
+impl From<Refusal> for LoadError {
+    fn from(refusal: Refusal) -> LoadError {
+        LoadError::Refused(refusal)
+    }
+}
+
+impl From<Unavailable> for LoadError {
+    fn from(lack: Unavailable) -> LoadError {
+        LoadError::Unavailable(lack)
+    }
+}
+
+/// When to try again: soon at first, then less and less often.
+#[derive(Debug, Default)]
+pub struct BackOff {
+    tries: u32,
+}
+
+impl BackOff {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// How long to wait before the next try.
+    pub fn wait(&mut self) -> Duration {
+        let wait = BackOff::FIRST.saturating_mul(1 << self.tries.min(16));
+        self.tries = self.tries.saturating_add(1);
+        wait.min(BackOff::LONGEST)
+    }
+
+    /// Nothing is lacking any more.
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+/// Whether an error is the machine's whatever it was wanted for. A file that is not there, or may not be read, is not.
+pub fn is_of_machine(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory || Unavailable::of("", error).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_the_machine_s_or_the_file_s() {
+        let of = |errno: Errno| Unavailable::of("x", &errno.into()).map(|lack| lack.code);
+        assert_eq!(of(Errno::NOSPC), Some(Lack::Staging));
+        assert_eq!(of(Errno::MFILE), Some(Lack::Descriptors));
+        assert_eq!(of(Errno::NOMEM), Some(Lack::Memory));
+        assert_eq!(of(Errno::IO), Some(Lack::Device));
+        for of_file in [Errno::NOENT, Errno::ACCESS, Errno::LOOP, Errno::ISDIR] {
+            assert_eq!(of(of_file), None);
+        }
+        let denied = Unavailable::staging(Path::new("/s"), &Errno::ACCESS.into());
+        assert_eq!(denied.code, Lack::Staging);
+        let again = Unavailable::process("load", &Errno::AGAIN.into());
+        assert_eq!(again.code, Lack::Process);
+    }
+
+    #[test]
+    fn each_lack_is_written_as_it_is_serialized() {
+        for lack in Lack::ALL {
+            assert_eq!(serde_json::to_value(lack).ok(), Some(lack.as_str().into()));
+        }
+    }
+
+    #[test]
+    fn tries_become_rare_and_begin_anew() {
+        let mut back_off = BackOff::default();
+        assert_eq!(back_off.wait(), Duration::from_millis(200));
+        assert_eq!(back_off.wait(), Duration::from_millis(400));
+        for _ in 0..100 {
+            back_off.wait();
+        }
+        assert_eq!(back_off.wait(), BackOff::LONGEST);
+        back_off.reset();
+        assert_eq!(back_off.wait(), BackOff::FIRST);
+    }
+}
