@@ -120,7 +120,7 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
     let instances = Instances::new(hints.sender());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
-        watched: Watched::new(path),
+        watched: Watched::new(path, config.source),
         config,
         instances: instances.clone(),
         known: Known::default(),
@@ -273,36 +273,19 @@ impl Manager {
 
     /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
     fn reread(&mut self, asked: bool) -> bool {
-        let is_whole = |stamp, settling: &mut Settling| {
-            let path = self.watched.path();
-            settling.is_whole(&path, stamp, Instant::now()).is_some()
-        };
-        // An empty file is a configuration too: one that is being written must not be taken for it.
-        let has_changed = match self.watched.changed() {
-            Some(stamp) => is_whole(stamp, &mut self.settling),
-            None => false,
-        };
-        if !has_changed && !asked {
+        let Some(config) = self.watched.reread(asked, &self.config, &mut self.settling) else {
             return false;
+        };
+        for key in self.config.needs_restart(&config) {
+            tracing::warn!(key, "takes effect at the next start");
         }
-        match self.watched.read() {
-            Ok(config) => {
-                for key in self.config.needs_restart(&config) {
-                    tracing::warn!(key, "takes effect at the next start");
-                }
-                if config.policy != self.config.policy {
-                    self.memory.judge_again();
-                }
-                self.config = config.taken_over(&self.config);
-                // What failed may have failed for what was changed.
-                self.known.failed.clear();
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration unusable, the running one stays");
-                false
-            }
+        if config.policy != self.config.policy {
+            self.memory.judge_again();
         }
+        self.config = config.taken_over(&self.config);
+        // What failed may have failed for what was changed.
+        self.known.failed.clear();
+        true
     }
 
     /// A link that is gone may be on its way back (`ln -sfn` removes it first): it is taken away once it stays away.
