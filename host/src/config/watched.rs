@@ -88,22 +88,6 @@ impl Watched {
         self.is_followed.then_some(self.path.as_path())
     }
 
-    /// The folder that it lies in, in its canonical form.
-    pub fn folder(&self) -> PathBuf {
-        let folder = self.path.parent().unwrap_or(&self.path);
-        folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
-    }
-
-    /// Whether an event at this path may be about it: at its own, or at the hidden links by which some systems exchange
-    /// whole folders (`..data`).
-    pub fn concerns(&self, path: &Path) -> bool {
-        let is_hidden = |path: &Path| {
-            path.file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
-        };
-        path.parent() == Some(&self.folder()) && (path.file_name() == self.path.file_name() || is_hidden(path))
-    }
-
     /// Reads it when it is time to: it has changed and has come to rest, or somebody asks. Gives the configuration if it can
     /// be used, and tells the log why not. `settling` learns when to ask again.
     pub fn reread(&mut self, asked: bool, running: &Config, settling: &mut Settling) -> Option<Config> {

@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::admit::Admitted;
-use super::hints::Hint;
+use super::hints::{Hint, Sender};
 use super::load::Library;
 use super::stage::Digest;
 use super::{Code, Plugin, Refusal};
@@ -30,7 +30,7 @@ pub struct Key {
 pub struct Instances {
     state: Arc<Mutex<State>>,
     routes: Arc<Routes>,
-    ended: Sender<Hint>,
+    ended: Sender,
 }
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ struct Live {
 
 impl Instances {
     /// None yet. `ended` is told when a handler has ended that was retired.
-    pub fn new(ended: Sender<Hint>) -> Instances {
+    pub fn new(ended: Sender) -> Instances {
         let routes = Arc::new(Routes::default());
         // What this registers for the thread can't be registered while a library's start-up code hangs, see `stuck`.
         drop(routes.load());

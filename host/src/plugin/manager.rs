@@ -17,11 +17,10 @@ use std::{fs, io};
 
 use super::Plugin;
 use super::claims::config_of;
-use super::hints::{Heard, Hints};
+use super::hints::{Heard, Hints, Places};
 use super::instances::{Instances, Key};
 use super::judge::Memory;
 use super::load::{self, StaticHost};
-use super::name::LibraryName;
 use super::settle::{SETTLE, Settling};
 use super::stage::{Staging, StagingError};
 use super::survey::{Survey, survey_again};
@@ -197,13 +196,8 @@ impl Manager {
                 return self.see_to_the_end();
             }
             let is_watching = self.config.plugins.watch;
-            let directory = &self.config.plugins.dir;
-            let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
-            let is_unheard = is_watching && hints.watch(&[&directory, &self.watched.folder()]);
-            if is_unheard || !is_watching {
-                // A closing that nobody heard would be waited for in vain.
-                self.settling.forget();
-            }
+            let places = is_watching.then(|| Places::new(&self.config.plugins.dir, &self.watched));
+            let is_unheard = hints.watch(places, self.config.plugins.poll, &mut self.settling);
             let now = Instant::now();
             let poll = is_watching.then(|| {
                 if is_unheard {
@@ -215,10 +209,7 @@ impl Manager {
             let look = [poll, self.settling.again()].into_iter().flatten().min();
             let drain = (!self.leaving.is_empty()).then_some(now + DRAIN_LOOK);
             let deadline = [look, drain].into_iter().flatten().min();
-            let watched = &self.watched;
-            let heard = hints.wait(deadline, &mut self.settling, |path| {
-                is_watching && (watched.concerns(path) || concerns(path, &directory))
-            });
+            let heard = hints.wait(deadline, &mut self.settling);
             if self.stop.is_set() || self.instances.is_closed() {
                 return;
             }
@@ -357,14 +348,6 @@ impl Manager {
             }
         }
     }
-}
-
-/// Whether an event at this path can change what the directory offers: at a plugin's name, or at a hidden one by which
-/// some systems exchange whole folders (`..data`). Of anything else that lies there, as a log, there may be many.
-fn concerns(path: &Path, directory: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path == directory
-        || (path.parent() == Some(directory) && (name.starts_with("..") || LibraryName::parse(&name).is_some()))
 }
 
 /// Which file this is, whatever it is named and whatever is in it. Inode numbers are used again, so with its birth, where

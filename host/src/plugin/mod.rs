@@ -30,6 +30,7 @@ pub mod swap;
 pub mod system;
 pub mod told;
 pub mod trial;
+mod watch;
 pub mod wishes;
 
 pub use instance::Plugin;
