@@ -5,13 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Command;
 
 use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::Value;
 use tests::bad::small;
-use tests::cargo::sample;
+use tests::cargo::{sample, succeed};
 use tests::crates::{PluginCrate, source};
 use tests::follow::quiet;
 use tests::host::{Host, Site, show};
@@ -271,8 +271,6 @@ fn what_the_machine_can_not_open_is_no_verdict_and_tried_again() {
         told["error"].as_str().unwrap().contains("Too many open files"),
         "{told:#}"
     );
-    // It is tried again while it can't be had, and that is not worth another line.
-    std::thread::sleep(Duration::from_millis(1500));
     prlimit(pid, Resource::Nofile, limit).unwrap();
     host.wait_for(REREAD);
     assert_eq!(echoes(&host), Some(false));
@@ -281,4 +279,84 @@ fn what_the_machine_can_not_open_is_no_verdict_and_tried_again() {
         (1, 0)
     );
     host.stop();
+}
+
+#[test]
+fn a_busy_file_beside_it_or_beside_a_plugin_costs_no_memory() {
+    let site = site(&format!("plugins.poll = \"1h\"\n{ECHO}"));
+    let host = site.start();
+    assert_eq!(echoes(&host), Some(true));
+    quiet(&host, 0);
+    let before = host.memory("VmHWM");
+    for log in [site.path().join("host.log"), site.plugins().join("host.log")] {
+        let mut log = File::create(log).unwrap();
+        for _ in 0..200_000 {
+            log.write_all(b"x").unwrap();
+        }
+    }
+    let grown = host.memory("VmHWM") - before;
+    assert!(grown < 4 << 20, "{grown} bytes for nothing");
+    // Nothing that counts was lost meanwhile, and nothing waits behind it.
+    let asleep = site.path().join("new.so");
+    fs::copy(sample("submit-log"), &asleep).unwrap();
+    fs::rename(asleep, site.plugins().join("libsubmit_log.so.1.0.0")).unwrap();
+    host.wait_for("added");
+    let seen = count(&host, REREAD);
+    site.configure("");
+    wait_for_another(&host, REREAD, seen);
+    assert_eq!(echoes(&host), Some(false));
+    host.stop();
+}
+
+/// The limits are those of a user namespace of the host's own.
+#[test]
+fn what_can_not_be_watched_is_polled_and_tried_again() {
+    for (limit, count_of, sysctl, unwatched) in [
+        (
+            "max_inotify_watches",
+            1,
+            "fs.inotify.max_user_watches",
+            &["plugins.toml"][..],
+        ),
+        (
+            "max_inotify_instances",
+            0,
+            "fs.inotify.max_user_instances",
+            &["plugins", "plugins.toml"],
+        ),
+    ] {
+        let site = site(&format!("plugins.poll = \"1s\"\n{ECHO}"));
+        let Some(host) = site.spawn_with_mounts(&format!("echo {count_of} > /proc/sys/user/{limit}")) else {
+            return;
+        };
+        let (failed, again) = ("can't be watched", "watched again");
+        for (number, name) in unwatched.iter().enumerate() {
+            let told = wait_for_another(&host, failed, number);
+            assert_eq!(told["path"], site.path().join(name).to_str().unwrap(), "{told:#}");
+            assert!(told["cure"].as_str().unwrap().contains(sysctl), "{told:#}");
+        }
+        // It is polled, and tried in vain; one line has said so.
+        for reply in [false, true] {
+            let seen = count(&host, REREAD);
+            site.configure(&format!(
+                "plugins.poll = \"1s\"\n[plugin.submit-echo.config]\nreply = {reply}\n"
+            ));
+            wait_for_another(&host, REREAD, seen);
+            assert_eq!(echoes(&host), Some(reply));
+        }
+        assert_eq!(
+            (count(&host, failed), count(&host, again)),
+            (unwatched.len(), 0),
+            "{limit}"
+        );
+
+        let raise = format!("echo 100 > /proc/sys/user/{limit}");
+        let pid = host.pid().to_string();
+        succeed(Command::new("nsenter").args(["-t", &pid, "-U", "--preserve-credentials", "sh", "-c", &raise]));
+        for (number, name) in unwatched.iter().enumerate() {
+            let told = wait_for_another(&host, again, number);
+            assert_eq!(told["path"], site.path().join(name).to_str().unwrap(), "{told:#}");
+        }
+        host.stop();
+    }
 }
