@@ -1,5 +1,6 @@
 //! plugins.toml: its keys, their defaults and ranges, and errors that name the key, its line and the nearest known key.
 
+mod due;
 mod error;
 mod file;
 mod finite;

@@ -7,19 +7,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::due::{Due, SETTLE, Step};
 use super::file::{self, Accept, is_missing, is_of_the_machine};
 use super::{Config, ConfigError, Source};
 use crate::plugin::settle::{Settling, Stamp};
-
-/// How long a file must look the same; and be gone, before the log says so.
-const SETTLE: Duration = Duration::from_millis(300);
-/// How often it is looked for while it is gone.
-const MISSING_LOOK: Duration = Duration::from_secs(1);
-/// After which time it is tried again when the machine could not read it; twice that after the next time, and so on.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(16);
 
 /// A configuration's file while the host runs.
 #[derive(Debug)]
@@ -27,37 +20,7 @@ pub struct Watched {
     path: PathBuf,
     is_followed: bool,
     had_content: bool,
-    /// How it looked when it was last read, whatever came of that.
-    read: Option<Stamp>,
-    /// How it has looked since when.
-    rests: Option<(Stamp, Instant)>,
-    missing: Option<Absence>,
-    retry: Option<Retry>,
-    /// Somebody asked for it to be read, and it could not be.
-    asked: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Absence {
-    since: Instant,
-    was_told: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Retry {
-    at: Instant,
-    delay: Duration,
-}
-
-/// What is to be done about the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Nothing,
-    Read,
-    /// Look again then.
-    Wait(Instant),
-    /// Say that it is gone; look again then.
-    Gone(Instant),
+    due: Due,
 }
 
 impl Watched {
@@ -75,11 +38,7 @@ impl Watched {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             is_followed,
             had_content: source.has_content,
-            read: source.stamp,
-            rests: None,
-            missing: None,
-            retry: None,
-            asked: false,
+            due: Due::new(source.stamp),
         }
     }
 
@@ -95,19 +54,26 @@ impl Watched {
             // What is asked for is also another look at everything that failed.
             return asked.then(|| running.clone());
         }
-        self.asked |= asked;
-        let now = Instant::now();
-        if !self.asked && !running.plugins.watch {
+        if asked {
+            self.due.ask();
+        }
+        if !self.due.is_asked() && !running.plugins.watch {
             return None;
         }
-        if let Some(retry) = self.retry.filter(|retry| !asked && now < retry.at) {
-            settling.look_again(retry.at);
+        let now = Instant::now();
+        if let Some(until) = self.due.pause(now) {
+            settling.look_again(until);
             return None;
         }
         let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::from(&metadata));
         let step = match &seen {
-            Ok(stamp) => self.there(*stamp, now),
-            Err(error) if is_missing(error) => self.gone(now),
+            Ok(stamp) => {
+                if self.due.is_told_gone() {
+                    tracing::info!(file = %self.path.display(), "the configuration is back");
+                }
+                self.due.there(*stamp, now)
+            }
+            Err(error) if is_missing(error) => self.due.gone(now),
             Err(error) => {
                 self.unavailable(error, now, settling);
                 return None;
@@ -131,51 +97,6 @@ impl Watched {
         }
     }
 
-    /// It looks like this.
-    fn there(&mut self, stamp: Stamp, now: Instant) -> Step {
-        if self.missing.take().is_some_and(|missing| missing.was_told) {
-            tracing::info!(file = %self.path.display(), "the configuration is back");
-        }
-        if self.asked {
-            return Step::Read;
-        }
-        if self.read == Some(stamp) {
-            self.rests = None;
-            self.retry = None;
-            return Step::Nothing;
-        }
-        let since = match self.rests {
-            Some((as_it_was, since)) if as_it_was == stamp => since,
-            _ => now,
-        };
-        self.rests = Some((stamp, since));
-        match now >= since + SETTLE {
-            true => Step::Read,
-            false => Step::Wait(since + SETTLE),
-        }
-    }
-
-    /// Nothing is there. Some editors move the old file away first, so it has a moment to come back.
-    fn gone(&mut self, now: Instant) -> Step {
-        self.rests = None;
-        self.retry = None;
-        let asked = std::mem::take(&mut self.asked);
-        let missing = self.missing.get_or_insert(Absence {
-            since: now,
-            was_told: false,
-        });
-        if !asked && now < missing.since + SETTLE {
-            return Step::Wait(missing.since + SETTLE);
-        }
-        match !missing.was_told || asked {
-            true => {
-                missing.was_told = true;
-                Step::Gone(now + MISSING_LOOK)
-            }
-            false => Step::Wait(now + MISSING_LOOK),
-        }
-    }
-
     fn read(&mut self, seen: Option<Stamp>, now: Instant, settling: &mut Settling) -> Option<Config> {
         let found = match file::read(&self.path, Accept::Regular) {
             Err(ConfigError::Unreadable { error, .. }) if is_of_the_machine(&error) => {
@@ -188,10 +109,7 @@ impl Watched {
             }
             found => found,
         };
-        self.asked = false;
-        self.rests = None;
-        self.retry = None;
-        self.read = found.as_ref().map_or(seen, |found| found.stamp);
+        self.due.was_read(found.as_ref().map_or(seen, |found| found.stamp));
         let config = found.and_then(|found| Config::parse(&self.path, &found));
         match config {
             Ok(config) if self.had_content && !config.source.has_content => {
@@ -215,84 +133,14 @@ impl Watched {
 
     /// The machine can't tell at the moment: no verdict on the file.
     fn unavailable(&mut self, error: &io::Error, now: Instant, settling: &mut Settling) {
-        let delay = self
-            .retry
-            .map_or(FIRST_RETRY, |retry| (retry.delay * 2).min(LAST_RETRY));
-        if self.retry.is_none() {
+        let (at, is_news) = self.due.unavailable(now);
+        if is_news {
             tracing::warn!(
                 file = %self.path.display(),
                 %error,
                 "configuration unavailable, the running one stays; it is tried again"
             );
         }
-        let at = now + delay;
-        self.retry = Some(Retry { at, delay });
         settling.look_again(at);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn watched(file: &Path) -> (Watched, Stamp) {
-        let stamp = Stamp::from(&std::fs::metadata(file).expect("a file"));
-        let source = Source {
-            stamp: Some(stamp),
-            has_content: true,
-        };
-        (Watched::new(file, source), stamp)
-    }
-
-    #[test]
-    fn a_changed_file_is_read_when_it_rests_or_somebody_asks() {
-        let start = Instant::now();
-        let (mut watched, first) = watched(Path::new("Cargo.toml"));
-        assert_eq!(watched.there(first, start), Step::Nothing);
-        // Any two other files stand for two states of one.
-        let look = |file: &str| Stamp::from(&std::fs::metadata(file).expect("a file"));
-        let (second, third) = (look("src/lib.rs"), look("src/main.rs"));
-        assert_eq!(watched.there(second, start), Step::Wait(start + SETTLE));
-        let later = start + SETTLE / 2;
-        assert_eq!(watched.there(third, later), Step::Wait(later + SETTLE));
-        assert_eq!(watched.there(third, start + SETTLE), Step::Wait(later + SETTLE));
-        assert_eq!(watched.there(third, later + SETTLE), Step::Read);
-        // As it was when it was read: nothing has happened.
-        assert_eq!(watched.there(first, later + SETTLE), Step::Nothing);
-        assert_eq!(watched.there(third, later + SETTLE), Step::Wait(later + SETTLE * 2));
-        watched.asked = true;
-        assert_eq!(watched.there(third, later + SETTLE), Step::Read);
-    }
-
-    #[test]
-    fn that_it_is_gone_is_said_once_and_to_who_asks() {
-        let start = Instant::now();
-        let (mut watched, first) = watched(Path::new("Cargo.toml"));
-        assert_eq!(watched.gone(start), Step::Wait(start + SETTLE));
-        // An editor that moves the old one away is not worth a line.
-        assert_eq!(watched.there(first, start), Step::Nothing);
-        assert_eq!(watched.gone(start), Step::Wait(start + SETTLE));
-        let told = start + SETTLE;
-        assert_eq!(watched.gone(told), Step::Gone(told + MISSING_LOOK));
-        assert_eq!(watched.gone(told), Step::Wait(told + MISSING_LOOK));
-        watched.asked = true;
-        assert_eq!(watched.gone(told), Step::Gone(told + MISSING_LOOK));
-        assert_eq!(watched.gone(told), Step::Wait(told + MISSING_LOOK));
-    }
-
-    #[test]
-    fn what_the_machine_could_not_read_is_tried_again_less_and_less_often() {
-        let start = Instant::now();
-        let (mut watched, first) = watched(Path::new("Cargo.toml"));
-        let mut settling = Settling::default();
-        let error = io::Error::from_raw_os_error(libc::EMFILE);
-        for delay in [1, 2, 4, 8, 16, 16] {
-            watched.unavailable(&error, start, &mut settling);
-            assert_eq!(settling.again(), Some(start + Duration::from_secs(delay)));
-        }
-        // The next trouble is another one.
-        assert_eq!(watched.there(first, start), Step::Nothing);
-        watched.unavailable(&error, start, &mut settling);
-        assert_eq!(settling.again(), Some(start + FIRST_RETRY));
     }
 }
