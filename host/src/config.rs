@@ -1,6 +1,9 @@
 //! plugins.toml: its keys, their defaults and ranges, and errors that name the key, its line and the nearest known key.
 
+mod due;
 mod error;
+mod file;
+mod finite;
 mod value;
 mod watched;
 
@@ -13,9 +16,13 @@ use plugin_record::{Line, Policy};
 use serde::Deserialize;
 
 pub use error::ConfigError;
+use file::{Accept, Found};
+use finite::first_not_finite;
 pub use value::is_package_name;
 use value::{commands, duration, line};
 pub use watched::Watched;
+
+use crate::plugin::settle::Stamp;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +39,18 @@ pub struct Config {
     /// One table for each plugin that is configured by name.
     #[serde(deserialize_with = "value::plugins")]
     pub plugin: BTreeMap<String, PluginTable>,
+    /// What it was read from.
+    #[serde(skip)]
+    pub source: Source,
+}
+
+/// What a configuration was read from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Source {
+    /// How the file looked then; `None` for a pipe or a device, which can be read once only.
+    pub stamp: Option<Stamp>,
+    /// Whether there was anything in it but white space.
+    pub has_content: bool,
 }
 
 /// `[server]`
@@ -106,7 +125,7 @@ pub enum AckNumbering {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plugins {
-    /// The plugin directory, relative to the configuration file.
+    /// The plugin directory; in the file, relative to it.
     pub dir: PathBuf,
     /// Where private copies are made; by default the user's runtime directory, else the system's temporary one.
     pub staging: Option<PathBuf>,
@@ -220,20 +239,31 @@ impl Config {
         }
     }
 
-    /// Reads a configuration file. Relative paths in it are relative to the file's folder.
+    /// Reads a configuration file, or a pipe to its end. Relative paths in it are relative to the file's folder, those of a
+    /// pipe to the current directory; they are absolute here, so that nothing depends on where the process is later.
     ///
     /// # Errors
     /// When it can't be read, or says something unknown, ill-typed or out of range.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        Config::parse(path, &file::read(path, Accept::Streams)?)
+    }
+
+    fn parse(path: &Path, found: &Found) -> Result<Config, ConfigError> {
+        let text = &found.text;
+        let mut config: Config = toml::from_str(text).map_err(|error| ConfigError::explain(path, text, &error))?;
+        if let Some(number) = first_not_finite(text) {
+            return Err(ConfigError::not_finite(path, text, number));
+        }
+        let base = file::base(path, found.stamp.is_none()).map_err(|error| ConfigError::Unreadable {
             path: path.to_owned(),
             error,
         })?;
-        let mut config: Config = toml::from_str(&text).map_err(|error| ConfigError::explain(path, &text, &error))?;
-        // `parent` of a bare file name is "", which joins to a path relative to where we are: what is meant.
-        let base = path.parent().unwrap_or(Path::new(""));
         config.plugins.dir = base.join(&config.plugins.dir);
         config.plugins.staging = config.plugins.staging.map(|staging| base.join(staging));
+        config.source = Source {
+            stamp: found.stamp,
+            has_content: !found.text.trim().is_empty(),
+        };
         Ok(config)
     }
 }

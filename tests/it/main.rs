@@ -13,6 +13,7 @@ mod claims;
 mod cli;
 mod compilers;
 mod configuration;
+mod configuration_file;
 mod cures;
 mod damage;
 mod dependencies;

@@ -1,23 +1,50 @@
 //! Why a configuration can't be used, said so that it can be mended: file, line, key, and the nearest key that exists.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use plugin_record::printable;
+
+use super::finite::NotFinite;
 
 /// How alike a mistyped key must be to one that exists, to be taken for it: 1 is equal, 0 has nothing in common.
 const ALIKE: f64 = 0.6;
 
-/// Why plugins.toml can't be used.
+/// Why plugins.toml can't be used. What an error quotes from the file is shown as it is, control characters aside.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("can't read the configuration {}: {error}", path.display())]
+    #[error("can't read the configuration {}: {error}", shown(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         error: std::io::Error,
     },
+    /// Something that is no configuration's file stands there.
+    #[error(
+        "can't read the configuration {}: expected a regular file, found {found}; put the configuration there, or name \
+         another file with --plugins",
+        shown(path)
+    )]
+    NotRegular {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// More than any configuration.
+    #[error(
+        "can't read the configuration {}: expected at most {} bytes, found more; is it the right file?",
+        shown(path),
+        super::file::MAX_SIZE
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file says something wrong.
-    #[error("{}:{line}: {reason}", path.display())]
+    #[error("{}:{line}: {}", shown(path), printable(reason.clone()))]
     Invalid {
         /// The file.
         path: PathBuf,
@@ -30,10 +57,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn explain(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-        let at = error.span().map_or(0, |span| span.start.min(text.len()));
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let source = text.lines().nth(line - 1).unwrap_or("").trim();
+        let (line, source) = place(text, error.span());
         let message = error.message().trim_end();
         let reason = match unknown_field(message) {
             Some((key, known)) => unknown(key, &known),
@@ -46,6 +70,31 @@ impl ConfigError {
             reason,
         }
     }
+
+    pub(super) fn not_finite(path: &Path, text: &str, found: NotFinite) -> ConfigError {
+        let (line, source) = place(text, Some(found.span));
+        let NotFinite { key, written, .. } = found;
+        ConfigError::Invalid {
+            path: path.to_owned(),
+            line,
+            reason: format!(
+                "`{key}` is {written}: a plugin gets its configuration as JSON, which has finite numbers alone; leave it out, \
+                 or write what the plugin knows in its place, in: {source}"
+            ),
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    printable(path.display().to_string())
+}
+
+/// The line, from 1, where a span begins, and what it says.
+fn place(text: &str, span: Option<Range<usize>>) -> (usize, &str) {
+    let at = span.map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    (line, text.lines().nth(line - 1).unwrap_or("").trim())
 }
 
 fn unknown(key: &str, known: &[&str]) -> String {
@@ -103,6 +152,13 @@ mod tests {
              in: version = \"1.0\""
         );
         assert!(error("[server]\nidle_timeout = \"x\"").contains("\"x\" is not a duration such as \"30s\" or \"5m\""));
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        let said = error("[server]\nlisten = \"\u{1b}[2J\"");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+        assert!(said.contains("u{1b}"), "{said:?}");
     }
 
     #[test]

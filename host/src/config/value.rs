@@ -131,7 +131,7 @@ pub(super) fn commands<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<
     Ok(Some(commands))
 }
 
-/// A TOML value as JSON. TOML has dates, and floats that JSON has not: those become text and null.
+/// A TOML value as JSON. Dates become text; numbers that JSON has not don't get here, see `finite.rs`.
 pub(super) fn json(value: &toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.as_str().into(),

@@ -1,158 +1,151 @@
 //! Why the manager looks at the plugin directory again: something changed there, a signal asks for it, or a handler has
 //! ended. All of these are hints: what has changed is found by looking, and a slow poll finds what no hint told.
+//!
+//! What was heard waits in a bounded place until the manager has time for it: of each path only the last, and beyond so many
+//! paths only that they were too many. Whoever writes fast beside a plugin, while another one takes its time to start, costs
+//! no memory.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Instant;
+mod pending;
 
-use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use super::settle::{Change, Settling};
+use notify::Event;
 
-/// So many hints are taken in one go: a fast writer must not keep the manager from looking.
-const MOST_AT_ONCE: usize = 4096;
+use self::pending::Pending;
+pub use self::pending::{Heard, Places};
+use super::settle::Settling;
+use super::watch::Watches;
 
-/// For whoever gives hints.
-pub type Sender = std::sync::mpsc::Sender<Hint>;
-
-/// One hint.
-#[derive(Debug)]
+/// One hint of those who are no file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// Of the file system.
-    Files(notify::Result<Event>),
     /// The operator asks for it.
     Reload,
     /// A handler has ended, and another one may take its place.
     Ended,
 }
 
-/// Where hints come from.
-pub struct Hints {
-    sender: Sender,
-    receiver: Receiver<Hint>,
-    watcher: Option<RecommendedWatcher>,
-    /// What is watched, as it was then: a folder that was removed and made anew is another one.
-    watched: Vec<(PathBuf, Option<(u64, u64)>)>,
+/// Nobody waits for hints any more.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody waits for hints any more")]
+pub struct NobodyWaits;
+
+/// For others who give hints. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    shared: Weak<Shared>,
 }
 
-/// What was heard in one go.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Anything at all.
-    pub is_reason: bool,
-    /// Somebody asks for the configuration to be reread.
-    pub reload: bool,
-}
-
-impl Default for Hints {
-    fn default() -> Hints {
-        let (sender, receiver) = channel();
-        Hints {
-            sender,
-            receiver,
-            watcher: None,
-            watched: Vec::new(),
-        }
+impl Sender {
+    /// Gives a hint; never waits for the manager.
+    ///
+    /// # Errors
+    /// When nobody waits for hints any more.
+    pub fn send(&self, hint: Hint) -> Result<(), NobodyWaits> {
+        let shared = self.shared.upgrade().ok_or(NobodyWaits)?;
+        let mut pending = shared.lock();
+        pending.heard.is_reason = true;
+        pending.heard.reload |= hint == Hint::Reload;
+        shared.changed.notify_all();
+        Ok(())
     }
+}
+
+/// Where hints come from.
+#[derive(Default)]
+pub struct Hints {
+    shared: Arc<Shared>,
+    watches: Watches,
+}
+
+/// What is between those who give hints and the manager. No channel: to wait for one registers a destructor with the
+/// thread, for which the system takes the dynamic linker's lock, and a library that is being opened may hold that.
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
 }
 
 impl Hints {
     /// For others who give hints.
     pub fn sender(&self) -> Sender {
-        self.sender.clone()
-    }
-
-    /// Watches these folders, again where one of them has become another; tells whether it did, for what has changed
-    /// before was not heard. What can't be watched is polled all the same.
-    pub fn watch(&mut self, folders: &[&Path]) -> bool {
-        let as_they_are = || {
-            folders
-                .iter()
-                .map(|folder| ((*folder).to_owned(), identity(folder)))
-                .collect()
-        };
-        let now: Vec<_> = as_they_are();
-        if now == self.watched {
-            return false;
+        Sender {
+            shared: Arc::downgrade(&self.shared),
         }
-        let sender = self.sender.clone();
-        let tell = move |event| drop(sender.send(Hint::Files(event)));
-        let watcher = notify::recommended_watcher(tell).and_then(|mut watcher| {
-            for folder in folders.iter().filter(|folder| folder.is_dir()) {
-                watcher.watch(folder, RecursiveMode::NonRecursive)?;
-            }
-            Ok(watcher)
-        });
-        self.watched = now;
-        self.watcher = watcher
-            .inspect_err(
-                |error| tracing::warn!(%error, "can't watch the plugin directory: changes are found by polling"),
-            )
-            .ok();
-        true
     }
 
-    /// Waits for hints, no longer than until `deadline` (for ever without one), and takes all that are there. Files that
-    /// concern nobody are passed over.
-    pub fn wait(&self, deadline: Option<Instant>, settling: &mut Settling, concerns: impl Fn(&Path) -> bool) -> Heard {
-        let mut heard = Heard::default();
+    /// Watches these places (none: nothing), again where another directory or file stands there by now; tells whether it
+    /// did, for what has changed before was not heard. What can't be watched is tried again every `poll`.
+    pub fn watch(&mut self, places: Option<Places>, poll: Duration, settling: &mut Settling) -> bool {
+        let places = places.unwrap_or_default();
+        let directory = Some(places.directory.as_path()).filter(|path| !path.as_os_str().is_empty());
+        let paths: Vec<&Path> = directory.into_iter().chain(places.configuration.as_deref()).collect();
+        let replaced = self.shared.lock().begin(&places);
+        self.watches.expect_others(&replaced);
+        let shared = Arc::clone(&self.shared);
+        let fresh = self.watches.keep(&paths, poll, move |event| shared.hear(event));
+        if fresh.contains(&places.directory) || !self.watches.has(&places.directory) {
+            // A closing that nobody heard would be waited for in vain.
+            settling.forget();
+        }
+        !fresh.is_empty()
+    }
+
+    /// Waits for hints, no longer than until `deadline` (for ever without one), and takes all that are there.
+    pub fn wait(&self, deadline: Option<Instant>, settling: &mut Settling) -> Heard {
+        let mut pending = self.shared.lock();
         loop {
-            let first = match deadline {
-                Some(deadline) => self
-                    .receiver
-                    .recv_timeout(deadline.saturating_duration_since(Instant::now())),
-                // We hold a sender ourselves: this can't be the end.
-                None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let now = Instant::now();
+            pending.heard.is_reason |= pending.look_at.is_some_and(|at| at <= now);
+            if pending.heard.is_reason || deadline.is_some_and(|deadline| deadline <= now) {
+                return pending.take(settling);
+            }
+            pending = match deadline.into_iter().chain(pending.look_at).min() {
+                None => self
+                    .shared
+                    .changed
+                    .wait(pending)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let waited = self.shared.changed.wait_timeout(pending, until - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
             };
-            let Ok(first) = first else { return heard };
-            for hint in std::iter::once(first).chain(self.receiver.try_iter().take(MOST_AT_ONCE)) {
-                heard.is_reason |= match hint {
-                    Hint::Reload => {
-                        heard.reload = true;
-                        true
-                    }
-                    Hint::Ended => true,
-                    Hint::Files(event) => hear(event, settling, &concerns),
-                };
-            }
-            // Our own reading is an event too, and no reason.
-            if heard.is_reason {
-                return heard;
-            }
         }
     }
 }
 
-fn identity(folder: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(folder).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        // Nothing panics while it is held; and a hint more or less does no harm.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Called by the watcher's thread, for each event.
+    fn hear(&self, event: notify::Result<Event>) {
+        let mut pending = self.lock();
+        let was = (pending.heard, pending.look_at);
+        pending.hear(event);
+        if was != (pending.heard, pending.look_at) {
+            self.changed.notify_all();
+        }
+    }
 }
 
-/// Takes note of an event; tells whether it is a reason to look.
-fn hear(event: notify::Result<Event>, settling: &mut Settling, concerns: impl Fn(&Path) -> bool) -> bool {
-    let Ok(event) = event else {
-        settling.forget();
-        return true;
-    };
-    if event.need_rescan() {
-        settling.forget();
-        return true;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_heard_and_told_when_nobody_waits() {
+        let hints = Hints::default();
+        let (one, other) = (hints.sender(), hints.sender());
+        let waiter = std::thread::spawn(move || hints.wait(None, &mut Settling::default()));
+        one.send(Hint::Reload).expect("somebody waits");
+        let heard = waiter.join().expect("no panic");
+        assert!(heard.is_reason && heard.reload);
+        assert!(other.send(Hint::Ended).is_err());
     }
-    let change = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Change::Whole,
-        EventKind::Access(_) => return false,
-        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => Change::Written,
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Change::Whole,
-        EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Change::Gone,
-        _ => Change::Other,
-    };
-    let concerned: Vec<&PathBuf> = event.paths.iter().filter(|path| concerns(path)).collect();
-    for path in &concerned {
-        settling.hear(path, change);
-    }
-    // While it is written there is nothing to see.
-    !concerned.is_empty() && change != Change::Written
 }

@@ -17,11 +17,10 @@ use std::{fs, io};
 
 use super::Plugin;
 use super::claims::config_of;
-use super::hints::{Heard, Hints};
+use super::hints::{Heard, Hints, Places};
 use super::instances::{Instances, Key};
 use super::judge::{Memory, NotAdmitted};
 use super::load::{self, StaticHost};
-use super::name::LibraryName;
 use super::serving::Serving;
 use super::settle::{SETTLE, Settling};
 use super::side_effects::SideEffects;
@@ -117,7 +116,7 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
     let instances = Instances::new(hints.sender(), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
-        watched: Watched::new(path),
+        watched: Watched::new(path, config.source),
         config,
         instances: instances.clone(),
         known: Known::default(),
@@ -210,13 +209,10 @@ impl Manager {
         tracing::info!(directory = %self.config.plugins.dir.display(), "following");
         loop {
             let is_watching = self.config.plugins.watch;
-            let directory = &self.config.plugins.dir;
-            let directory = directory.canonicalize().unwrap_or_else(|_| directory.clone());
-            let is_unheard = is_watching && hints.watch(&[&directory, &self.watched.folder()]);
-            if is_unheard || !is_watching {
-                // A closing that nobody heard would be waited for in vain.
-                self.settling.forget();
-            }
+            let places = is_watching.then(|| Places::new(&self.config.plugins.dir, &self.watched));
+            // It may start a thread, and wait for it: not while start-up code holds the dynamic linker's lock.
+            let is_free = self.instances.stuck().is_none();
+            let is_unheard = is_free && hints.watch(places, self.config.plugins.poll, &mut self.settling);
             let now = Instant::now();
             let poll = is_watching.then(|| {
                 if is_unheard {
@@ -228,10 +224,7 @@ impl Manager {
             let look = [poll, self.settling.again()].into_iter().flatten().min();
             let drain = (!self.leaving.is_empty()).then_some(now + DRAIN_LOOK);
             let deadline = [look, drain].into_iter().flatten().min();
-            let watched = &self.watched;
-            let heard = hints.wait(deadline, &mut self.settling, |path| {
-                is_watching && (watched.concerns(path) || concerns(path, &directory))
-            });
+            let heard = hints.wait(deadline, &mut self.settling);
             if self.stop.is_set() || self.instances.is_closed() {
                 return;
             }
@@ -333,36 +326,19 @@ impl Manager {
 
     /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
     fn reread(&mut self, asked: bool) -> bool {
-        let is_whole = |stamp, settling: &mut Settling| {
-            let path = self.watched.path();
-            settling.is_whole(&path, stamp, Instant::now()).is_some()
-        };
-        // An empty file is a configuration too: one that is being written must not be taken for it.
-        let has_changed = match self.watched.changed() {
-            Some(stamp) => is_whole(stamp, &mut self.settling),
-            None => false,
-        };
-        if !has_changed && !asked {
+        let Some(config) = self.watched.reread(asked, &self.config, &mut self.settling) else {
             return false;
+        };
+        for key in self.config.needs_restart(&config) {
+            tracing::warn!(key, "takes effect at the next start");
         }
-        match self.watched.read() {
-            Ok(config) => {
-                for key in self.config.needs_restart(&config) {
-                    tracing::warn!(key, "takes effect at the next start");
-                }
-                if config.policy != self.config.policy {
-                    self.memory.judge_again();
-                }
-                self.config = config.taken_over(&self.config);
-                // What failed may have failed for what was changed.
-                self.known.failed.clear();
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration unusable, the running one stays");
-                false
-            }
+        if config.policy != self.config.policy {
+            self.memory.judge_again();
         }
+        self.config = config.taken_over(&self.config);
+        // What failed may have failed for what was changed.
+        self.known.failed.clear();
+        true
     }
 
     /// A link that is gone may be on its way back (`ln -sfn` removes it first): it is taken away once it stays away.
@@ -446,14 +422,6 @@ impl Manager {
             self.lack(&key.digest.to_string(), None, lack);
         }
     }
-}
-
-/// Whether an event at this path can change what the directory offers: at a plugin's name, or at a hidden one by which
-/// some systems exchange whole folders (`..data`). Of anything else that lies there, as a log, there may be many.
-fn concerns(path: &Path, directory: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path == directory
-        || (path.parent() == Some(directory) && (name.starts_with("..") || LibraryName::parse(&name).is_some()))
 }
 
 /// Which file this is, whatever it is named and whatever is in it. Inode numbers are used again, so with its birth, where

@@ -32,6 +32,7 @@ pub mod system;
 pub mod told;
 pub mod trial;
 pub mod unavailable;
+mod watch;
 pub mod wishes;
 
 pub use instance::Plugin;

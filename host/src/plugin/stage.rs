@@ -354,6 +354,8 @@ fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
             .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid))
             .unwrap_or_else(std::env::temp_dir),
     };
+    // Absolute, for a plugin may change the process's directory.
+    let parent = std::path::absolute(&parent).unwrap_or(parent);
     let path = parent.join(format!("host-staging-{uid}"));
     let unusable = |error| StagingError::Unusable {
         path: path.clone(),
