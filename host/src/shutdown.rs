@@ -11,6 +11,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
 
+use crate::exit;
+
 /// A signal that ends the process unhandled makes a shell say 128 and its number; so do we.
 const KILLED: i32 = 128;
 
@@ -109,7 +111,7 @@ impl Stop {
                     }
                     None => {
                         warn!(signal = name, "second signal, ending at once");
-                        std::process::exit(KILLED + signal);
+                        exit::at_once(u8::try_from(KILLED + signal).unwrap_or(exit::INTERNAL));
                     }
                 }
             }

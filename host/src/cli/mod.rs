@@ -13,6 +13,7 @@ mod submit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -28,6 +29,8 @@ use crate::plugin::trial;
 const FAILED: u8 = 1;
 /// The configuration is unusable, or a required plugin is refused. sysexits.h calls it EX_CONFIG.
 const UNUSABLE: u8 = 78;
+/// How long the end waits for the log to be written, while it makes no progress: its reader may have stopped.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves packet handlers from plugins that are added and replaced as files.
 ///
@@ -102,8 +105,8 @@ pub fn main() -> ExitCode {
         Command::Submit(submit) => submit.run(),
         Command::Bench(bench) => bench.run(),
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("host: {error:#}");
+    let code = outcome.unwrap_or_else(|error| {
+        logging::say(&format!("host: {error:#}"));
         let unusable = error.chain().any(|cause| {
             cause.is::<ConfigError>()
                 || cause.is::<StagingError>()
@@ -117,5 +120,7 @@ pub fn main() -> ExitCode {
             exit::at_once(UNUSABLE);
         }
         ExitCode::from(if unusable { UNUSABLE } else { FAILED })
-    })
+    });
+    logging::flush(LOG_PATIENCE);
+    code
 }

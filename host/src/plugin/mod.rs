@@ -21,6 +21,7 @@ pub mod manager;
 pub mod name;
 mod patience;
 pub mod permissions;
+mod repeats;
 pub mod report;
 pub mod serving;
 pub mod settle;

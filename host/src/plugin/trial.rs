@@ -23,6 +23,7 @@ use super::stage::Staging;
 use super::survey::judge_foreign;
 use super::{Code, Refusal};
 use crate::config::Config;
+use crate::logging;
 
 /// The hidden command that the child is started with.
 pub const COMMAND: &str = "open";
@@ -194,6 +195,7 @@ pub fn open(file: &Path, config: &Config) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(&socket).read_line(&mut line)?;
     let verdict = verdict(file, &serde_json::from_str(&line)?, config);
+    logging::flush(LOOK * 20); // before the parent hears of it and ends this process
     writeln!(&socket, "{}", serde_json::to_string(&verdict)?)?;
     kill_process(getpid(), Signal::KILL)?;
     Ok(())
