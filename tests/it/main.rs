@@ -27,6 +27,7 @@ mod interface;
 mod limits;
 mod links;
 mod load;
+mod logging;
 mod macho;
 mod once;
 mod panics;
