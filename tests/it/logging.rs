@@ -58,10 +58,15 @@ fn a_start_that_fails_before_a_reader_that_stopped_ends() {
 
 #[test]
 fn a_reader_that_goes_on_gets_whole_lines_and_hears_how_many_are_missing() {
+    for is_blocking in [true, false] {
+        let (site, address) = site();
+        reader_goes_on(&site, address, full_pipe(is_blocking));
+    }
+}
+
+fn reader_goes_on(site: &Site, address: SocketAddr, (reader, writer): (PipeReader, PipeWriter)) {
     const SUBMITS: u64 = 400;
-    let (site, address) = site();
-    let (reader, writer) = full_pipe(true);
-    let mut host = spawn(&site, writer, "json");
+    let mut host = spawn(site, writer, "json");
     let mut client = connect(address, &mut host);
     for number in 0..SUBMITS {
         assert_eq!(client.submit(0x03, &long(number)).result, 0);

@@ -17,8 +17,7 @@ use super::queue::{Lost, Queue};
 
 /// How often it looks for limits whose time is up.
 const TICK: Duration = Duration::from_secs(1);
-/// A pause before a full pipe or terminal that doesn't block is asked again, beside what poll says: some are said to be ready
-/// and take nothing.
+/// A pause before what doesn't block is tried again when it took nothing: poll may say that it is ready, and be wrong.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The largest buffer that is kept when there is little to write.
 const KEPT: usize = 64 << 10;
@@ -46,7 +45,7 @@ pub(super) fn run(queue: &Queue) {
             let Lost { lines, of_plugins } = std::mem::take(&mut lost);
             warn!(
                 lines,
-                of_plugins, "log lines lost: they were not read fast enough, or could not be written"
+                of_plugins, "log lines lost: not read in time, or not to be written"
             );
         }
         queue.take(&mut buffer);
