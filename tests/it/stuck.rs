@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tests::cargo::sample;
 use tests::crates::{PluginCrate, source};
-use tests::host::{Host, Site};
+use tests::host::{Host, Site, happened};
 
 const CONSTRUCTOR: &str = r#"
 #[used]
@@ -54,6 +54,15 @@ fn a_host_that_runs_goes_on_serving_and_ends_in_order() {
     refused(&host, "load-timeout");
     assert_eq!(client.submit(0x02, b"").result, 0);
     assert_eq!(host.connect().submit(0x02, b"").result, 0, "a new connection, too");
+    // Threads that have logged nothing yet can log now.
+    for number in 0..4 {
+        let mut bad = host.connect();
+        bad.send(&[0; 4]);
+        assert_eq!(bad.rest().unwrap(), b"", "{number}");
+        host.wait_until("its line", |log| {
+            (happened(log, "malformed frame, closing") > number).then_some(())
+        });
+    }
     host.wait_for("nothing more can be loaded and no change is followed until the host is restarted");
     assert_eq!(client.submit(0x02, b"").result, 0);
     drop(client);
