@@ -1,6 +1,7 @@
 //! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG. No thread waits for whoever
-//! reads it, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a bounded
-//! queue (`queue`) and one thread writes them (`writer`). What repeats at a peer's or a plugin's will is limited (`limit`).
+//! reads it, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a queue
+//! (`queue`) that is bounded (`store`), and one thread writes them (`writer`). What repeats at a peer's or a plugin's will is
+//! limited (`limit`).
 //!
 //! The way into the queue must not register anything with the C library for its thread (thread-locals with destructors,
 //! channels): for that, glibc takes a lock that a library's start-up code which hangs holds for good.
@@ -9,6 +10,7 @@ mod limit;
 mod line;
 mod panics;
 mod queue;
+mod store;
 mod text;
 mod writer;
 
@@ -22,7 +24,8 @@ use crate::exit;
 pub use limit::{LEFT_OUT, Limit};
 pub(crate) use limit::{Told, Window, register};
 pub use line::warm_up;
-use queue::{Origin, Queue};
+use queue::Queue;
+use store::Origin;
 
 static QUEUE: Queue = Queue::new();
 

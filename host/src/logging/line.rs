@@ -10,7 +10,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::queue::Origin;
+use super::store::Origin;
 
 /// What the targets of plugins' events begin with.
 const OF_PLUGIN: &str = "plugin.";

@@ -13,7 +13,8 @@ use tracing::warn;
 
 use super::limit;
 use super::line;
-use super::queue::{Lost, Queue};
+use super::queue::Queue;
+use super::store::Lost;
 
 /// How often it looks for limits whose time is up.
 const TICK: Duration = Duration::from_secs(1);
