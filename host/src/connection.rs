@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AckNumbering, Server};
+use crate::logging;
 use crate::routes::Routes;
 use answer::Limits;
 pub use counters::Counters;
@@ -60,8 +61,10 @@ impl Shared {
     }
 
     /// Readies a thread for connections. What a thread registers with the C library the first time (its hold on the route
-    /// table) can't be registered while the start-up code of a library hangs, and connections are to be served then too.
+    /// table, its buffer for the log) can't be registered while the start-up code of a library hangs, and connections are to
+    /// be served then too.
     pub fn warm_up(&self) {
         drop(self.routes.load());
+        logging::warm_up();
     }
 }

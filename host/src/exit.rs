@@ -31,6 +31,7 @@ pub fn at_once(code: u8) -> ! {
 /// When the system has no thread for it.
 pub fn critical(name: &'static str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(move || {
+        logging::warm_up();
         // The panic hook has said what and where.
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
             tracing::error!(thread = name, "a fault of the host's own, ending: restart it");

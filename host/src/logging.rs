@@ -1,9 +1,33 @@
-//! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG.
+//! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG. No thread waits for whoever
+//! reads it, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a queue
+//! (`queue`) that is bounded (`store`), and one thread writes them (`writer`). What repeats at a peer's or a plugin's will is
+//! limited (`limit`).
+//!
+//! The way into the queue must not register anything with the C library for its thread (thread-locals with destructors,
+//! channels): for that, glibc takes a lock that a library's start-up code which hangs holds for good.
 
-use std::io::IsTerminal;
+mod limit;
+mod line;
+mod panics;
+mod queue;
+mod store;
+mod text;
+mod writer;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+use crate::exit;
+pub use limit::{LEFT_OUT, Limit};
+pub(crate) use limit::{Told, Window, register};
+pub use line::warm_up;
+use queue::Queue;
+use store::Origin;
+
+static QUEUE: Queue = Queue::new();
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,28 +39,48 @@ pub enum Format {
     Json,
 }
 
-/// Starts the log; `info` and above unless RUST_LOG says otherwise. Once per process.
+/// Starts the log; `info` and above unless RUST_LOG says otherwise. Once per process. Panics are logged from here on.
 pub fn start(format: Format) {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A log that can't be written must not end the host: by default it is told on the same standard error, and
-        // that panics when it fails as well.
+        .with_writer(line::ToQueue)
+        // By default it tells on the same standard error what it can't write, and panics when that fails as well.
         .log_internal_errors(false);
     match format {
-        Format::Text => log.with_ansi(colour()).init(),
+        Format::Text => log.fmt_fields(text::Fields).with_ansi(colour()).init(),
         Format::Json => log.json().flatten_event(true).init(),
+    }
+    panics::install();
+    // Without a thread for it lines are written where they are logged; such a host won't get far.
+    if exit::critical("log", || writer::run(&QUEUE)).is_ok() {
+        QUEUE.open();
     }
 }
 
-/// Waits until everything logged so far is written, for no longer than `patience` without progress.
-pub fn flush(_patience: std::time::Duration) {} // lines are written as they are logged
+/// Waits until everything logged so far is written, and told what was left out of it. Gives up when nothing was written for
+/// `patience`, or after ten times that: a reader that is slow can't keep the process from ending.
+pub fn flush(patience: Duration) {
+    QUEUE.flush(patience);
+}
+
+/// Writes a line that is no event, in the order of the log. It is for people in either format; what a terminal would obey
+/// is written out.
+pub fn say(text: &str) {
+    push(Origin::Host, format!("{}\n", plugin_record::Printable(text)).as_bytes());
+}
+
+/// Hands a finished line on.
+fn push(origin: Origin, line: &[u8]) {
+    if !QUEUE.push(origin, line) {
+        let _ = io::stderr().write_all(line); // nobody is left who could be told
+    }
+}
 
 /// Colour is for terminals, and not for those who said no: <https://no-color.org>.
 fn colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    std::io::stderr().is_terminal() && !refused
+    io::stderr().is_terminal() && !refused
 }

@@ -10,11 +10,12 @@ use std::time::Instant;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tests::cargo::sample;
 use tests::client::Client;
 use tests::crates::{PluginCrate, source};
 use tests::files::with_record;
-use tests::host::{PATIENCE, Site};
+use tests::host::{PATIENCE, Site, show};
 
 #[test]
 fn a_log_that_nobody_reads_ends_nothing() {
@@ -67,7 +68,9 @@ fn a_thread_that_logs_while_it_ends_ends_nothing_else() {
     host.wait_until("tenth line", |log| {
         (log.iter().filter(|event| event["message"] == "on a thread").count() == 10).then_some(())
     });
-    host.stop();
+    let log = host.stop();
+    // Nothing went past the log.
+    assert!(log.iter().all(Value::is_object), "{}", show(&log));
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod interface;
 mod limits;
 mod links;
 mod load;
+mod logging;
 mod macho;
 mod newcomers;
 mod once;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
 use tests::cargo::sample;
 use tests::crates::{PluginCrate, source};
-use tests::host::{Host, Site, show};
+use tests::host::{Host, Site, happened, show};
 
 /// The second process that opens it waits until somebody writes into the pipe.
 const CONSTRUCTOR: &str = r#"
@@ -77,6 +78,15 @@ fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     assert_eq!(client.submit(0x02, b"").result, 0);
     assert_eq!(host.connect().submit(0x02, b"").result, 0, "a new connection, too");
 
+    // Threads that have logged nothing yet can log now.
+    for number in 0..4 {
+        let mut bad = host.connect();
+        bad.send(&[0; 4]);
+        assert_eq!(bad.rest().unwrap(), b"", "{number}");
+        host.wait_until("its line", |log| {
+            (happened(log, "malformed frame, closing") > number).then_some(())
+        });
+    }
     // What comes meanwhile is not refused: it waits.
     site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
     host.wait_until("linker", |log| {
@@ -91,6 +101,18 @@ fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     assert_eq!(client.submit(0x03, b"").result, 0);
     drop(client);
     host.stop();
+}
+
+#[test]
+fn it_ends_in_time_all_the_same() {
+    let site = site();
+    let host = spawn(&site);
+    host.wait_for("listening");
+    site.copy(&stuck(), FILE);
+    refused(&host, "load-once");
+    host.signal(Signal::TERM);
+    let (status, log) = host.wait();
+    assert_eq!(status.code(), Some(0), "{}", show(&log));
 }
 
 #[track_caller]

@@ -334,3 +334,10 @@ impl Drop for Host {
 pub fn show(log: &[Value]) -> String {
     log.iter().map(|event| format!("{event}\n")).collect()
 }
+
+/// How many events with this message there were: lines, and those that other lines say were left out.
+pub fn happened(log: &[Value], message: &str) -> u64 {
+    let lines = log.iter().filter(|event| event["message"] == message).count() as u64;
+    let left_out = log.iter().filter(|event| event["like"] == message);
+    lines + left_out.filter_map(|event| event["lines"].as_u64()).sum::<u64>()
+}

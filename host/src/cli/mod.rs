@@ -13,6 +13,7 @@ mod submit;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::error::ErrorKind;
@@ -32,6 +33,9 @@ const GOOD: u8 = 0;
 const FAILED: u8 = 1;
 /// The configuration is unusable, or a required plugin is refused. sysexits.h calls it EX_CONFIG.
 const UNUSABLE: u8 = 78;
+/// How long a command that a person waits for waits for its log to be read, while nothing of it is. A host that serves has
+/// less time: see `exit`.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serves packet handlers from plugins that are added and replaced as files.
 ///
@@ -96,13 +100,11 @@ pub fn main() -> ! {
     }
     let command = cli.command.unwrap_or(Command::Serve(cli.serve));
     // Before the first thread is started: they are held back from those alone that come after. Other commands end by them.
-    let signals = match &command {
-        Command::Serve(_) => Signals::hold_back().ok(),
-        _ => None,
-    };
+    let is_server = matches!(command, Command::Serve(_));
+    let signals = is_server.then(Signals::hold_back).and_then(Result::ok);
     logging::start(cli.log_format);
     let code = command.run(signals).unwrap_or_else(|error| {
-        eprintln!("host: {error:#}");
+        logging::say(&format!("host: {error:#}"));
         let unusable = error.chain().any(|cause| {
             cause.is::<ConfigError>()
                 || cause.is::<StagingError>()
@@ -112,6 +114,9 @@ pub fn main() -> ! {
         if unusable { UNUSABLE } else { FAILED }
     });
     let _ = std::io::stdout().flush(); // who has closed it wants no more
+    if !is_server {
+        logging::flush(LOG_PATIENCE);
+    }
     exit::at_once(code)
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,11 +18,15 @@ use plugin_record::Record;
 use super::admit::Admitted;
 use super::deadline::within;
 use super::load::{Library, contain};
+use super::log;
 use super::unavailable::LoadError;
 use super::{Code, Refusal};
+use crate::logging::{LEFT_OUT, Limit};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
 use crate::shutdown::Stop;
 use crate::wire::AckWriter;
+
+const FAILED: &str = "handler failed";
 
 /// A handler that is ready to answer.
 pub struct Plugin {
@@ -31,6 +36,8 @@ pub struct Plugin {
     handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
     submits: AtomicU64,
     was_shut_down: AtomicBool,
+    /// Of the lines about Submits that failed; a Submit costs its sender little.
+    failures: Limit,
 }
 
 impl Plugin {
@@ -77,12 +84,17 @@ impl Plugin {
             )
         })?;
         let handle_batch = library.module().handle_batch();
+        let (name, version) = (args.name.to_string(), version.clone());
+        let failures = Limit::new(move |lines| {
+            tracing::error!(plugin = name, version, lines, like = FAILED, "{LEFT_OUT}");
+        });
         Ok(Plugin {
             library,
             instance,
             handle_batch,
             submits: AtomicU64::new(0),
             was_shut_down: AtomicBool::new(false),
+            failures,
         })
     }
 
@@ -208,33 +220,32 @@ impl Batch<'_, '_> {
     #[cold]
     fn push_wrong(&mut self, result: u8, body: &[u8]) {
         if result >= FIRST_OF_HOST {
-            self.fail(&format!(
+            self.fail(format_args!(
                 "result {result:#04x} is the host's, a handler may use 0x00 to 0xef"
             ));
         } else {
-            self.fail(&format!(
-                "an ack body of {} bytes, the most is {}",
-                body.len(),
-                self.acks.max_body()
-            ));
+            let most = self.acks.max_body();
+            self.fail(format_args!("an ack body of {} bytes, the most is {most}", body.len()));
         }
     }
 
     #[cold]
-    fn fail(&mut self, reason: &str) {
+    fn fail(&mut self, reason: impl Display) {
         let Some((submit, rest)) = self.submits.split_first() else {
             return;
         };
         self.submits = rest;
         self.acks.ack(submit.command, &submit.id, HANDLER_FAILED, &[]);
-        tracing::error!(
-            plugin = self.plugin.name(),
-            version = %self.plugin.version(),
-            command = submit.command,
-            id = %submit.id.escape_ascii(),
-            reason,
-            "handler failed"
-        );
+        if self.plugin.failures.admits() {
+            tracing::error!(
+                plugin = self.plugin.name(),
+                version = %self.plugin.version(),
+                command = submit.command,
+                id = %submit.id.escape_ascii(),
+                reason = &*log::cut(&reason.to_string()),
+                "{FAILED}"
+            );
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod log;
 pub mod manager;
 pub mod name;
 pub mod permissions;
+mod repeats;
 pub mod report;
 pub mod serving;
 pub mod settle;

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -15,12 +15,18 @@ use tracing::{debug, info, warn};
 use super::crew::Crew;
 use super::event_loop::Context;
 use super::slots::{Slot, Slots};
+use crate::logging::{LEFT_OUT, Limit};
 
 /// The pause after accepting failed; doubles with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often the log hears of it while it lasts.
 const REMINDER: Duration = Duration::from_secs(10);
+
+const LIMIT_REACHED: &str = "connection limit reached, further ones wait";
+/// Peers that come and go together can reach it as often as they like.
+static LIMIT_REACHED_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = LIMIT_REACHED, "{LEFT_OUT}")));
 
 const LISTENER: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -131,7 +137,9 @@ impl Acceptor {
         if taken >= limit && !self.at_limit {
             self.at_limit = true;
             self.context.shared.counters().count_limit_reached();
-            warn!(max_connections = limit, "connection limit reached, further ones wait");
+            if LIMIT_REACHED_LIMIT.admits() {
+                warn!(max_connections = limit, "{LIMIT_REACHED}");
+            }
         } else if limit - taken.min(limit) > limit / 10 {
             // Well below it: reaching it again is news again. Without this margin each connection that comes for one
             // that went would be a line.

@@ -15,6 +15,7 @@ mod line;
 pub mod lock;
 pub mod note;
 mod policy;
+mod printable;
 mod refusal;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ pub use fingerprint::Fingerprint;
 pub use graph::path_to;
 pub use line::Line;
 pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
-pub use refusal::{Code, Refusal, printable, quoted};
+pub use printable::{Printable, printable};
+pub use refusal::{Code, Refusal, quoted};
 
 /// The version of the record's encoding; it is the type of the ELF note, so that a reader knows it before it parses.
 pub const FORMAT: u32 = 1;

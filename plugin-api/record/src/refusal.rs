@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::printable;
+
 /// One reason, with both sides and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -33,14 +35,6 @@ impl Refusal {
             plugin: printable(plugin.into()),
             cure: printable(cure.into()),
         }
-    }
-}
-
-/// Values come from files that are not trusted, and go to terminals: control characters are shown, not obeyed.
-pub fn printable(text: String) -> String {
-    match text.chars().any(char::is_control) {
-        true => text.escape_debug().to_string(),
-        false => text,
     }
 }
 
