@@ -248,6 +248,7 @@ fn a_staging_directory_that_goes_is_made_anew_with_its_copies() {
     site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
     assert_eq!(host.wait_for("added")["plugin"], "submit-log");
     host.wait_for("the staging directory was removed, made anew");
+    tests::follow::quiet(&host, 0);
     let directory = only(&directories(&base));
     assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(copies(&directory), 2, "those that are served");

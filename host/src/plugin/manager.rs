@@ -6,150 +6,37 @@
 //! leaves the version that serves alone.
 
 mod apply;
+mod drain;
+mod open;
+mod publish;
+mod start;
 
 use std::collections::HashMap;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
-use super::Plugin;
-use super::claims::config_of;
 use super::hints::{Heard, Hints, Places};
-use super::instances::{Instances, Key};
+use super::instances::Instances;
 use super::judge::{Memory, NotAdmitted};
-use super::load::{self, StaticHost};
 use super::serving::Serving;
 use super::settle::{SETTLE, Settling};
 use super::side_effects::SideEffects;
-use super::stage::{Staging, StagingError};
+use super::stage::Staging;
 use super::survey::{Survey, survey_again};
-use super::swap::Swap;
 use super::told::{Lacking, Told};
 use super::unavailable::{BackOff, Lack, Unavailable, is_of_machine};
 use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
-use crate::exit;
-use crate::routes::{RouteTable, Routes};
+use crate::routes::RouteTable;
 use crate::shutdown::Stop;
+use drain::Leaving;
+pub use start::{Running, StartError, read, start};
 
 /// How often it is looked whether the calls into a version that was replaced have returned.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-/// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
-const HOLDERS: usize = 2;
-
-/// Why the host can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// It can't load anything.
-    #[error(transparent)]
-    Static(#[from] StaticHost),
-    /// No place for private copies.
-    #[error(transparent)]
-    Staging(#[from] StagingError),
-    /// The plugin directory can't be read.
-    #[error("can't read the plugin directory {}: {error}; mend plugins.dir or its permissions", path.display())]
-    Directory {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Plugins that the configuration requires do not serve; the report was logged.
-    #[error("required plugins do not serve: {}", plugins.join(", "))]
-    Required {
-        /// Their names.
-        plugins: Vec<String>,
-    },
-    /// A library's start-up code never returned: nothing more can be opened, and no thread started.
-    #[error(
-        "the start-up code of {plugin} did not return within plugins.init_timeout and holds the dynamic linker: nothing else \
-         can be loaded; keep it out of the plugin directory (`host check --load` finds such plugins)"
-    )]
-    Stuck {
-        /// The plugin's name.
-        plugin: String,
-    },
-    /// There is no thread to go on with.
-    #[error("can't start a thread: {0}")]
-    Thread(io::Error),
-}
-
-/// The loaded plugins, from outside.
-pub struct Running {
-    instances: Instances,
-    /// None if it was time to stop before there was anything to follow.
-    thread: Option<JoinHandle<()>>,
-    staging: Arc<Staging>,
-}
-
-impl Running {
-    /// Where connections find out who answers what.
-    pub fn routes(&self) -> Arc<Routes> {
-        Arc::clone(self.instances.routes())
-    }
-
-    /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
-    pub fn shutdown(self, deadline: Instant) {
-        self.instances.close();
-        // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
-        let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        self.instances.shutdown(deadline);
-        self.staging.remove();
-    }
-}
-
-/// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
-/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
-///
-/// # Errors
-/// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
-pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<Running, StartError> {
-    load::check_dynamic()?;
-    let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
-    let instances = Instances::new(hints.sender(), stop.clone());
-    let drain_timeout = config.server.drain_timeout;
-    let mut manager = Manager {
-        watched: Watched::new(path, config.source),
-        config,
-        instances: instances.clone(),
-        known: Known::default(),
-        memory: Memory::default(),
-        settling: Settling::default(),
-        gone: HashMap::new(),
-        tables: Vec::new(),
-        leaving: Vec::new(),
-        told: Told::default(),
-        lacks: Vec::new(),
-        back_off: BackOff::default(),
-        is_serving_told: false,
-        side_effects: SideEffects::new(),
-        stop: stop.clone(),
-        staging: Arc::clone(&staging),
-    };
-    manager.start().inspect_err(|_| {
-        instances.shutdown(Instant::now() + drain_timeout);
-        staging.remove();
-    })?;
-    let thread = match stop.is_set() {
-        true => None,
-        false => {
-            let thread = exit::critical("manager", move || manager.follow(hints));
-            Some(thread.map_err(StartError::Thread)?)
-        }
-    };
-    Ok(Running {
-        instances,
-        thread,
-        staging,
-    })
-}
 
 struct Manager {
     config: Config,
@@ -186,24 +73,7 @@ enum Applied {
     },
 }
 
-/// A handler that new batches don't reach any more.
-struct Leaving {
-    key: Key,
-    plugin: Arc<Plugin>,
-    since: Instant,
-    /// How long it took until its last batch had returned.
-    drained: Option<Duration>,
-}
-
 impl Manager {
-    fn start(&mut self) -> Result<(), StartError> {
-        let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
-        self.apply(&survey, true)?;
-        self.told.report(&survey);
-        self.finish(&survey);
-        Ok(())
-    }
-
     /// Looks whenever there is a reason to, until the host ends.
     fn follow(mut self, mut hints: Hints) {
         tracing::info!(directory = %self.config.plugins.dir.display(), "following");
@@ -370,58 +240,6 @@ impl Manager {
             }
         }
     }
-
-    /// Finds out which handlers' last batches have returned; tells whether there is one.
-    fn drain(&mut self) -> bool {
-        // arc-swap counts the readers of a table when it is replaced, so this is the number of those that are left. None
-        // holds it during a call: a call holds its handler, so that one that hangs keeps no other handler from draining.
-        self.tables.retain(|table| Arc::strong_count(table) > 1);
-        for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            let is_held = Arc::strong_count(&leaving.plugin) > HOLDERS;
-            if !is_held && !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
-                leaving.drained = Some(leaving.since.elapsed());
-            }
-        }
-        self.leaving.iter().any(|leaving| leaving.drained.is_some())
-    }
-
-    /// Handlers that have drained wait in standby; those that can't serve again are shut down: their content is gone, or
-    /// their configuration is another one.
-    fn retire(&mut self, survey: &Survey) {
-        let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
-        let files = || survey.groups.iter().flat_map(|group| group.files());
-        let may_serve = |key: &Key| {
-            let mut of_content = files().filter(|(_, admitted)| admitted.digest() == key.digest);
-            of_content.any(|(_, admitted)| config_of(admitted, &self.config) == key.config)
-        };
-        for leaving in self.leaving.extract_if(.., |leaving| leaving.drained.is_some()) {
-            if !serving.contains(&leaving.key) {
-                let then = if may_serve(&leaving.key) { "standby" } else { "shutdown" };
-                Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
-            }
-        }
-        let mut lacks = Vec::new();
-        for key in self.instances.keys() {
-            let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
-            if !is_leaving && !serving.contains(&key) && !may_serve(&key) {
-                let is_there = files().any(|(_, admitted)| admitted.digest() == key.digest);
-                let reason = match is_there {
-                    true => "its configuration is another one",
-                    false => "its file is gone, or has other content",
-                };
-                let retired = self.instances.retire(&key, reason);
-                lacks.extend(retired.err().map(|lack| (key, lack)));
-            }
-        }
-        if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
-            self.settling.look_again(again);
-        }
-        let is_there = |digest| files().any(|(_, admitted)| admitted.digest() == digest);
-        self.instances.discard_copies(is_there);
-        for (key, lack) in lacks {
-            self.lack(&key.digest.to_string(), None, lack);
-        }
-    }
 }
 
 /// Which file this is, whatever it is named and whatever is in it. Inode numbers are used again, so with its birth, where
@@ -429,27 +247,4 @@ impl Manager {
 fn identity(file: &Path) -> Option<Identity> {
     let metadata = fs::metadata(file).ok()?;
     Some((metadata.ino(), metadata.created().ok()))
-}
-
-/// Surveys the plugin directory of a configuration. One that does not exist is an empty one, with a warning.
-///
-/// # Errors
-/// When the directory can't be read.
-pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
-    read_with(config, staging, &mut Memory::default())
-}
-
-fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
-    let path = &config.plugins.dir;
-    match survey_again(path, staging, &config.policy, memory, None) {
-        Ok(survey) => Ok(survey),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");
-            Ok(Survey::nothing(path))
-        }
-        Err(error) => Err(StartError::Directory {
-            path: path.clone(),
-            error,
-        }),
-    }
 }

@@ -1,0 +1,198 @@
+//! Opens and initialises what should serve. Each step may fail: what is a plugin's own fault is known as failed then, what is
+//! the machine's is tried again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Manager;
+use crate::config::Config;
+use crate::logging;
+use crate::plugin::claims::{Claim, Unserved, json_of};
+use crate::plugin::instances::Key;
+use crate::plugin::load::Library;
+use crate::plugin::stage::Digest;
+use crate::plugin::swap::Times;
+use crate::plugin::trial::{self, Trial};
+use crate::plugin::unavailable::LoadError;
+use crate::plugin::{Code, Refusal};
+
+/// How long a line of the log is waited for before what it is about begins.
+const LOG_PATIENCE: Duration = Duration::from_millis(20);
+
+/// What could be opened.
+pub(super) struct Opened<'a> {
+    pub(super) ready: Vec<Ready<'a>>,
+    /// Whether nothing failed.
+    pub(super) is_complete: bool,
+}
+
+/// A claim with what is needed to publish it.
+pub(super) struct Ready<'a> {
+    pub(super) claim: Claim<'a>,
+    pub(super) library: Library,
+    pub(super) key: Key,
+    pub(super) times: Times,
+}
+
+impl Manager {
+    /// Opens all libraries and has them check their configurations; those that are not open yet in a process of their own
+    /// first. Tells also whether all went well; what did not is known then, and said.
+    pub(super) fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, config: &Config) -> Opened<'a> {
+        let mut is_complete = true;
+        let mut keyed = Vec::new();
+        for claim in claims {
+            match self.key(&claim) {
+                Some(key) => keyed.push((claim, key)),
+                // Its handler is being shut down; there is never a second one beside it.
+                None => {
+                    self.known.held_back.insert(claim.admitted.digest());
+                    is_complete &= !self.known.served.contains_key(&claim.candidate.soname);
+                }
+            }
+        }
+        let began = Instant::now();
+        let mut tried = self.try_out(&keyed, config.plugins.init_timeout);
+        let trial = began.elapsed();
+        let mut ready = Vec::new();
+        for (claim, key) in keyed {
+            let began = Instant::now();
+            let (library, trial) = match tried.remove(&key.digest) {
+                None => (self.open(&claim, &key, config.plugins.init_timeout), Duration::ZERO),
+                Some(Ok(())) => (self.open_new(&claim, &key, config.plugins.init_timeout), trial),
+                Some(Err(error)) => (Err(error), trial),
+            };
+            let took = self.memory.took(key.digest);
+            match library {
+                Ok(library) => ready.push(Ready {
+                    claim,
+                    library,
+                    key,
+                    times: Times::opened(took, trial, began.elapsed()),
+                }),
+                Err(error) => {
+                    self.failed(&claim, error);
+                    is_complete = false;
+                }
+            }
+        }
+        Opened { ready, is_complete }
+    }
+
+    /// What the handler of a claim is made of; nothing while that is being shut down.
+    fn key(&self, claim: &Claim<'_>) -> Option<Key> {
+        let digest = claim.admitted.digest();
+        let key = Key {
+            digest,
+            config: json_of(claim.table),
+        };
+        let is_ending = self.instances.is_ending(&key);
+        match self.known.served.get(&claim.candidate.soname) {
+            Some(served) if served.key.digest == digest && (self.known.failed.contains(&digest) || is_ending) => {
+                Some(served.key.clone()) // another configuration has failed: the old handler goes on
+            }
+            _ => (!is_ending).then_some(key),
+        }
+    }
+
+    /// Opens what is not open yet in another process.
+    fn try_out(&self, claims: &[(Claim<'_>, Key)], timeout: Duration) -> HashMap<Digest, Result<(), LoadError>> {
+        let mut trials: Vec<Trial> = Vec::new();
+        for (claim, key) in claims {
+            let is_known = trials.iter().any(|trial| trial.admitted.digest() == key.digest);
+            if !is_known && !self.instances.is_open(key.digest) {
+                trials.push(Trial {
+                    admitted: Arc::clone(&claim.admitted),
+                    config: Some(key.config.clone()),
+                });
+            }
+        }
+        let verdicts = trial::run(&trials, timeout, trial::Output::Null, &self.stop);
+        trials
+            .iter()
+            .map(|trial| trial.admitted.digest())
+            .zip(verdicts)
+            .collect()
+    }
+
+    fn open(&mut self, claim: &Claim<'_>, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+        match self.instances.get(key) {
+            Some(plugin) => Ok(plugin.library().clone()),
+            None => self.instances.open(&claim.admitted, &key.config, timeout),
+        }
+    }
+
+    /// Opens a library that opened well in another process. Said before, so that a death of this one names its cause.
+    fn open_new(&mut self, claim: &Claim<'_>, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+        let record = claim.admitted.record();
+        tracing::info!(plugin = record.name, version = %record.version, digest = %key.digest, "opening");
+        logging::flush(LOG_PATIENCE);
+        let library = self.instances.open(&claim.admitted, &key.config, timeout);
+        self.side_effects.look(&record.name, &record.version, &self.staging);
+        library.map_err(|error| match error {
+            LoadError::Refused(refusal) if refusal.code != Code::LoadConfig => opens_once(&refusal).into(),
+            error => error,
+        })
+    }
+
+    /// Makes all handlers that are not alive. Tells whether all went well.
+    pub(super) fn init_all(&mut self, ready: &[Ready<'_>], config: &Config, made: &mut HashMap<Key, Duration>) -> bool {
+        let mut is_complete = true;
+        for ready in ready {
+            if self.instances.get(&ready.key).is_some() {
+                continue;
+            }
+            if self.stop.is_set() {
+                return false;
+            }
+            let data_dir = config.plugins.dir.join("data").join(&ready.claim.candidate.plugin);
+            let began = Instant::now();
+            let (library, timeout) = (ready.library.clone(), config.plugins.init_timeout);
+            let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
+            let record = ready.claim.admitted.record();
+            self.side_effects.look(&record.name, &record.version, &self.staging);
+            match plugin {
+                Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),
+                Err(error) => {
+                    self.failed(&ready.claim, error);
+                    is_complete = false;
+                }
+            }
+        }
+        is_complete
+    }
+
+    fn failed(&mut self, claim: &Claim<'_>, error: LoadError) {
+        match error {
+            LoadError::Refused(refusal) => self.fail(claim, refusal),
+            LoadError::Unavailable(lack) => {
+                self.known.held_back.insert(claim.admitted.digest());
+                let plugin = claim.candidate.plugin.clone();
+                self.lack(&claim.candidate.soname, Some(&plugin), lack);
+            }
+            LoadError::Stopping => {}
+        }
+    }
+
+    fn fail(&mut self, claim: &Claim<'_>, refusal: Refusal) {
+        self.known.failed.insert(claim.admitted.digest());
+        self.told.failed(&Unserved {
+            plugin: claim.candidate.plugin.clone(),
+            soname: Some(claim.candidate.soname.clone()),
+            refusal,
+        });
+    }
+}
+
+/// What opened well in another process, and fails here.
+fn opens_once(here: &Refusal) -> Refusal {
+    let cure = "# what its start-up code (constructors, statics of native libraries) takes for itself, as a port or a lock file, \
+                belongs into init, where it can fail";
+    Refusal::new(
+        Code::LoadOnce,
+        "load",
+        "a library that opens here as it did in a process of its own",
+        format!("{}: {}", here.code.as_str(), here.plugin),
+        cure,
+    )
+}

@@ -1,0 +1,150 @@
+//! Puts one new route table in force: moves links, says what has changed, and notes what serves.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::drain::Leaving;
+use super::open::Ready;
+use super::{Manager, identity};
+use crate::plugin::instances::Key;
+use crate::plugin::links::{link_command, point};
+use crate::plugin::stage::Digest;
+use crate::plugin::survey::Survey;
+use crate::plugin::swap::Swap;
+use crate::plugin::unavailable::Unavailable;
+use crate::plugin::wishes::Served;
+use crate::routes::RouteTable;
+
+impl Manager {
+    /// Moves links, puts the new table in force, and says what has changed.
+    pub(super) fn publish(
+        &mut self,
+        survey: &Survey,
+        ready: Vec<Ready<'_>>,
+        made: &HashMap<Key, Duration>,
+        is_start: bool,
+    ) {
+        let mut now = BTreeMap::new();
+        let mut entries = Vec::new();
+        let mut swaps = Vec::new();
+        let mut not_linked = Vec::new();
+        for ready in ready {
+            let soname = ready.claim.candidate.soname.clone();
+            let Some(plugin) = self.instances.get(&ready.key) else {
+                continue; // the host ends
+            };
+            let group = survey.groups.iter().find(|group| group.soname == soname);
+            let file = group.and_then(|group| group.file_name(ready.key.digest));
+            let before = self.known.served.get(&soname);
+            let mut is_linked = ready.claim.candidate.is_linked;
+            if ready.claim.candidate.takes_link
+                && let Some(file) = &file
+            {
+                let link = survey.directory.join(&soname);
+                match point(&link, file) {
+                    Ok(()) => {
+                        self.told.linked(&link, file, is_linked);
+                        // Should it be gone at the next look, it was taken away anew.
+                        self.gone.remove(&soname);
+                        is_linked = true;
+                    }
+                    Err(error) => {
+                        let lack = Unavailable::link(link_command(&link, file), &error);
+                        not_linked.push((soname.clone(), ready.claim.candidate.plugin.clone(), lack));
+                        if !is_start {
+                            // The link is what says what runs: without it the newcomer would be gone at the next start.
+                            self.known.held_back.insert(ready.key.digest); // it is still new
+                            if let Some(before) = before {
+                                entries.extend(
+                                    self.instances
+                                        .get(&before.key)
+                                        .map(|plugin| (before.commands.clone(), plugin)),
+                                );
+                                now.insert(soname, before.clone());
+                            }
+                            continue;
+                        }
+                    }
+                }
+            }
+            // While the same serves, so does the name that it came by, also where there is nothing by now; unless only
+            // another name has the content.
+            let is_there = |file: &String| survey.findings.iter().any(|finding| finding.path.ends_with(file));
+            let came_by = before.filter(|before| before.key == ready.key);
+            let file = match (came_by.and_then(|before| before.file.clone()), file) {
+                (Some(came_by), Some(file)) if !is_there(&came_by) => Some(file),
+                (came_by, file) => came_by.or(file),
+            };
+            let identity = match self.gone.contains_key(&soname) {
+                true => before.and_then(|before| before.identity),
+                false => file.as_deref().and_then(|file| identity(&survey.directory.join(file))),
+            };
+            let served = Served {
+                admitted: Arc::clone(&ready.claim.admitted),
+                key: ready.key.clone(),
+                commands: ready.claim.commands.clone(),
+                file,
+                is_linked,
+                identity,
+            };
+            let times = ready.times.made(made.get(&ready.key).copied());
+            swaps.extend(Swap::between(&soname, before, &served, times));
+            entries.push((ready.claim.commands.clone(), plugin));
+            now.insert(soname, served);
+        }
+        for (soname, plugin, lack) in not_linked {
+            self.lack(&soname, Some(&plugin), lack);
+        }
+        let before = std::mem::replace(&mut self.known.served, now);
+        let is_same = before.len() == self.known.served.len()
+            && before.iter().all(|(soname, before)| {
+                let now = self.known.served.get(soname);
+                now.is_some_and(|now| now.key == before.key && now.commands == before.commands)
+            });
+        if is_same && !is_start {
+            return;
+        }
+        let began = Instant::now();
+        self.tables.push(self.instances.publish(RouteTable::new(entries)));
+        let took = began.elapsed();
+        for swap in swaps {
+            swap.log(is_start, took);
+        }
+        self.is_serving_told = false;
+        self.leaving
+            .retain(|leaving| !self.known.served.values().any(|now| now.key == leaving.key));
+        for (soname, served) in &before {
+            let serves = self.known.served.values().any(|now| now.key == served.key);
+            if !self.known.served.contains_key(soname) {
+                let is_claimed = survey.groups.iter().any(|group| group.soname == *soname);
+                let reason = match is_claimed && !self.known.removed.contains(soname) {
+                    true => "another one serves its commands, or the configuration says so",
+                    false => "its link is gone",
+                };
+                Swap::removed(soname, served, reason);
+            }
+            if let (false, Some(plugin)) = (serves, self.instances.get(&served.key)) {
+                self.leaving.push(Leaving {
+                    key: served.key.clone(),
+                    plugin,
+                    since: Instant::now(),
+                    drained: None,
+                });
+            }
+        }
+    }
+
+    /// What lies there now is not new the next time; what failed or was turned away stays new, should its time come.
+    pub(super) fn remember(&mut self, survey: &Survey) {
+        let files = survey.groups.iter().flat_map(|group| group.files());
+        let judged: HashSet<(String, Digest)> = files
+            .filter(|(_, admitted)| {
+                let digest = admitted.digest();
+                !self.known.failed.contains(&digest) && !self.known.held_back.contains(&digest)
+            })
+            .map(|(name, admitted)| (name.to_string(), admitted.digest()))
+            .collect();
+        self.known.judged.extend(judged);
+    }
+}

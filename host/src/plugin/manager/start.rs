@@ -1,0 +1,168 @@
+//! The first look, which is the start; and the running manager as others hold it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Manager;
+use crate::config::{Config, Watched};
+use crate::exit;
+use crate::plugin::hints::Hints;
+use crate::plugin::instances::Instances;
+use crate::plugin::judge::Memory;
+use crate::plugin::load::{self, StaticHost};
+use crate::plugin::settle::Settling;
+use crate::plugin::side_effects::SideEffects;
+use crate::plugin::stage::{Staging, StagingError};
+use crate::plugin::survey::{Survey, survey_again};
+use crate::plugin::told::Told;
+use crate::plugin::unavailable::BackOff;
+use crate::plugin::wishes::Known;
+use crate::routes::Routes;
+use crate::shutdown::Stop;
+
+/// Why the host can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It can't load anything.
+    #[error(transparent)]
+    Static(#[from] StaticHost),
+    /// No place for private copies.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// The plugin directory can't be read.
+    #[error("can't read the plugin directory {}: {error}; mend plugins.dir or its permissions", path.display())]
+    Directory {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Plugins that the configuration requires do not serve; the report was logged.
+    #[error("required plugins do not serve: {}", plugins.join(", "))]
+    Required {
+        /// Their names.
+        plugins: Vec<String>,
+    },
+    /// A library's start-up code never returned: nothing more can be opened, and no thread started.
+    #[error(
+        "the start-up code of {plugin} did not return within plugins.init_timeout and holds the dynamic linker: nothing else \
+         can be loaded; keep it out of the plugin directory (`host check --load` finds such plugins)"
+    )]
+    Stuck {
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// There is no thread to go on with.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// The loaded plugins, from outside.
+pub struct Running {
+    instances: Instances,
+    /// None if it was time to stop before there was anything to follow.
+    thread: Option<JoinHandle<()>>,
+    staging: Arc<Staging>,
+}
+
+impl Running {
+    /// Where connections find out who answers what.
+    pub fn routes(&self) -> Arc<Routes> {
+        Arc::clone(self.instances.routes())
+    }
+
+    /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
+    pub fn shutdown(self, deadline: Instant) {
+        self.instances.close();
+        // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
+        let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.instances.shutdown(deadline);
+        self.staging.remove();
+    }
+}
+
+/// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
+/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
+///
+/// # Errors
+/// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
+pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<Running, StartError> {
+    load::check_dynamic()?;
+    let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
+    let instances = Instances::new(hints.sender(), stop.clone());
+    let drain_timeout = config.server.drain_timeout;
+    let mut manager = Manager {
+        watched: Watched::new(path, config.source),
+        config,
+        instances: instances.clone(),
+        known: Known::default(),
+        memory: Memory::default(),
+        settling: Settling::default(),
+        gone: HashMap::new(),
+        tables: Vec::new(),
+        leaving: Vec::new(),
+        told: Told::default(),
+        lacks: Vec::new(),
+        back_off: BackOff::default(),
+        is_serving_told: false,
+        side_effects: SideEffects::new(),
+        stop: stop.clone(),
+        staging: Arc::clone(&staging),
+    };
+    manager.start().inspect_err(|_| {
+        instances.shutdown(Instant::now() + drain_timeout);
+        staging.remove();
+    })?;
+    let thread = match stop.is_set() {
+        true => None,
+        false => {
+            let thread = exit::critical("manager", move || manager.follow(hints));
+            Some(thread.map_err(StartError::Thread)?)
+        }
+    };
+    Ok(Running {
+        instances,
+        thread,
+        staging,
+    })
+}
+
+impl Manager {
+    fn start(&mut self) -> Result<(), StartError> {
+        let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
+        self.apply(&survey, true)?;
+        self.told.report(&survey);
+        self.finish(&survey);
+        Ok(())
+    }
+}
+
+/// Surveys the plugin directory of a configuration. One that does not exist is an empty one, with a warning.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
+    read_with(config, staging, &mut Memory::default())
+}
+
+fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
+    let path = &config.plugins.dir;
+    match survey_again(path, staging, &config.policy, memory, None) {
+        Ok(survey) => Ok(survey),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");
+            Ok(Survey::nothing(path))
+        }
+        Err(error) => Err(StartError::Directory {
+            path: path.clone(),
+            error,
+        }),
+    }
+}

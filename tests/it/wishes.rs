@@ -1,0 +1,251 @@
+//! The operator's last word counts: what he does while a newcomer takes its time to start is not overwritten by it; and a
+//! call or a shutdown that hangs keeps no other version from its end, nor its own from serving again.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::Signal;
+use tests::client::frame;
+use tests::crates::PluginCrate;
+use tests::files::with_identity;
+use tests::follow::quiet;
+use tests::host::{Host, Site, show};
+
+/// Answers with its version. Its init and its shutdown wait where a pipe `init-VERSION` or `end-VERSION` stands in its data
+/// directory, until somebody writes there; a call waits for the pipe that the payload names.
+const SOURCE: &str = r#"
+use std::path::PathBuf;
+
+use plugin_api::{Ack, Context, Error, Handler, Submit, export_plugin};
+
+struct Plugin { version: String, data: PathBuf }
+
+fn wait(pipe: PathBuf) {
+    if pipe.exists() {
+        tracing::info!("waiting for {}", pipe.file_name().unwrap().display());
+        let _ = std::fs::read(pipe);
+    }
+}
+
+impl Handler for Plugin {
+    type Config = ();
+
+    fn init(_: (), context: &Context) -> Result<Self, Error> {
+        let (version, data) = (context.version().to_owned(), context.data_dir().to_owned());
+        wait(data.join(format!("init-{version}")));
+        Ok(Plugin { version, data })
+    }
+
+    fn handle<'a>(&'a self, submit: Submit<'a>) -> Ack<'a> {
+        if !submit.payload.is_empty() { wait(String::from_utf8_lossy(submit.payload).into_owned().into()) }
+        Ack::ok().body(self.version.as_bytes())
+    }
+
+    fn shutdown(&self) { wait(self.data.join(format!("end-{}", self.version))); }
+}
+
+export_plugin!(Plugin);
+"#;
+
+const NAME: &str = "wish-probe";
+const LINK: &str = "libwish_probe.so.1";
+
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut plugin = PluginCrate::new(NAME);
+        plugin.dependencies = "tracing = \"0.1\"".to_owned();
+        plugin.source = SOURCE.to_owned();
+        plugin.library()
+    })
+}
+
+/// Version 1.1.0 serves, 1.0.0 waits beside it.
+struct Scene {
+    site: Site,
+    host: Host,
+}
+
+impl Scene {
+    fn new(configuration: &str) -> Scene {
+        let site = Site::new(&format!("plugins.poll = \"200ms\"\n{configuration}"));
+        fs::create_dir_all(data(&site)).unwrap();
+        bring(&site, "1.0.0");
+        bring(&site, "1.1.0");
+        let host = site.start();
+        let scene = Scene { site, host };
+        assert_eq!(scene.serves(), "1.1.0");
+        scene
+    }
+
+    /// What answers; empty for nobody.
+    fn serves(&self) -> String {
+        String::from_utf8(self.host.connect().submit(0x10, b"").body).unwrap()
+    }
+
+    /// A place to wait at, by this name.
+    fn pipe(&self, name: &str) -> PathBuf {
+        let pipe = data(&self.site).join(name);
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        pipe
+    }
+
+    /// Waits until somebody waits there.
+    #[track_caller]
+    fn waiting(&self, name: &str) {
+        self.host.wait_for(&format!("waiting for {name}"));
+    }
+
+    fn point(&self, version: &str) {
+        let new = self.site.plugins().join(".new");
+        symlink(format!("{LINK}{}", &version[1..]), &new).unwrap();
+        fs::rename(new, self.site.plugins().join(LINK)).unwrap();
+    }
+
+    fn link(&self) -> Option<String> {
+        let target = fs::read_link(self.site.plugins().join(LINK)).ok()?;
+        Some(target.to_str().unwrap().to_owned())
+    }
+
+    /// Version 1.2.0 comes, and waits in its init while something is done; gives what comes of it.
+    fn during_an_init(&self, act: impl FnOnce(&Scene)) -> (Option<String>, String) {
+        let pipe = self.pipe("init-1.2.0");
+        bring(&self.site, "1.2.0");
+        self.waiting("init-1.2.0");
+        act(self);
+        fs::write(pipe, "go on").unwrap();
+        quiet(&self.host, 0);
+        (self.link(), self.serves())
+    }
+}
+
+fn data(site: &Site) -> PathBuf {
+    site.plugins().join("data").join(NAME)
+}
+
+fn file(site: &Site, version: &str) -> PathBuf {
+    site.plugins().join(format!("libwish_probe.so.{version}"))
+}
+
+fn bring(site: &Site, version: &str) {
+    let new = site.path().join("new");
+    with_identity(library(), &new, NAME, version);
+    fs::rename(new, file(site, version)).unwrap();
+}
+
+#[test]
+fn a_newcomer_that_nobody_disturbs_comes_in() {
+    let scene = Scene::new("");
+    assert_eq!(
+        scene.during_an_init(|_| {}),
+        (Some("libwish_probe.so.1.2.0".to_owned()), "1.2.0".to_owned())
+    );
+    scene.host.stop();
+}
+
+#[test]
+fn a_roll_back_during_an_init_holds() {
+    let scene = Scene::new("");
+    let then = scene.during_an_init(|scene| scene.point("1.0.0"));
+    assert_eq!(then, (Some("libwish_probe.so.1.0.0".to_owned()), "1.0.0".to_owned()));
+    // The newcomer waits for a link, as any other version does; and was initialised once.
+    scene.point("1.2.0");
+    quiet(&scene.host, 0);
+    assert_eq!(scene.serves(), "1.2.0");
+    let log = scene.host.stop();
+    let inits = log
+        .iter()
+        .filter(|line| line["message"] == "waiting for init-1.2.0")
+        .count();
+    assert_eq!(inits, 1, "{}", show(&log));
+}
+
+#[test]
+fn a_removal_during_an_init_holds() {
+    let scene = Scene::new("");
+    let then = scene.during_an_init(|scene| fs::remove_file(scene.site.plugins().join(LINK)).unwrap());
+    assert_eq!(then, (None, String::new()));
+    scene.host.stop();
+}
+
+#[test]
+fn a_newcomer_whose_file_goes_during_its_init_leaves_no_trace() {
+    let scene = Scene::new("");
+    let then = scene.during_an_init(|scene| fs::remove_file(file(&scene.site, "1.2.0")).unwrap());
+    assert_eq!(then, (Some("libwish_probe.so.1.1.0".to_owned()), "1.1.0".to_owned()));
+    scene.host.stop();
+    let again = scene.site.start();
+    assert_eq!(again.connect().submit(0x10, b"").body, b"1.1.0");
+    again.stop();
+}
+
+#[test]
+fn a_table_that_is_disabled_during_an_init_holds() {
+    let scene = Scene::new("");
+    let then = scene.during_an_init(|scene| {
+        scene
+            .site
+            .configure(&format!("plugins.poll = \"200ms\"\n[plugin.{NAME}]\nenabled = false\n"));
+    });
+    assert_eq!(then.1, "");
+    scene.host.stop();
+}
+
+#[test]
+fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
+    let scene = Scene::new("server.drain_timeout = \"2s\"\n");
+    // Another plugin, one of whose calls never returns.
+    let mut other = PluginCrate::new("wish-hung");
+    other.commands = Some("[0x20]".to_owned());
+    other.dependencies = "tracing = \"0.1\"".to_owned();
+    other.source = SOURCE.to_owned();
+    scene.site.install(&other.library());
+    scene
+        .host
+        .wait_until("it", |log| log.iter().find(|line| line["message"] == "added").cloned());
+    let pipe = scene.pipe("call");
+    let mut hung = scene.host.connect();
+    hung.send(&frame(0x20, b"00000001", pipe.to_str().unwrap().as_bytes()));
+    scene.waiting("call");
+
+    bring(&scene.site, "1.2.0");
+    scene.host.wait_for("upgraded");
+    fs::remove_file(file(&scene.site, "1.1.0")).unwrap();
+    let retired = scene.host.wait_for("retired");
+    assert_eq!(
+        (&retired["plugin"], &retired["version"]),
+        (&NAME.into(), &"1.1.0".into())
+    );
+    assert_eq!(scene.serves(), "1.2.0");
+    fs::write(pipe, "go on").unwrap();
+    assert_eq!(hung.ack().result, 0);
+    drop(hung);
+    scene.host.stop();
+}
+
+#[test]
+fn a_version_whose_shutdown_hung_serves_again() {
+    let scene = Scene::new("plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"2s\"\n");
+    scene.pipe("end-1.0.0");
+    scene.point("1.0.0");
+    scene.host.wait_for("rolled back");
+    scene.point("1.1.0");
+    scene.host.wait_for("upgraded");
+    fs::remove_file(file(&scene.site, "1.0.0")).unwrap();
+    scene.waiting("end-1.0.0");
+    bring(&scene.site, "1.0.0");
+    scene.point("1.0.0");
+    scene.host.wait_until("the second roll-back", |log| {
+        log.iter()
+            .filter(|line| line["message"] == "rolled back")
+            .nth(1)
+            .cloned()
+    });
+    assert_eq!(scene.serves(), "1.0.0");
+    scene.host.signal(Signal::TERM);
+    let (status, log) = scene.host.wait();
+    assert_eq!(status.code(), Some(0), "{}", show(&log));
+}
