@@ -74,9 +74,19 @@ struct State {
     connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
-    /// The tick before the last poll, if that told of everything that had come by then.
+    /// The polls that together tell of all that was ready before the first of them.
+    survey: Option<Survey>,
+    /// The tick before the first poll of a survey that is over.
     seen_until: Option<u32>,
     knows_of_stop: bool,
+}
+
+/// A poll tells of so many sockets only, and where many are always ready, each is full. The system keeps them in the order
+/// in which they became ready, so after as many polls as all of them take, everything has been told that was ready before
+/// the first.
+struct Survey {
+    began: u32,
+    polls_left: usize,
 }
 
 /// One connection as the loop knows it.
@@ -109,6 +119,7 @@ impl EventLoop {
                 events: Events::with_capacity(EVENTS),
                 connections: Slab::new(),
                 ready: VecDeque::new(),
+                survey: None,
                 seen_until: None,
                 knows_of_stop: false,
             }),
@@ -178,7 +189,7 @@ impl EventLoop {
                 state = self.lock();
                 state.put_back(key, connection, next, self);
             }
-            // By the tick before the poll: after a pause of the process, what came meanwhile is seen before anyone is overdue.
+            // By the tick before the polls: after a pause of the process, what came meanwhile is seen before anyone is overdue.
             if let Some(now) = state.seen_until.take()
                 && self.first_due.load(Ordering::Relaxed) <= now
             {
@@ -377,7 +388,20 @@ impl State {
             entry.note(event);
             entry.queue(event.token().0, ready);
         }
-        self.seen_until = (count < EVENTS).then_some(now);
+        let is_all = count < EVENTS;
+        self.note_poll(is_all, now);
+    }
+
+    /// After a poll that was begun at tick `now`; `is_all`: it told of everything that was ready.
+    fn note_poll(&mut self, is_all: bool, now: u32) {
+        // With one for what wakes the loop, which is registered too.
+        let polls_left = self.connections.len() / EVENTS + 1;
+        let survey = self.survey.get_or_insert(Survey { began: now, polls_left });
+        survey.polls_left -= 1;
+        if is_all || survey.polls_left == 0 {
+            self.seen_until = Some(survey.began);
+            self.survey = None;
+        }
     }
 }
 
