@@ -6,6 +6,7 @@
 //! `trouble`'s. When it has a turn is the event loop's.
 
 mod answer;
+mod call;
 mod counters;
 mod input;
 mod output;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::config::{AckNumbering, Server};
 use crate::routes::Routes;
 use answer::Limits;
+pub use call::{Call, UnderWay};
 pub use counters::Counters;
 pub use scratch::Scratch;
 pub use timeouts::{TICK, Timeouts, Waiting};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use abi_stable::std_types::RSlice;
 use plugin_api::abi::RawSubmit;
 
+use super::call::UnderWay;
 use crate::plugin::Plugin;
 use crate::result;
 use crate::routes::RouteTable;
@@ -74,6 +75,7 @@ pub(super) fn answer<'b>(
     routes: &RouteTable,
     mode: Mode,
     limits: Limits,
+    under_way: &UnderWay,
     run: &mut Vec<RawSubmit<'b>>,
     acks: &mut AckWriter<'_>,
 ) -> Answered {
@@ -104,6 +106,7 @@ pub(super) fn answer<'b>(
                 };
                 consumed += neighbours(&bytes[consumed..], packet, plugin, routes, limits.max_frame, most, run);
                 let before = acks.written();
+                under_way.enter(plugin.number(), packet.command);
                 plugin.answer(run, acks);
                 last = Some((plugin, run.len(), acks.written() - before));
                 run.clear();

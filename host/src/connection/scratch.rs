@@ -1,6 +1,10 @@
 //! The buffers that a thread lends to whichever connection has its turn, so that an idle connection owns none.
 
+use std::sync::Arc;
+
 use plugin_api::abi::RawSubmit;
+
+use super::call::UnderWay;
 
 /// How much one read takes at most, in bytes.
 const INPUT: usize = 64 * 1024;
@@ -13,6 +17,7 @@ pub struct Scratch {
     /// Room for acks; its content is anybody's.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
+    pub(super) under_way: Arc<UnderWay>,
 }
 
 impl Default for Scratch {
@@ -21,11 +26,17 @@ impl Default for Scratch {
             input: vec![0; INPUT].into_boxed_slice(),
             output: Vec::new(),
             run: Run::default(),
+            under_way: Arc::default(),
         }
     }
 }
 
 impl Scratch {
+    /// What the thread calls.
+    pub fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
+    }
+
     /// After each turn: gives back what an unusual one needed.
     pub(super) fn trim(&mut self) {
         if self.output.len() > OUTPUT {

@@ -14,6 +14,7 @@ use super::output::Unsent;
 use super::scratch::Scratch;
 use super::timeouts::Waiting;
 use super::{Shared, trouble};
+use crate::descriptors::end_if_gone;
 use crate::wire::AckWriter;
 
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
@@ -107,13 +108,17 @@ impl Connection {
         if let (Phase::Serving, true) = (self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
+        scratch.under_way.begin_turn();
         let next = self.steps(scratch, shared);
         scratch.trim();
         match next {
             Ok(Ok(next)) => return next,
             Ok(Err(end)) => debug!(peer = %self.peer, ?end, "connection closed"),
             // A peer that resets or vanishes is everyday business.
-            Err(error) => debug!(peer = %self.peer, %error, "connection lost"),
+            Err(error) => {
+                end_if_gone(&error);
+                debug!(peer = %self.peer, %error, "connection lost");
+            }
         }
         Next::End
     }
@@ -204,6 +209,7 @@ impl Connection {
             input: read,
             output,
             run,
+            under_way,
         } = scratch;
         let bytes = self.input.at(place, read);
         let mode = match self.phase {
@@ -214,7 +220,8 @@ impl Connection {
         let mut submits = run.take();
         // One snapshot of the routes for all of it.
         let routes = shared.routes.load();
-        let Answered { consumed, rest } = answer(bytes, &routes, mode, shared.limits, &mut submits, &mut acks);
+        let Answered { consumed, rest } =
+            answer(bytes, &routes, mode, shared.limits, under_way, &mut submits, &mut acks);
         drop(routes);
         run.put_back(submits);
         let acks = acks.finish();

@@ -16,6 +16,7 @@ use plugin_record::Record;
 
 use super::admit::Admitted;
 use super::load::{Library, contain};
+use super::numbers;
 use super::patience::within;
 use super::{Code, Refusal};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
@@ -25,6 +26,7 @@ use crate::wire::AckWriter;
 pub struct Plugin {
     library: Library,
     instance: Instance,
+    number: u64,
     // Kept beside the module: reading a field of the module checks each time that it is there.
     handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
     submits: AtomicU64,
@@ -64,9 +66,11 @@ impl Plugin {
             )
         })?;
         let handle_batch = library.module().handle_batch();
+        let number = numbers::give(&record.name, &record.version);
         Ok(Plugin {
             library,
             instance,
+            number,
             handle_batch,
             submits: AtomicU64::new(0),
             was_shut_down: AtomicBool::new(false),
@@ -81,6 +85,11 @@ impl Plugin {
     /// The plugin's version.
     pub fn version(&self) -> &semver::Version {
         &self.record().version
+    }
+
+    /// The number of this instance, see [`numbers`].
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The library that it is of.

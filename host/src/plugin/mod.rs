@@ -19,6 +19,7 @@ pub mod load;
 mod log;
 pub mod manager;
 pub mod name;
+pub mod numbers;
 mod patience;
 pub mod permissions;
 pub mod report;
