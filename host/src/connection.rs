@@ -9,11 +9,13 @@ mod answer;
 mod call;
 mod counters;
 mod input;
+mod linger;
 mod output;
 mod scratch;
 mod timeouts;
 mod trouble;
 mod turns;
+mod unacknowledged;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +29,8 @@ pub use scratch::Scratch;
 pub use timeouts::{TICK, Timeouts, Waiting};
 pub use turns::{Connection, Next, Readable};
 
-/// How long a peer gets to read its last acks and close, before we do.
-const LINGER: Duration = Duration::from_millis(800);
+/// How often a connection is looked at whose peer has yet to take its last acks and to close.
+const LINGER_LOOK: Duration = Duration::from_millis(400);
 
 /// What all connections of a server have in common.
 pub struct Shared {
@@ -46,7 +48,12 @@ impl Shared {
             routes,
             numbering,
             limits: Limits::new(server.max_frame, server.max_unsent),
-            timeouts: Timeouts::new(server.idle_timeout, server.frame_timeout, server.write_timeout, LINGER),
+            timeouts: Timeouts::new(
+                server.idle_timeout,
+                server.frame_timeout,
+                server.write_timeout,
+                LINGER_LOOK,
+            ),
             counters: Counters::default(),
         }
     }

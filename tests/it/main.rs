@@ -30,6 +30,7 @@ mod links;
 mod load;
 mod macho;
 mod once;
+mod owed;
 mod pace;
 mod panics;
 mod random;

@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::answer::{Answered, Mode, Rest, answer};
 use super::input::{Input, Place, Received};
+use super::linger::Linger;
 use super::output::Unsent;
 use super::scratch::Scratch;
 use super::timeouts::Waiting;
@@ -40,7 +41,6 @@ pub struct Readable {
     pub end: bool,
 }
 
-#[derive(Clone, Copy)]
 enum Phase {
     /// Until further notice.
     Serving,
@@ -49,7 +49,7 @@ enum Phase {
     /// No more requests; when the acks are out, so is our end of the stream.
     Closing,
     /// Discarding what still comes: to close with unread input would reset the peer, and lose it the acks.
-    Lingering,
+    Lingering(Linger),
 }
 
 /// How a connection ended, for the log.
@@ -105,7 +105,7 @@ impl Connection {
     pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
         self.readable.now |= readable.now;
         self.readable.end |= readable.end;
-        if let (Phase::Serving, true) = (self.phase, stopping) {
+        if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
         scratch.under_way.begin_turn();
@@ -160,7 +160,7 @@ impl Connection {
                 }
             }
             Phase::Closing => self.close(),
-            Phase::Lingering => self.linger(scratch),
+            Phase::Lingering(_) => self.linger(scratch),
         }
     }
 
@@ -173,7 +173,7 @@ impl Connection {
     fn waiting(&self) -> Waiting {
         match self.phase {
             _ if !self.unsent.is_empty() => Waiting::Peer,
-            Phase::Lingering => Waiting::Close,
+            Phase::Lingering(_) => Waiting::Close,
             Phase::Serving | Phase::Stopping { .. } | Phase::Closing => self.waiting_for_input(),
         }
     }
@@ -214,7 +214,7 @@ impl Connection {
         let bytes = self.input.at(place, read);
         let mode = match self.phase {
             Phase::Serving => Mode::Serving,
-            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering => Mode::Stopping,
+            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
         };
         let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame());
         let mut submits = run.take();
@@ -243,7 +243,7 @@ impl Connection {
             _ => {}
         }
         self.input = Input::default();
-        self.phase = Phase::Lingering;
+        self.phase = Phase::Lingering(Linger::begin(&self.stream));
         Ok(Step::Next { progress: true })
     }
 
@@ -257,22 +257,35 @@ impl Connection {
         }
     }
 
-    /// It has waited too long, and is to be dropped.
-    pub fn give_up(&mut self, waiting: Waiting, shared: &Shared) {
-        let end = match waiting {
-            Waiting::Peer => {
-                shared.counters.count_write_timeout();
-                trouble::not_reading(self.peer, self.unsent.len());
-                End::NotReading
+    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and why is in the log. Only for when the
+    /// wait's time has passed.
+    pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
+        let end = match (waiting, &mut self.phase) {
+            (Waiting::Close, Phase::Lingering(linger)) => {
+                if !linger.is_over(&self.stream, shared.timeouts.patience(), now) {
+                    return false;
+                }
+                match linger.owed() {
+                    0 => End::ClosedByHost,
+                    owed => self.not_reading(owed, shared),
+                }
             }
-            Waiting::Frame => End::Idle,
-            Waiting::Rest => {
+            (Waiting::Close, _) => End::ClosedByHost,
+            (Waiting::Peer, _) => self.not_reading(self.unsent.len(), shared),
+            (Waiting::Frame, _) => End::Idle,
+            (Waiting::Rest, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
                 End::Idle
             }
-            Waiting::Close => End::ClosedByHost,
         };
         debug!(peer = %self.peer, ?end, "connection closed");
+        true
+    }
+
+    fn not_reading(&self, owed: usize, shared: &Shared) -> End {
+        shared.counters.count_write_timeout();
+        trouble::not_reading(self.peer, owed);
+        End::NotReading
     }
 
     fn note_half_frame(&self, reason: &str, shared: &Shared) {

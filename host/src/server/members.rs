@@ -171,10 +171,12 @@ impl State {
             entry.due = own.due(waiting);
         } else if waiting == Waiting::Close && entry.due <= own.now() {
             // Others that have something to do are not overdue, but this one could go on for ever.
-            connection.give_up(waiting, own.shared());
-            drop(connection); // before its slot
-            self.remove(key, own);
-            return;
+            if connection.is_overdue(waiting, own.now(), own.shared()) {
+                drop(connection); // before its slot
+                self.remove(key, own);
+                return;
+            }
+            entry.due = own.due(waiting);
         }
         entry.connection = Some(connection);
         if more || entry.is_wanted {
@@ -207,10 +209,15 @@ impl State {
         own.set_first_due(first);
         for key in overdue {
             let entry = &mut self.connections[key];
-            if let Some(mut connection) = entry.connection.take() {
-                connection.give_up(entry.waiting, own.shared());
+            let Some(mut connection) = entry.connection.take() else {
+                continue;
+            };
+            if connection.is_overdue(entry.waiting, now, own.shared()) {
                 drop(connection); // before its slot
                 self.remove(key, own);
+            } else {
+                entry.connection = Some(connection);
+                entry.due = own.due(entry.waiting);
             }
         }
     }
