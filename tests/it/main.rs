@@ -29,6 +29,7 @@ mod limits;
 mod links;
 mod load;
 mod macho;
+mod memory;
 mod once;
 mod owed;
 mod pace;

@@ -9,7 +9,7 @@ use super::call::UnderWay;
 /// How much one read takes at most, in bytes.
 const INPUT: usize = 64 * 1024;
 /// How much room for acks a thread keeps, in bytes; longer bodies than usual may need more for a while.
-const OUTPUT: usize = 1024 * 1024;
+pub(super) const KEPT_OUTPUT: usize = 1024 * 1024;
 
 /// One thread's buffers.
 pub struct Scratch {
@@ -39,7 +39,7 @@ impl Scratch {
 
     /// After each turn: gives back what an unusual one needed.
     pub(super) fn trim(&mut self) {
-        if self.output.len() > OUTPUT {
+        if self.output.len() > KEPT_OUTPUT {
             self.output = Vec::new();
         }
     }

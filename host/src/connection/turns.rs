@@ -39,6 +39,8 @@ pub struct Readable {
     pub now: bool,
     /// The peer has closed its end: there is the end of the stream, whatever is before it.
     pub end: bool,
+    /// The peer has sent something as urgent. A read stops where that is, so what a read leaves is not told by its length.
+    pub urgent: bool,
 }
 
 enum Phase {
@@ -105,6 +107,7 @@ impl Connection {
     pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
         self.readable.now |= readable.now;
         self.readable.end |= readable.end;
+        self.readable.urgent |= readable.urgent;
         if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
@@ -187,9 +190,10 @@ impl Connection {
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
     fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
-        match self.input.read(&mut self.stream, &mut scratch.input)? {
+        let max_frame = shared.limits.max_frame();
+        match self.input.read(&mut self.stream, &mut scratch.input, max_frame)? {
             Received::Bytes { place, is_all } => {
-                self.readable.now = !is_all || self.readable.end;
+                self.readable.now = !is_all || self.readable.end || self.readable.urgent;
                 self.answer(scratch, shared, place)
             }
             Received::Nothing => {
@@ -216,15 +220,13 @@ impl Connection {
             Phase::Serving => Mode::Serving,
             Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
         };
-        let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame());
+        let limits = shared.limits;
+        let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        // One snapshot of the routes for all of it.
-        let routes = shared.routes.load();
         let Answered { consumed, rest } =
-            answer(bytes, &routes, mode, shared.limits, under_way, &mut submits, &mut acks);
-        drop(routes);
+            answer(bytes, &shared.routes, mode, limits, under_way, &mut submits, &mut acks);
         run.put_back(submits);
-        let acks = acks.finish();
+        let written = acks.written();
 
         if let Rest::Malformed(reason) = rest {
             shared.counters.count_malformed(reason);
@@ -232,7 +234,7 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(&mut self.stream, acks)?;
+        self.unsent.send(&mut self.stream, output, written)?;
         Ok(Step::Next { progress: consumed > 0 })
     }
 

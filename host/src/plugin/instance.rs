@@ -29,6 +29,7 @@ pub struct Plugin {
     number: u64,
     // Kept beside the module: reading a field of the module checks each time that it is there.
     handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    largest_body: usize,
     submits: AtomicU64,
     was_shut_down: AtomicBool,
 }
@@ -66,12 +67,14 @@ impl Plugin {
             )
         })?;
         let handle_batch = library.module().handle_batch();
+        let largest_body = library.module().largest_body();
         let number = numbers::give(&record.name, &record.version);
         Ok(Plugin {
             library,
             instance,
             number,
             handle_batch,
+            largest_body,
             submits: AtomicU64::new(0),
             was_shut_down: AtomicBool::new(false),
         })
@@ -107,10 +110,17 @@ impl Plugin {
         self.submits.load(Ordering::Relaxed)
     }
 
-    /// Answers a batch: exactly one ack for each Submit is written, in order. Crosses into the library once.
-    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) {
+    /// The largest body that it gives when it can't stop where there is no more room.
+    pub fn largest_body(&self) -> usize {
+        self.largest_body
+    }
+
+    /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
+    /// how many that were; at least one, if there was room. Crosses into the library once.
+    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) -> usize {
         // Once for each batch, and each instance has its own.
         self.submits.fetch_add(submits.len() as u64, Ordering::Relaxed);
+        let room = acks.room();
         let mut batch = Batch {
             plugin: self,
             submits,
@@ -118,13 +128,18 @@ impl Plugin {
         };
         let state: *mut Batch<'_, '_> = &mut batch;
         // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
-        let sink = unsafe { AckSink::new(state.cast(), push_results, push, fail) };
+        let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
-        // plugin-api sees to it that nothing is left; an ack that is owed is given all the same.
-        while !batch.submits.is_empty() {
+        // plugin-api sees to it that nothing is left without need; an ack that is owed is given all the same.
+        while !batch.submits.is_empty() && batch.acks.room() > 0 {
             batch.fail("the plugin returned without an ack for this Submit");
         }
+        let left = batch.submits.len();
+        if left > 0 {
+            self.submits.fetch_sub(left as u64, Ordering::Relaxed);
+        }
+        submits.len() - left
     }
 
     /// Calls the handler's shutdown, the first time; later calls do nothing.
@@ -236,35 +251,38 @@ impl Batch<'_, '_> {
 
 /// # Safety
 /// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
-unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) {
+unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> usize {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     let results = results.as_slice();
     // One by itself is not worth a loop's preparations.
     if results.len() > 1 && batch.try_results(results) {
-        return;
+        return batch.acks.room();
     }
     for result in results {
         if !batch.try_push(*result, &[]) {
             contain(|| batch.push_wrong(*result, &[]));
         }
     }
+    batch.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
+unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     if !batch.try_push(result, body.as_slice()) {
         contain(|| batch.push_wrong(result, body.as_slice()));
     }
+    batch.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) {
+unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     contain(|| batch.fail(reason.as_str()));
+    batch.acks.room()
 }
