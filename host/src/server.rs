@@ -41,6 +41,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Without it a restart would have to wait for the last connections' TIME_WAIT to pass.
     socket.set_reuse_address(true)?;
+    // What a peer sends as urgent is in the stream like all else. Connections inherit it.
+    socket.set_out_of_band_inline(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

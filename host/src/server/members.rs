@@ -92,11 +92,10 @@ impl State {
 
     fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
         let vacant = self.connections.vacant_entry();
-        let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self
             .poll
             .registry()
-            .register(connection.stream(), Token(vacant.key()), both)
+            .register(connection.stream(), Token(vacant.key()), interest())
         {
             error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
             drop(connection); // before its slot
@@ -268,8 +267,10 @@ impl State {
 impl Entry {
     fn note(&mut self, event: &Event) {
         let is_over = event.is_read_closed() || event.is_error();
-        self.readable.now |= event.is_readable() || is_over;
+        let is_urgent = event.is_priority();
+        self.readable.now |= event.is_readable() || is_over || is_urgent;
         self.readable.end |= is_over;
+        self.readable.urgent |= is_urgent;
     }
 
     /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
@@ -282,4 +283,12 @@ impl Entry {
             ready.push_back(key);
         }
     }
+}
+
+/// What a connection waits for: whatever it is. That the peer has sent something as urgent is told where the system can.
+fn interest() -> Interest {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let both = both | Interest::PRIORITY;
+    both
 }
