@@ -67,10 +67,4 @@ impl Shared {
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
     }
-
-    /// Readies a thread for connections. What a thread registers with the C library the first time (its hold on the route
-    /// table) can't be registered while the start-up code of a library hangs, and connections are to be served then too.
-    pub fn warm_up(&self) {
-        drop(self.routes.load());
-    }
 }

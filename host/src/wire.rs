@@ -197,11 +197,17 @@ impl<'a> AckWriter<'a> {
     /// Acks the request with this command and ID. A body over [`AckWriter::max_body`] can't be sent: the ack becomes
     /// [`result::HANDLER_FAILED`] without a body. Whoever wants to log that looks at the length first.
     pub fn ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) {
-        let (result, body): (u8, &[u8]) = if body.len() > self.max_body {
-            (result::HANDLER_FAILED, &[])
-        } else {
-            (result, body)
-        };
+        if !self.try_ack(command, id, result, body) {
+            self.try_ack(command, id, result::HANDLER_FAILED, &[]);
+        }
+    }
+
+    /// The same, unless the body is over [`AckWriter::max_body`]; whether it is not.
+    #[inline]
+    pub fn try_ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) -> bool {
+        if body.len() > self.max_body {
+            return false;
+        }
         let end = self.written + MIN_ACK + body.len();
         if end > self.room.len() {
             self.grow(end);
@@ -209,9 +215,12 @@ impl<'a> AckWriter<'a> {
         let (_, place) = self.room.split_at_mut(self.written);
         if let Some((head, rest)) = place.split_first_chunk_mut() {
             write_head(head, command.wrapping_add(self.offset), *id, result, body.len());
-            rest[..body.len()].copy_from_slice(body);
+            if !body.is_empty() {
+                rest[..body.len()].copy_from_slice(body);
+            }
             self.written = end;
         }
+        true
     }
 
     /// Acks requests without bodies: command, ID and result of each.
@@ -232,6 +241,7 @@ impl<'a> AckWriter<'a> {
     /// To twice the size, as long as that can ever be needed. Fresh memory that the system gives is zero by itself, which
     /// spares large room the filling.
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, needed: usize) {
         let most = self.max_output + MIN_ACK + self.max_body;
         let mut room = vec![0; (2 * self.room.len()).max(FIRST_ROOM).min(most).max(needed)];
@@ -250,10 +260,12 @@ impl<'a> AckWriter<'a> {
         self.max_output.saturating_sub(self.written)
     }
 
-    /// How many acks without a body may still begin.
+    /// How many acks without a body there certainly is room for; one, as long as any bytes are left.
     #[inline]
     pub fn room(&self) -> usize {
-        self.left().div_ceil(MIN_ACK)
+        // Asked for each ack with a body, so a power of two; and there is no object that a sum could be too large for.
+        const ACK: usize = MIN_ACK.next_power_of_two();
+        (self.left() + (ACK - 1)) >> ACK.ilog2()
     }
 
     /// The acks that were written.
@@ -403,9 +415,9 @@ mod tests {
     fn a_body_that_does_not_fit_fails_the_submit() {
         let mut room = Vec::new();
         let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 16, 1024);
-        assert_eq!((acks.max_body(), acks.room()), (2, 74));
+        assert_eq!((acks.max_body(), acks.room()), (2, 64));
         acks.ack(0x02, b"00000001", 0, b"ab");
-        assert_eq!((acks.left(), acks.room()), (1008, 72));
+        assert_eq!((acks.left(), acks.room()), (1008, 63));
         acks.ack(0x02, b"00000002", 0, b"abc");
         let expected = "00000010 81 3030303030303031 00 6162 0000000e 81 3030303030303032 f1";
         assert_eq!(acks.finish(), bytes(expected));

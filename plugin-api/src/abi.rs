@@ -128,7 +128,7 @@ pub struct RawSubmit<'a> {
 
 /// Where the acks of one batch go: the host's, lent to the plugin for one call.
 ///
-/// There is room for so many acks without a body, which each function tells anew. An ack with a body takes more of it, and may
+/// There is room for at least so many acks without a body, which each function tells anew. An ack with a body takes more of it, and may
 /// take more than is left. When the room is gone, acks are still taken, but the host would rather have them later.
 #[repr(C)]
 #[derive(StableAbi)]

@@ -109,19 +109,18 @@ impl<'s> Acks<'s> {
     pub fn push(&mut self, ack: Ack<'_>) {
         if ack.body.len() > self.largest_body {
             self.refuse(ack.body.len());
-        } else {
+        } else if self.take_turn() {
             self.put(ack);
         }
     }
 
-    /// Acks the next Submit; whether there is room for more.
+    /// Acks the next Submit, which is not owed any more; whether there is room for more.
     #[inline]
     fn put(&mut self, ack: Ack<'_>) -> bool {
-        if !self.take_turn() {
-            return true;
-        }
         if !ack.body.is_empty() {
-            self.flush();
+            if self.held > 0 {
+                self.flush();
+            }
             let room = self.sink.push(ack.result, RSlice::from_slice(&ack.body));
             return self.note_room(room);
         }
@@ -162,8 +161,11 @@ impl<'s> Acks<'s> {
                     }
                 }
             });
+            // Counted here, not one by one: each that was taken has its ack.
+            self.owed = rest.len();
             if let Err(panic) = answered {
-                self.fail(&panic); // the Submit that was taken and has no ack
+                self.owed += 1; // but for the last one, in which it panicked
+                self.fail(&panic);
             }
         }
         self.leaves_rest = self.is_full;
@@ -178,7 +180,7 @@ impl<'s> Acks<'s> {
     }
 
     /// Fails what has no ack yet, unless it is left for another call, and tells how many acks came too many.
-    pub(crate) fn close(mut self, reason: &str) -> usize {
+    pub(crate) fn close(&mut self, reason: &str) -> usize {
         while self.owed > 0 && !self.leaves_rest {
             self.fail(reason);
         }

@@ -240,3 +240,6 @@ fn path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

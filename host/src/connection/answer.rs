@@ -10,8 +10,8 @@ use plugin_api::abi::RawSubmit;
 use super::call::UnderWay;
 use crate::plugin::Plugin;
 use crate::result;
-use crate::routes::{RouteTable, Routes};
-use crate::wire::{self, AckWriter, Decoded, MIN_ACK, MIN_FRAME, Malformed, Packet};
+use crate::routes::{Reader, RouteTable};
+use crate::wire::{self, AckWriter, Decoded, MIN_FRAME, Malformed, Packet};
 
 /// How many Submits any call may have: more would gain nothing, and make the thread's buffer for them large.
 const LARGEST_CALL: usize = 1024;
@@ -65,7 +65,7 @@ pub(super) enum Rest {
 /// Answers the frames at the start of `bytes`, in their order. `run` is empty before and after.
 pub(super) fn answer<'b>(
     bytes: &'b [u8],
-    routes: &Routes,
+    routes: &Reader,
     mode: Mode,
     limits: Limits,
     under_way: &UnderWay,
@@ -73,85 +73,49 @@ pub(super) fn answer<'b>(
     acks: &mut AckWriter<'_>,
 ) -> Answered {
     let mut consumed = 0;
-    let rest = loop {
-        let bytes = &bytes[consumed..];
-        if bytes.is_empty() {
-            break Rest::Incomplete;
-        }
-        // The table is not held during the call: a call that never returns would hold all other plugins as well.
-        let until_call = until_call(bytes, &routes.load(), mode, limits, run, acks);
-        consumed += until_call.consumed;
-        let plugin = match until_call.outcome {
-            Ok(plugin) => plugin,
-            Err(rest) => break rest,
+    let rest = 'read: loop {
+        // The table is not held during the call, only the plugin: what never returns would hold all others as well.
+        let table = routes.lock();
+        let (packet, plugin) = loop {
+            let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
+                Decoded::Frame { packet, length } => (packet, length),
+                Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
+                Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
+            };
+            if acks.left() == 0 {
+                break 'read Rest::HeldBack;
+            }
+            // The table has no plugin for Conn, which is no Submit.
+            match table.get(packet.command) {
+                Some(plugin) if mode == Mode::Serving => break (packet, plugin),
+                _ => acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]),
+            }
+            consumed += length;
         };
-        under_way.enter(plugin.number(), run.first().map_or(0, |submit| submit.command));
+        let most = (acks.left() / plugin.longest_ack()).clamp(1, LARGEST_CALL);
+        let length = neighbours(&bytes[consumed..], packet, plugin, &table, limits.max_frame, most, run);
+        let plugin = Arc::clone(plugin);
+        drop(table);
+
+        under_way.enter(plugin.number(), packet.command);
         let answered = plugin.answer(run, acks);
         consumed += if answered == run.len() {
-            until_call.of_run
+            length
         } else {
-            run.iter()
-                .take(answered)
-                .map(|submit| MIN_FRAME + submit.payload.len())
-                .sum()
+            length_of(&run[..answered])
         };
         run.clear();
+        if consumed == bytes.len() {
+            break Rest::Incomplete;
+        }
     };
     Answered { consumed, rest }
 }
 
-/// What there is up to a call.
-struct UntilCall {
-    /// How many bytes were frames that need no call, and are acked.
-    consumed: usize,
-    /// Who is to be called for the run that was collected; or why nobody is.
-    outcome: Result<Arc<Plugin>, Rest>,
-    /// How many bytes the run is.
-    of_run: usize,
-}
-
-/// Acks the frames that need no plugin, and collects the Submits of the next call.
-fn until_call<'b>(
-    bytes: &'b [u8],
-    routes: &RouteTable,
-    mode: Mode,
-    limits: Limits,
-    run: &mut Vec<RawSubmit<'b>>,
-    acks: &mut AckWriter<'_>,
-) -> UntilCall {
-    let mut consumed = 0;
-    let rest = loop {
-        let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
-            Decoded::Frame { packet, length } => (packet, length),
-            Decoded::Incomplete { .. } => break Rest::Incomplete,
-            Decoded::Malformed(reason) => break Rest::Malformed(reason),
-        };
-        if acks.left() == 0 {
-            break Rest::HeldBack;
-        }
-        // The table has no plugin for Conn, which is no Submit.
-        let plugin = match mode {
-            Mode::Serving => routes.get(packet.command),
-            Mode::Stopping => None,
-        };
-        if let Some(plugin) = plugin {
-            let longest_ack = MIN_ACK + plugin.largest_body().min(acks.max_body());
-            let most = (acks.left() / longest_ack).clamp(1, LARGEST_CALL);
-            let of_run = neighbours(&bytes[consumed..], packet, plugin, routes, limits.max_frame, most, run);
-            return UntilCall {
-                consumed,
-                outcome: Ok(Arc::clone(plugin)),
-                of_run,
-            };
-        }
-        acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]);
-        consumed += length;
-    };
-    UntilCall {
-        consumed,
-        outcome: Err(rest),
-        of_run: 0,
-    }
+/// How many bytes these were as frames.
+#[cold]
+fn length_of(submits: &[RawSubmit<'_>]) -> usize {
+    submits.iter().map(|submit| MIN_FRAME + submit.payload.len()).sum()
 }
 
 /// Collects the Submits at the start of `bytes`, `first` and its neighbours that are this plugin's as well, `most` of them at

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use plugin_api::abi::RawSubmit;
 
+use super::Shared;
 use super::call::UnderWay;
+use crate::routes::Reader;
 
 /// How much one read takes at most, in bytes.
 const INPUT: usize = 64 * 1024;
@@ -18,20 +20,21 @@ pub struct Scratch {
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
     pub(super) under_way: Arc<UnderWay>,
+    pub(super) routes: Arc<Reader>,
 }
 
-impl Default for Scratch {
-    fn default() -> Scratch {
+impl Scratch {
+    /// Buffers for one thread.
+    pub fn new(shared: &Shared) -> Scratch {
         Scratch {
             input: vec![0; INPUT].into_boxed_slice(),
             output: Vec::new(),
             run: Run::default(),
             under_way: Arc::default(),
+            routes: shared.routes.reader(),
         }
     }
-}
 
-impl Scratch {
     /// What the thread calls.
     pub fn under_way(&self) -> &Arc<UnderWay> {
         &self.under_way

@@ -214,6 +214,7 @@ impl Connection {
             output,
             run,
             under_way,
+            routes,
         } = scratch;
         let bytes = self.input.at(place, read);
         let mode = match self.phase {
@@ -223,8 +224,7 @@ impl Connection {
         let limits = shared.limits;
         let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        let Answered { consumed, rest } =
-            answer(bytes, &shared.routes, mode, limits, under_way, &mut submits, &mut acks);
+        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, under_way, &mut submits, &mut acks);
         run.put_back(submits);
         let written = acks.written();
 

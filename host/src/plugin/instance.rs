@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use super::numbers;
 use super::patience::within;
 use super::{Code, Refusal};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
-use crate::wire::AckWriter;
+use crate::wire::{AckWriter, MIN_ACK};
 
 /// A handler that is ready to answer.
 pub struct Plugin {
@@ -29,7 +30,7 @@ pub struct Plugin {
     number: u64,
     // Kept beside the module: reading a field of the module checks each time that it is there.
     handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
-    largest_body: usize,
+    longest_ack: NonZero<usize>,
     submits: AtomicU64,
     was_shut_down: AtomicBool,
 }
@@ -67,14 +68,15 @@ impl Plugin {
             )
         })?;
         let handle_batch = library.module().handle_batch();
-        let largest_body = library.module().largest_body();
+        let longest_ack = library.module().largest_body().saturating_add(MIN_ACK);
+        let longest_ack = NonZero::new(longest_ack).unwrap_or(NonZero::<usize>::MAX);
         let number = numbers::give(&record.name, &record.version);
         Ok(Plugin {
             library,
             instance,
             number,
             handle_batch,
-            largest_body,
+            longest_ack,
             submits: AtomicU64::new(0),
             was_shut_down: AtomicBool::new(false),
         })
@@ -110,9 +112,9 @@ impl Plugin {
         self.submits.load(Ordering::Relaxed)
     }
 
-    /// The largest body that it gives when it can't stop where there is no more room.
-    pub fn largest_body(&self) -> usize {
-        self.largest_body
+    /// How many bytes an ack of its has at most where it can't stop when there is no more room.
+    pub fn longest_ack(&self) -> NonZero<usize> {
+        self.longest_ack
     }
 
     /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
@@ -208,10 +210,9 @@ impl Batch<'_, '_> {
         let Some((submit, rest)) = self.submits.split_first() else {
             return false;
         };
-        if result >= FIRST_OF_HOST || body.len() > self.acks.max_body() {
+        if result >= FIRST_OF_HOST || !self.acks.try_ack(submit.command, &submit.id, result, body) {
             return false;
         }
-        self.acks.ack(submit.command, &submit.id, result, body);
         self.submits = rest;
         true
     }
@@ -256,7 +257,11 @@ unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> us
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     let results = results.as_slice();
     // One by itself is not worth a loop's preparations.
-    if results.len() > 1 && batch.try_results(results) {
+    let is_done = match results {
+        [result] => batch.try_push(*result, &[]),
+        results => batch.try_results(results),
+    };
+    if is_done {
         return batch.acks.room();
     }
     for result in results {

@@ -2,7 +2,8 @@
 //! who are ready wait for long, though no turn does, the loop's driver is asked whether calls block. While some do, the clock
 //! looks more often, for where one handler blocks others mostly do as well.
 //!
-//! It waits for nobody: it takes locks that are held for a moment only, starts no thread and writes no log.
+//! It waits for nobody: it takes locks that are held for a moment only, starts no thread and writes no log. While a library's
+//! start-up code runs, a thread can hang in what it does for the first time, if the C library keeps a list of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +31,6 @@ struct Seen {
 
 /// Never ends.
 pub(super) fn keep_time(crew: &Crew) {
-    crew.context.shared.warm_up();
     let start = Instant::now();
     let unseen = |_: &Arc<EventLoop>| Seen {
         turn: None,

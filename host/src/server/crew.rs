@@ -67,11 +67,11 @@ impl Crew {
 
     /// What a thread does: one loop after another, as they need somebody.
     fn work(&self) {
-        self.context.shared.warm_up();
         let mut scratch = None; // a spare thread needs none
         let mut was = Was::Starting;
         while let Some(next) = self.relay.next(was) {
-            let is_held = next.drive(scratch.get_or_insert_with(Scratch::default), &self.relay);
+            let scratch = scratch.get_or_insert_with(|| Scratch::new(&self.context.shared));
+            let is_held = next.drive(scratch, &self.relay);
             was = if is_held { Was::Held } else { Was::Driving };
         }
     }

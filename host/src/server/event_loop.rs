@@ -123,7 +123,8 @@ impl EventLoop {
             if state.begins_round() {
                 self.pace.begin_round();
             }
-            while let Some((key, mut connection, readable, is_last)) = state.next_turn() {
+            while let Some((key, mut connection, readable)) = state.next_turn() {
+                let is_last = state.is_round_over();
                 let stopping = self.context.stop.is_set();
                 let turn = self.turns.begin();
                 drop(state);
@@ -131,8 +132,10 @@ impl EventLoop {
                     loops.relieve(Arc::clone(self), &self.turns, turn, None);
                 }
                 let next = give_turn(&mut connection, readable, stopping, scratch, &self.context.shared);
-                let is_over = self.turns.current() != Some(turn);
-                self.after_turn(&mut probe, is_last || is_over, scratch, loops);
+                if probe.is_some() {
+                    let is_over = is_last || self.turns.current() != Some(turn);
+                    self.after_turn(&mut probe, is_over, scratch, loops);
+                }
                 if !self.turns.end(turn) {
                     self.post(Mail::Back(key, connection, next));
                     return true;

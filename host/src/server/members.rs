@@ -133,8 +133,13 @@ impl State {
         false // another thread has begun it
     }
 
-    /// Takes out the connection whose turn it is in this round, and tells whether it is the last one.
-    pub(super) fn next_turn(&mut self) -> Option<(usize, Box<Connection>, Readable, bool)> {
+    /// Whether nobody is left to have a turn in this round.
+    pub(super) fn is_round_over(&self) -> bool {
+        self.left_of_round == 0
+    }
+
+    /// Takes out the connection whose turn it is in this round.
+    pub(super) fn next_turn(&mut self) -> Option<(usize, Box<Connection>, Readable)> {
         while self.left_of_round > 0 {
             self.left_of_round -= 1;
             let key = self.ready.pop_front()?;
@@ -142,8 +147,7 @@ impl State {
                 entry.is_queued = false;
                 entry.is_wanted = false;
                 if let Some(connection) = entry.connection.take() {
-                    let readable = std::mem::take(&mut entry.readable);
-                    return Some((key, connection, readable, self.left_of_round == 0));
+                    return Some((key, connection, std::mem::take(&mut entry.readable)));
                 }
             }
         }
@@ -253,6 +257,10 @@ impl State {
 
     /// After a poll that was begun at tick `now`; `is_all`: it told of everything that was ready.
     fn note_poll(&mut self, is_all: bool, now: u32) {
+        if is_all && self.survey.is_none() {
+            self.seen_until = Some(now);
+            return;
+        }
         // With one for what wakes the loop, which is registered too.
         let polls_left = self.connections.len() / EVENTS + 1;
         let survey = self.survey.get_or_insert(Survey { began: now, polls_left });
@@ -267,10 +275,9 @@ impl State {
 impl Entry {
     fn note(&mut self, event: &Event) {
         let is_over = event.is_read_closed() || event.is_error();
-        let is_urgent = event.is_priority();
-        self.readable.now |= event.is_readable() || is_over || is_urgent;
+        self.readable.now |= event.is_readable() || is_over;
         self.readable.end |= is_over;
-        self.readable.urgent |= is_urgent;
+        self.readable.urgent |= event.is_priority(); // and then it is readable as well
     }
 
     /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
