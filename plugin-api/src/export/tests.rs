@@ -1,5 +1,5 @@
 //! Calls an exported module as a host does: by the functions that `construct` gives, with acks through callbacks. That is all
-//! there is of raw pointers in a plugin, so these tests are for Miri as well (`.ci/run`), which sees what a wrong one would do.
+//! there is of raw pointers in a plugin, so these tests are for Miri as well, which sees what a wrong one would do.
 
 #![allow(unsafe_code)] // the host's side of the boundary; listed in ARCHITECTURE.md
 
