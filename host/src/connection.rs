@@ -6,28 +6,31 @@
 //! `trouble`'s. When it has a turn is the event loop's.
 
 mod answer;
+mod call;
 mod counters;
 mod input;
+mod linger;
 mod output;
 mod scratch;
 mod timeouts;
 mod trouble;
 mod turns;
+mod unacknowledged;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AckNumbering, Server};
-use crate::logging;
 use crate::routes::Routes;
 use answer::Limits;
+pub use call::{Call, UnderWay};
 pub use counters::Counters;
 pub use scratch::Scratch;
 pub use timeouts::{TICK, Timeouts, Waiting};
 pub use turns::{Connection, Next, Readable};
 
-/// How long a peer gets to read its last acks and close, before we do.
-const LINGER: Duration = Duration::from_millis(800);
+/// How often a connection is looked at whose peer has yet to take its last acks and to close.
+const LINGER_LOOK: Duration = Duration::from_millis(400);
 
 /// What all connections of a server have in common.
 pub struct Shared {
@@ -45,7 +48,12 @@ impl Shared {
             routes,
             numbering,
             limits: Limits::new(server.max_frame, server.max_unsent),
-            timeouts: Timeouts::new(server.idle_timeout, server.frame_timeout, server.write_timeout, LINGER),
+            timeouts: Timeouts::new(
+                server.idle_timeout,
+                server.frame_timeout,
+                server.write_timeout,
+                LINGER_LOOK,
+            ),
             counters: Counters::default(),
         }
     }
@@ -58,13 +66,5 @@ impl Shared {
     /// How long connections wait.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
-    }
-
-    /// Readies a thread for connections. What a thread registers with the C library the first time (its hold on the route
-    /// table, its buffer for the log) can't be registered while the start-up code of a library hangs, and connections are to
-    /// be served then too.
-    pub fn warm_up(&self) {
-        drop(self.routes.load());
-        logging::warm_up();
     }
 }

@@ -5,6 +5,7 @@ pub mod config;
 pub mod logging;
 
 pub mod connection;
+mod descriptors;
 pub mod exit;
 pub mod limits;
 pub mod result;

@@ -1,14 +1,80 @@
-//! Who answers a command: an immutable table, replaced whole. The manager stores a new one, connections load the current
-//! one once for each read, nobody locks.
+//! Who answers a command: an immutable table, replaced whole. The manager stores a new one. Each thread that gives turns has a
+//! place of its own for it, where it is replaced too, so no two of those threads ever wait for each other, and the manager waits
+//! for a thread to look a plugin up, never for a call.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::plugin::Plugin;
 
-/// The current table, shared by the manager and all connections.
-pub type Routes = ArcSwap<RouteTable>;
+/// The current table, shared by the manager and all threads.
+#[derive(Default)]
+pub struct Routes {
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    table: Arc<RouteTable>,
+    readers: Vec<Weak<Reader>>,
+}
+
+/// One thread's place for the current table.
+pub struct Reader {
+    table: Mutex<Arc<RouteTable>>,
+}
+
+impl Routes {
+    /// The current table.
+    pub fn load_full(&self) -> Arc<RouteTable> {
+        Arc::clone(&lock(&self.current).table)
+    }
+
+    /// The same.
+    pub fn load(&self) -> Arc<RouteTable> {
+        self.load_full()
+    }
+
+    /// Puts a table in force. When this returns, nobody looks into an older one.
+    pub fn store(&self, table: Arc<RouteTable>) {
+        drop(self.swap(table));
+    }
+
+    /// The same; the table before comes back.
+    pub fn swap(&self, table: Arc<RouteTable>) -> Arc<RouteTable> {
+        let mut current = lock(&self.current);
+        let replaced = std::mem::replace(&mut current.table, Arc::clone(&table));
+        current.readers.retain(|reader| match reader.upgrade() {
+            Some(reader) => {
+                *lock(&reader.table) = Arc::clone(&table); // the one before is not its last: it is in `replaced`
+                true
+            }
+            None => false,
+        });
+        replaced
+    }
+
+    /// A place for one thread. It follows the current table as long as it lasts.
+    pub fn reader(&self) -> Arc<Reader> {
+        let mut current = lock(&self.current);
+        let reader = Arc::new(Reader {
+            table: Mutex::new(Arc::clone(&current.table)),
+        });
+        current.readers.push(Arc::downgrade(&reader));
+        reader
+    }
+}
+
+impl Reader {
+    /// The current table, which is not replaced here meanwhile: only to look somebody up, never during a call.
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, Arc<RouteTable>> {
+        lock(&self.table)
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Command to plugin.
 pub struct RouteTable {
@@ -61,5 +127,25 @@ impl RouteTable {
             }
         }
         plugins
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_reader_keeps_a_table_that_was_replaced() {
+        let routes = Routes::default();
+        let readers = [routes.reader(), routes.reader()];
+        for _ in 0..3 {
+            let table = Arc::new(RouteTable::default());
+            let before = routes.swap(Arc::clone(&table));
+            assert_eq!(Arc::strong_count(&before), 1);
+            assert!(readers.iter().all(|reader| Arc::ptr_eq(&reader.lock(), &table)));
+        }
+        drop(readers);
+        routes.store(Arc::default());
+        assert_eq!(lock(&routes.current).readers.len(), 0);
     }
 }

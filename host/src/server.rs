@@ -2,9 +2,14 @@
 //! that drive them (`crew`), and how it ends. What happens inside a connection is `connection`'s.
 
 mod acceptor;
+mod clock;
 mod crew;
 mod event_loop;
+mod handover;
+mod members;
+mod pace;
 mod slots;
+mod sync;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::config;
 use crate::connection::Shared;
+use crate::exit::critical;
 use crate::shutdown::Stop;
 use acceptor::Acceptor;
 use crew::Crew;
@@ -40,6 +46,8 @@ impl Bound {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         // Without it a restart would have to wait for the last connections' TIME_WAIT to pass.
         socket.set_reuse_address(true)?;
+        // What a peer sends as urgent is in the stream like all else. Connections inherit it.
+        socket.set_out_of_band_inline(true)?;
         socket.bind(&address.into())?;
         socket.set_nonblocking(true)?;
         Ok(Bound(socket))
@@ -84,9 +92,7 @@ pub fn start(listener: TcpListener, settings: &config::Server, shared: Arc<Share
         let _ = waker.wake(); // fails when the system is out of memory; the next peer wakes it then
         crew.loops().iter().for_each(|each| each.wake());
     });
-    std::thread::Builder::new()
-        .name("accept".to_owned())
-        .spawn(move || acceptor.run())?;
+    critical("accept", move || acceptor.run())?;
     Ok(Server { slots })
 }
 

@@ -166,13 +166,16 @@ pub struct AckWriter<'a> {
     room: &'a mut Vec<u8>,
     written: usize,
     max_body: usize,
+    /// An ack may begin before this many bytes.
+    max_output: usize,
     /// What is added to the command of a request.
     offset: u8,
 }
 
 impl<'a> AckWriter<'a> {
-    /// `room` is written over from its start. `max_frame` is the most that an ack may have in bytes, its length included.
-    pub fn new(room: &'a mut Vec<u8>, numbering: AckNumbering, max_frame: usize) -> AckWriter<'a> {
+    /// `room` is written over from its start. `max_frame` is the most that an ack may have in bytes, its length included;
+    /// when `max_output` bytes were written, [`AckWriter::room`] is gone.
+    pub fn new(room: &'a mut Vec<u8>, numbering: AckNumbering, max_frame: usize, max_output: usize) -> AckWriter<'a> {
         let offset = match numbering {
             AckNumbering::Go => 0x7F,
             AckNumbering::Documented => 0x80,
@@ -181,6 +184,7 @@ impl<'a> AckWriter<'a> {
             room,
             written: 0,
             max_body: max_frame.saturating_sub(MIN_ACK),
+            max_output,
             offset,
         }
     }
@@ -193,11 +197,17 @@ impl<'a> AckWriter<'a> {
     /// Acks the request with this command and ID. A body over [`AckWriter::max_body`] can't be sent: the ack becomes
     /// [`result::HANDLER_FAILED`] without a body. Whoever wants to log that looks at the length first.
     pub fn ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) {
-        let (result, body): (u8, &[u8]) = if body.len() > self.max_body {
-            (result::HANDLER_FAILED, &[])
-        } else {
-            (result, body)
-        };
+        if !self.try_ack(command, id, result, body) {
+            self.try_ack(command, id, result::HANDLER_FAILED, &[]);
+        }
+    }
+
+    /// The same, unless the body is over [`AckWriter::max_body`]; whether it is not.
+    #[inline]
+    pub fn try_ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) -> bool {
+        if body.len() > self.max_body {
+            return false;
+        }
         let end = self.written + MIN_ACK + body.len();
         if end > self.room.len() {
             self.grow(end);
@@ -205,9 +215,12 @@ impl<'a> AckWriter<'a> {
         let (_, place) = self.room.split_at_mut(self.written);
         if let Some((head, rest)) = place.split_first_chunk_mut() {
             write_head(head, command.wrapping_add(self.offset), *id, result, body.len());
-            rest[..body.len()].copy_from_slice(body);
+            if !body.is_empty() {
+                rest[..body.len()].copy_from_slice(body);
+            }
             self.written = end;
         }
+        true
     }
 
     /// Acks requests without bodies: command, ID and result of each.
@@ -225,14 +238,34 @@ impl<'a> AckWriter<'a> {
         self.written = end;
     }
 
+    /// To twice the size, as long as that can ever be needed. Fresh memory that the system gives is zero by itself, which
+    /// spares large room the filling.
     #[cold]
+    #[inline(never)]
     fn grow(&mut self, needed: usize) {
-        self.room.resize(needed.max(2 * self.room.len()).max(FIRST_ROOM), 0);
+        let most = self.max_output + MIN_ACK + self.max_body;
+        let mut room = vec![0; (2 * self.room.len()).max(FIRST_ROOM).min(most).max(needed)];
+        room[..self.written].copy_from_slice(&self.room[..self.written]);
+        *self.room = room;
     }
 
     /// How many bytes of acks were written.
     pub fn written(&self) -> usize {
         self.written
+    }
+
+    /// How many bytes are left before `max_output`. The last ack that begins there may be longer.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.max_output.saturating_sub(self.written)
+    }
+
+    /// How many acks without a body there certainly is room for; one, as long as any bytes are left.
+    #[inline]
+    pub fn room(&self) -> usize {
+        // Asked for each ack with a body, so a power of two; and there is no object that a sum could be too large for.
+        const ACK: usize = MIN_ACK.next_power_of_two();
+        (self.left() + (ACK - 1)) >> ACK.ilog2()
     }
 
     /// The acks that were written.
@@ -288,7 +321,7 @@ mod tests {
     #[track_caller]
     fn check_ack(numbering: AckNumbering, command: u8, result: u8, body: &[u8], expected: &str) {
         let mut room = Vec::new();
-        let mut acks = AckWriter::new(&mut room, numbering, MAX_FRAME);
+        let mut acks = AckWriter::new(&mut room, numbering, MAX_FRAME, usize::MAX / 2);
         acks.ack(command, b"00000001", result, body);
         assert_eq!(acks.finish(), bytes(expected));
     }
@@ -381,9 +414,10 @@ mod tests {
     #[test]
     fn a_body_that_does_not_fit_fails_the_submit() {
         let mut room = Vec::new();
-        let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 16);
-        assert_eq!(acks.max_body(), 2);
+        let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 16, 1024);
+        assert_eq!((acks.max_body(), acks.room()), (2, 64));
         acks.ack(0x02, b"00000001", 0, b"ab");
+        assert_eq!((acks.left(), acks.room()), (1008, 63));
         acks.ack(0x02, b"00000002", 0, b"abc");
         let expected = "00000010 81 3030303030303031 00 6162 0000000e 81 3030303030303032 f1";
         assert_eq!(acks.finish(), bytes(expected));
@@ -393,7 +427,7 @@ mod tests {
     fn room_grows_and_is_written_over() {
         let mut room = vec![0xFF; 3];
         for _ in 0..2 {
-            let mut acks = AckWriter::new(&mut room, AckNumbering::Go, MAX_FRAME);
+            let mut acks = AckWriter::new(&mut room, AckNumbering::Go, MAX_FRAME, usize::MAX / 2);
             let body = vec![7; 5000];
             (0..10).for_each(|_| acks.ack(0x02, b"00000001", 0, &body));
             assert_eq!(acks.written(), 10 * 5014);

@@ -43,11 +43,15 @@ pub struct Module {
     pub check_config: extern "C" fn(config: RStr<'_>) -> RResult<(), RString>,
     /// Makes a handler.
     pub init: extern "C" fn(&InitArgs<'_>) -> RResult<Instance, RString>,
-    /// Answers a batch: exactly one ack for each Submit goes into the sink before it returns.
+    /// Answers a batch: one ack for each Submit goes into the sink before it returns, in their order. When the sink has no
+    /// more room, the rest of the Submits may be left: the host offers them again. The first one is always answered.
     ///
     /// # Safety
     /// The instance came from this module's `init` and was not released.
     pub handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    /// See [`Handler::LARGEST_BODY`](crate::Handler::LARGEST_BODY): a call has no more Submits than there is room for acks of
+    /// this kind, but at least one.
+    pub largest_body: usize,
     /// Tells the handler that the host is done with it.
     ///
     /// # Safety
@@ -123,27 +127,35 @@ pub struct RawSubmit<'a> {
 }
 
 /// Where the acks of one batch go: the host's, lent to the plugin for one call.
+///
+/// There is room for at least so many acks without a body, which each function tells anew. An ack with a body takes more of it, and may
+/// take more than is left. When the room is gone, acks are still taken, but the host would rather have them later.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct AckSink<'s> {
     state: *mut (),
-    push_results: unsafe extern "C" fn(state: *mut (), results: RSlice<'_, u8>),
-    push: unsafe extern "C" fn(state: *mut (), result: u8, body: RSlice<'_, u8>),
-    fail: unsafe extern "C" fn(state: *mut (), reason: RStr<'_>),
+    room: usize,
+    push_results: unsafe extern "C" fn(state: *mut (), results: RSlice<'_, u8>) -> usize,
+    push: unsafe extern "C" fn(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize,
+    fail: unsafe extern "C" fn(state: *mut (), reason: RStr<'_>) -> usize,
     lent: PhantomData<&'s mut ()>,
 }
 
 impl<'s> AckSink<'s> {
+    /// `room`: for how many acks without a body there is room; each function gives what is left of it.
+    ///
     /// # Safety
     /// Each function may be called with `state`, one at a time, for as long as `'s` lasts.
     pub unsafe fn new(
         state: *mut (),
-        push_results: unsafe extern "C" fn(*mut (), RSlice<'_, u8>),
-        push: unsafe extern "C" fn(*mut (), u8, RSlice<'_, u8>),
-        fail: unsafe extern "C" fn(*mut (), RStr<'_>),
+        room: usize,
+        push_results: unsafe extern "C" fn(*mut (), RSlice<'_, u8>) -> usize,
+        push: unsafe extern "C" fn(*mut (), u8, RSlice<'_, u8>) -> usize,
+        fail: unsafe extern "C" fn(*mut (), RStr<'_>) -> usize,
     ) -> AckSink<'s> {
         AckSink {
             state,
+            room,
             push_results,
             push,
             fail,
@@ -151,23 +163,29 @@ impl<'s> AckSink<'s> {
         }
     }
 
-    /// Acks as many of the next Submits of the batch as there are results, without bodies.
+    /// For how many acks without a body there was room when the call began.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Acks as many of the next Submits of the batch as there are results, without bodies. Gives the room that is left, as
+    /// all of these do.
     #[inline]
-    pub fn push_results(&mut self, results: RSlice<'_, u8>) {
+    pub fn push_results(&mut self, results: RSlice<'_, u8>) -> usize {
         // SAFETY: as for `push`.
         unsafe { (self.push_results)(self.state, results) }
     }
 
     /// Acks the next Submit of the batch.
     #[inline]
-    pub fn push(&mut self, result: u8, body: RSlice<'_, u8>) {
+    pub fn push(&mut self, result: u8, body: RSlice<'_, u8>) -> usize {
         // SAFETY: whoever made the sink promised that `push` may be called with `state` while the sink lives, and
         // `&mut self` makes it one call at a time.
         unsafe { (self.push)(self.state, result, body) }
     }
 
     /// Fails the next Submit of the batch; the reason goes to the host's log.
-    pub fn fail(&mut self, reason: RStr<'_>) {
+    pub fn fail(&mut self, reason: RStr<'_>) -> usize {
         // SAFETY: as for `push`.
         unsafe { (self.fail)(self.state, reason) }
     }

@@ -66,7 +66,7 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
-/// How many results are held before they cross.
+/// How many results are held at most before they cross.
 const HELD: usize = 64;
 
 /// Takes the acks of one batch, in the order of its Submits, straight into the connection's output.
@@ -74,40 +74,70 @@ pub struct Acks<'s> {
     sink: AckSink<'s>,
     owed: usize,
     surplus: usize,
+    /// The largest body that an override may give.
+    largest_body: usize,
     /// Acks without a body, which most are, cross together.
     results: [u8; HELD],
     held: usize,
+    /// How many may be held: never more than there is room for.
+    most_held: usize,
+    /// Whether the room is gone.
+    is_full: bool,
+    /// Whether what has no ack is left for another call.
+    leaves_rest: bool,
 }
 
 impl<'s> Acks<'s> {
-    pub(crate) fn new(sink: AckSink<'s>, owed: usize) -> Acks<'s> {
+    pub(crate) fn new(sink: AckSink<'s>, owed: usize, largest_body: usize) -> Acks<'s> {
+        let most_held = sink.room().clamp(1, HELD);
         Acks {
             sink,
             owed,
             surplus: 0,
+            largest_body,
             results: [0; HELD],
             held: 0,
+            most_held,
+            is_full: false,
+            leaves_rest: false,
         }
     }
 
-    /// Acks the next Submit. An ack beyond the batch's last Submit goes nowhere and is logged.
+    /// Acks the next Submit. An ack beyond the batch's last Submit goes nowhere and is logged. A body may have
+    /// [`Handler::LARGEST_BODY`](crate::Handler::LARGEST_BODY) bytes, else the Submit fails.
     #[inline]
     pub fn push(&mut self, ack: Ack<'_>) {
-        if !self.take_turn() {
-            return;
+        if ack.body.len() > self.largest_body {
+            self.refuse(ack.body.len());
+        } else if self.take_turn() {
+            self.put(ack);
         }
+    }
+
+    /// Acks the next Submit, which is not owed any more; whether there is room for more.
+    #[inline]
+    fn put(&mut self, ack: Ack<'_>) -> bool {
         if !ack.body.is_empty() {
-            self.flush();
-            self.sink.push(ack.result, RSlice::from_slice(&ack.body));
-            return;
-        }
-        if self.held == HELD {
-            self.flush();
+            if self.held > 0 {
+                self.flush();
+            }
+            let room = self.sink.push(ack.result, RSlice::from_slice(&ack.body));
+            return self.note_room(room);
         }
         if let Some(place) = self.results.get_mut(self.held) {
             *place = ack.result;
             self.held += 1;
         }
+        // No further compare: when the room is gone, that is found out where what is held has to cross anyway.
+        self.held < self.most_held || self.flush()
+    }
+
+    #[cold]
+    fn refuse(&mut self, length: usize) {
+        self.fail(&format!(
+            "handle_batch gave an ack body of {length} bytes, its LARGEST_BODY is {}",
+            self.largest_body
+        ));
     }
 
     /// Acks the next Submit with what the closure returns. If it panics, that Submit alone fails.
@@ -118,44 +148,60 @@ impl<'s> Acks<'s> {
         }
     }
 
-    /// Acks every Submit with what the closure returns for it. Those for which it panics fail.
+    /// Acks every Submit with what the closure returns for it, up to the one with whose ack the room is gone. Those for which
+    /// it panics fail.
     pub(crate) fn answer_all<'a>(&mut self, submits: Submits<'a>, mut handle: impl FnMut(Submit<'a>) -> Ack<'a>) {
         let mut rest = submits.iter();
         // One guard for all up to a panic, which are mostly all: what crosses a guard goes through memory.
-        while rest.len() > 0 {
+        while rest.len() > 0 && !self.is_full {
             let answered = guard(|| {
                 for submit in rest.by_ref() {
-                    self.push(handle(submit));
+                    if !self.put(handle(submit)) {
+                        break;
+                    }
                 }
             });
+            // Counted here, not one by one: each that was taken has its ack.
+            self.owed = rest.len();
             if let Err(panic) = answered {
-                self.fail(&panic); // the Submit that was taken and has no ack
+                self.owed += 1; // but for the last one, in which it panicked
+                self.fail(&panic);
             }
         }
+        self.leaves_rest = self.is_full;
     }
 
     pub(crate) fn fail(&mut self, reason: &str) {
         if self.take_turn() {
             self.flush();
-            self.sink.fail(reason.into());
+            let room = self.sink.fail(reason.into());
+            self.note_room(room);
         }
     }
 
-    /// Fails what has no ack yet, and tells how many acks came too many.
-    pub(crate) fn close(mut self, reason: &str) -> usize {
-        while self.owed > 0 {
+    /// Fails what has no ack yet, unless it is left for another call, and tells how many acks came too many.
+    pub(crate) fn close(&mut self, reason: &str) -> usize {
+        while self.owed > 0 && !self.leaves_rest {
             self.fail(reason);
         }
         self.flush();
         self.surplus
     }
 
-    /// Hands over what is held.
-    fn flush(&mut self) {
+    /// Hands over what is held; whether there is room for more.
+    fn flush(&mut self) -> bool {
         let held = std::mem::take(&mut self.held);
         if let Some(results @ [_, ..]) = self.results.get(..held) {
-            self.sink.push_results(RSlice::from_slice(results));
+            let room = self.sink.push_results(RSlice::from_slice(results));
+            self.note_room(room);
         }
+        !self.is_full
+    }
+
+    fn note_room(&mut self, room: usize) -> bool {
+        self.is_full = room == 0;
+        self.most_held = room.clamp(1, HELD);
+        !self.is_full
     }
 
     fn take_turn(&mut self) -> bool {

@@ -90,6 +90,7 @@ extern "C" fn construct<H: Handler>() -> RootModuleResult {
         check_config: check_config::<H>,
         init: init::<H>,
         handle_batch: handle_batch::<H>,
+        largest_body: H::LARGEST_BODY,
         shutdown: shutdown::<H>,
         release: release::<H>,
     };
@@ -130,7 +131,7 @@ unsafe extern "C" fn handle_batch<H: Handler>(
     // SAFETY: the caller passes an instance that this module's `init::<H>` made and that is not released.
     let handler = unsafe { handler::<H>(&instance) };
     in_call(|| {
-        let mut acks = Acks::new(sink, submits.len());
+        let mut acks = Acks::new(sink, submits.len(), H::LARGEST_BODY);
         let outcome = guard(|| handler.handle_batch(Submits::new(submits.as_slice()), &mut acks));
         let surplus = match outcome {
             Ok(()) => acks.close("the batch handler returned without an ack for this Submit"),
@@ -239,3 +240,6 @@ fn path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

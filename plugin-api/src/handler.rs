@@ -13,13 +13,18 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// With `#[serde(deny_unknown_fields)]` a mistyped key is an error that names it.
     type Config: DeserializeOwned;
 
+    /// The largest body, in bytes, that an override of [`Handler::handle_batch`] gives. The default one needs none: it stops
+    /// where a connection has no room for further acks, which an override can't. So the host calls an override with no more
+    /// Submits than there is room for acks with bodies of this size, or with one; a larger body fails its Submit (result 0xF1).
+    const LARGEST_BODY: usize = 0;
+
     /// Makes the handler. Called once for each configuration, before any Submit.
     ///
     /// # Errors
     /// An error keeps the plugin out of service; its text reaches the operator.
     fn init(config: Self::Config, context: &Context) -> Result<Self, Error>;
 
-    /// Answers one Submit. Called from several threads at once; it must not block.
+    /// Answers one Submit. Called from several threads at once; it should not block: that costs the host a thread.
     ///
     /// # Panics
     /// A panic fails this Submit (result 0xF1) and is logged with its message and place.
@@ -27,8 +32,9 @@ pub trait Handler: Sized + Send + Sync + 'static {
 
     /// Answers all Submits that arrived together, one ack each, in their order.
     ///
-    /// Override it where a batch is cheaper than its parts (one database round trip, say). A panic in an override fails
-    /// all Submits of the batch that have no ack yet.
+    /// Override it where a batch is cheaper than its parts (one database round trip, say), and say with
+    /// [`Handler::LARGEST_BODY`] what bodies it gives, if any. A panic in an override fails all Submits of the batch that have
+    /// no ack yet. The default stops when a connection has no room for further acks; the rest comes in another batch.
     fn handle_batch<'a>(&'a self, submits: Submits<'a>, acks: &mut Acks<'_>) {
         acks.answer_all(submits, |submit| self.handle(submit));
     }

@@ -141,6 +141,46 @@ fn a_frame_that_has_begun_is_completed_in_time_and_silence_between_frames_may_la
 }
 
 #[test]
+fn silence_ends_while_more_peers_are_always_ready_than_a_poll_tells_of() {
+    // One event loop hears of 1,024 at once.
+    const BUSY: usize = 4000;
+    raise_open_files();
+    let site = site("server.threads = 1\nserver.frame_timeout = \"2s\"\nserver.idle_timeout = \"2s\"");
+    let host = site.start();
+    let address = host.address();
+    let busy: Vec<TcpStream> = (0..BUSY).map(|_| Client::connect(&address).stream).collect();
+    let mut silent = host.connect();
+    let mut half = host.connect();
+    half.send(b"\0\0\0\x12\x0200000001");
+    let over = AtomicBool::new(false);
+    let request = frame(0x02, b"00000001", b"");
+    thread::scope(|scope| {
+        // To write costs less than to read and to answer: there is always more than the host has come to.
+        for half in busy.chunks(BUSY / 2) {
+            scope.spawn(|| while half.iter().all(|mut stream| stream.write_all(&request).is_ok()) {});
+        }
+        scope.spawn(|| {
+            let mut acks = [0; 4096];
+            while busy
+                .iter()
+                .all(|mut stream| stream.read(&mut acks).is_ok_and(|read| read > 0))
+            {}
+            assert!(over.load(Ordering::Relaxed), "one that is busy was closed");
+        });
+        let ends = [&mut silent, &mut half].map(|client| client.rest());
+        over.store(true, Ordering::Relaxed);
+        for stream in &busy {
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+        for end in ends {
+            assert_eq!(end.unwrap(), b"");
+        }
+    });
+    drop((busy, silent, half));
+    host.stop();
+}
+
+#[test]
 fn who_goes_on_sending_after_a_malformed_frame_is_closed_all_the_same() {
     let site = site("server.threads = 1");
     let host = site.start();
@@ -287,12 +327,7 @@ fn read_slowly(max_unsent: &str) {
 fn what_came_while_the_host_was_paused_is_in_time() {
     // More than an event loop hears of at once.
     const PEERS: usize = 1100;
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
+    raise_open_files();
     let site = site("server.threads = 1\nserver.frame_timeout = \"3s\"");
     let host = site.start();
     let mut clients: Vec<Client> = (0..PEERS).map(|_| host.connect()).collect();
@@ -349,6 +384,15 @@ fn too_few_descriptors_keep_peers_waiting_and_nothing_else() {
     }
     assert_eq!(host.connect().submit(0x02, b"last").result, 0);
     host.stop();
+}
+
+fn raise_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
 }
 
 /// Submits without pause until it is over, each write with so many bytes of the next frame; the connection must last. On a

@@ -2,9 +2,46 @@
 
 use std::net::Shutdown;
 
+use rustix::net::{SendFlags, send};
+use rustix::process::Signal;
 use tests::cargo::sample;
 use tests::client::{Ack, frame, hex};
 use tests::host::{Host, Site};
+
+#[test]
+fn what_is_sent_as_urgent_is_in_the_stream_like_all_else() {
+    let site = Site::default();
+    site.install(&sample("submit-echo"));
+    let host = site.start();
+    let mut client = host.connect();
+    assert_eq!(client.submit(0x02, b"").result, 0);
+    let frames = [1, 2, 3, 4].map(|number| frame(0x02, &[number; 8], b"payload"));
+    // All of it is there when the host reads, and it can't be read at once: reads end where something is urgent.
+    host.signal(Signal::STOP);
+    for (number, frame) in frames.iter().enumerate() {
+        let flags = if number % 2 == 0 {
+            SendFlags::OOB
+        } else {
+            SendFlags::empty()
+        };
+        assert_eq!(send(&client.stream, frame, flags), Ok(frame.len()));
+    }
+    host.signal(Signal::CONT);
+    for number in [1, 2, 3, 4] {
+        let ack = client.ack();
+        assert_eq!((ack.id, ack.result), ([number; 8], 0));
+    }
+    // It goes on like that, also when the host waits.
+    for number in 5..50 {
+        let frame = frame(0x02, &[number; 8], b"payload");
+        let (beginning, rest) = frame.split_at(usize::from(number) % 18 + 1);
+        assert_eq!(send(&client.stream, beginning, SendFlags::OOB), Ok(beginning.len()));
+        client.send(rest);
+        assert_eq!(client.ack().id, [number; 8]);
+    }
+    drop(client);
+    host.stop();
+}
 
 #[test]
 fn known_requests_have_known_acks() {

@@ -46,8 +46,13 @@ impl Input {
         &self.bytes
     }
 
-    /// Reads once, and joins what came to what is here.
-    pub(super) fn read(&mut self, stream: &mut TcpStream, scratch: &mut [u8]) -> io::Result<Received> {
+    /// Reads once, and joins what came to what is here: less than a frame, and never more than a frame and a read.
+    pub(super) fn read(
+        &mut self,
+        stream: &mut TcpStream,
+        scratch: &mut [u8],
+        max_frame: usize,
+    ) -> io::Result<Received> {
         let kept = self.bytes.len();
         // The usual beginning of a frame is short, and joined in the scratch buffer: no memory is needed for the frame. A
         // long one would leave too little room to read; it stays here and grows.
@@ -67,10 +72,20 @@ impl Input {
             scratch[..kept].copy_from_slice(&self.bytes);
             Place::Scratch { len: kept + received }
         } else {
+            self.make_room(received, max_frame + scratch.len());
             self.bytes.extend_from_slice(&scratch[..received]);
             Place::Own
         };
         Ok(Received::Bytes { place, is_all })
+    }
+
+    /// Makes room for further bytes. It is doubled, as long as there can ever be so `many`.
+    fn make_room(&mut self, further: usize, many: usize) {
+        let needed = self.bytes.len() + further;
+        if needed > self.bytes.capacity() {
+            let wanted = (2 * self.bytes.capacity()).min(many).max(needed);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
     }
 
     /// It may be a long wait: no memory is kept for nothing.

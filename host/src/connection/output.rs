@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use mio::net::TcpStream;
 
+use super::scratch::KEPT_OUTPUT;
+
 /// Acks that the socket did not take at once.
 #[derive(Default)]
 pub(super) struct Unsent {
@@ -35,10 +37,20 @@ impl Unsent {
         Ok(taken)
     }
 
-    /// Writes acks as far as the socket takes them, and keeps the rest. Only for when nothing is unsent.
-    pub(super) fn send(&mut self, stream: &mut TcpStream, acks: &[u8]) -> io::Result<()> {
+    /// Writes the acks that are the first `written` bytes of a buffer, as far as the socket takes them, and keeps the rest. Only
+    /// for when nothing is unsent.
+    pub(super) fn send(&mut self, stream: &mut TcpStream, buffer: &mut Vec<u8>, written: usize) -> io::Result<()> {
+        let acks = &buffer[..written];
         let taken = write(stream, acks)?;
-        if taken < acks.len() {
+        if taken == written {
+            return Ok(());
+        }
+        if buffer.len() > KEPT_OUTPUT {
+            // It would be given back to the system: better kept than copied.
+            self.acks = std::mem::take(buffer);
+            self.acks.truncate(written);
+            self.taken = taken;
+        } else {
             self.acks.extend_from_slice(&acks[taken..]);
         }
         Ok(())

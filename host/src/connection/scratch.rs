@@ -1,11 +1,17 @@
 //! The buffers that a thread lends to whichever connection has its turn, so that an idle connection owns none.
 
+use std::sync::Arc;
+
 use plugin_api::abi::RawSubmit;
+
+use super::Shared;
+use super::call::UnderWay;
+use crate::routes::Reader;
 
 /// How much one read takes at most, in bytes.
 const INPUT: usize = 64 * 1024;
 /// How much room for acks a thread keeps, in bytes; longer bodies than usual may need more for a while.
-const OUTPUT: usize = 1024 * 1024;
+pub(super) const KEPT_OUTPUT: usize = 1024 * 1024;
 
 /// One thread's buffers.
 pub struct Scratch {
@@ -13,22 +19,30 @@ pub struct Scratch {
     /// Room for acks; its content is anybody's.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
+    pub(super) under_way: Arc<UnderWay>,
+    pub(super) routes: Arc<Reader>,
 }
 
-impl Default for Scratch {
-    fn default() -> Scratch {
+impl Scratch {
+    /// Buffers for one thread.
+    pub fn new(shared: &Shared) -> Scratch {
         Scratch {
             input: vec![0; INPUT].into_boxed_slice(),
             output: Vec::new(),
             run: Run::default(),
+            under_way: Arc::default(),
+            routes: shared.routes.reader(),
         }
     }
-}
 
-impl Scratch {
+    /// What the thread calls.
+    pub fn under_way(&self) -> &Arc<UnderWay> {
+        &self.under_way
+    }
+
     /// After each turn: gives back what an unusual one needed.
     pub(super) fn trim(&mut self) {
-        if self.output.len() > OUTPUT {
+        if self.output.len() > KEPT_OUTPUT {
             self.output = Vec::new();
         }
     }

@@ -12,7 +12,7 @@ pub enum Waiting {
     Rest,
     /// The peer to take acks.
     Peer,
-    /// The peer to close its end.
+    /// The peer to take what the system has for it, and to close its end: what there is to see is looked at now and then.
     Close,
 }
 
@@ -39,6 +39,11 @@ impl Timeouts {
             close: ticks(close),
             idle_is_first: idle < frame,
         }
+    }
+
+    /// How many ticks the peer may take no acks.
+    pub(super) fn patience(&self) -> u32 {
+        self.peer
     }
 
     /// When the wait is over that began at tick `now`.

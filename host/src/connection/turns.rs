@@ -10,10 +10,12 @@ use tracing::debug;
 
 use super::answer::{Answered, Mode, Rest, answer};
 use super::input::{Input, Place, Received};
+use super::linger::Linger;
 use super::output::Unsent;
 use super::scratch::Scratch;
 use super::timeouts::Waiting;
 use super::{Shared, trouble};
+use crate::descriptors::end_if_gone;
 use crate::wire::AckWriter;
 
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
@@ -37,9 +39,10 @@ pub struct Readable {
     pub now: bool,
     /// The peer has closed its end: there is the end of the stream, whatever is before it.
     pub end: bool,
+    /// The peer has sent something as urgent. A read stops where that is, so what a read leaves is not told by its length.
+    pub urgent: bool,
 }
 
-#[derive(Clone, Copy)]
 enum Phase {
     /// Until further notice.
     Serving,
@@ -48,7 +51,7 @@ enum Phase {
     /// No more requests; when the acks are out, so is our end of the stream.
     Closing,
     /// Discarding what still comes: to close with unread input would reset the peer, and lose it the acks.
-    Lingering,
+    Lingering(Linger),
 }
 
 /// How a connection ended, for the log.
@@ -104,16 +107,21 @@ impl Connection {
     pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
         self.readable.now |= readable.now;
         self.readable.end |= readable.end;
-        if let (Phase::Serving, true) = (self.phase, stopping) {
+        self.readable.urgent |= readable.urgent;
+        if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
+        scratch.under_way.begin_turn();
         let next = self.steps(scratch, shared);
         scratch.trim();
         match next {
             Ok(Ok(next)) => return next,
             Ok(Err(end)) => debug!(peer = %self.peer, ?end, "connection closed"),
             // A peer that resets or vanishes is everyday business.
-            Err(error) => debug!(peer = %self.peer, %error, "connection lost"),
+            Err(error) => {
+                end_if_gone(&error);
+                debug!(peer = %self.peer, %error, "connection lost");
+            }
         }
         Next::End
     }
@@ -155,7 +163,7 @@ impl Connection {
                 }
             }
             Phase::Closing => self.close(),
-            Phase::Lingering => self.linger(scratch),
+            Phase::Lingering(_) => self.linger(scratch),
         }
     }
 
@@ -168,7 +176,7 @@ impl Connection {
     fn waiting(&self) -> Waiting {
         match self.phase {
             _ if !self.unsent.is_empty() => Waiting::Peer,
-            Phase::Lingering => Waiting::Close,
+            Phase::Lingering(_) => Waiting::Close,
             Phase::Serving | Phase::Stopping { .. } | Phase::Closing => self.waiting_for_input(),
         }
     }
@@ -182,9 +190,10 @@ impl Connection {
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
     fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
-        match self.input.read(&mut self.stream, &mut scratch.input)? {
+        let max_frame = shared.limits.max_frame();
+        match self.input.read(&mut self.stream, &mut scratch.input, max_frame)? {
             Received::Bytes { place, is_all } => {
-                self.readable.now = !is_all || self.readable.end;
+                self.readable.now = !is_all || self.readable.end || self.readable.urgent;
                 self.answer(scratch, shared, place)
             }
             Received::Nothing => {
@@ -204,20 +213,20 @@ impl Connection {
             input: read,
             output,
             run,
+            under_way,
+            routes,
         } = scratch;
         let bytes = self.input.at(place, read);
         let mode = match self.phase {
             Phase::Serving => Mode::Serving,
-            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering => Mode::Stopping,
+            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
         };
-        let mut acks = AckWriter::new(output, shared.numbering, shared.limits.max_frame());
+        let limits = shared.limits;
+        let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        // One snapshot of the routes for all of it.
-        let routes = shared.routes.load();
-        let Answered { consumed, rest } = answer(bytes, &routes, mode, shared.limits, &mut submits, &mut acks);
-        drop(routes);
+        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, under_way, &mut submits, &mut acks);
         run.put_back(submits);
-        let acks = acks.finish();
+        let written = acks.written();
 
         if let Rest::Malformed(reason) = rest {
             shared.counters.count_malformed(reason);
@@ -225,7 +234,7 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(&mut self.stream, acks)?;
+        self.unsent.send(&mut self.stream, output, written)?;
         Ok(Step::Next { progress: consumed > 0 })
     }
 
@@ -236,7 +245,7 @@ impl Connection {
             _ => {}
         }
         self.input = Input::default();
-        self.phase = Phase::Lingering;
+        self.phase = Phase::Lingering(Linger::begin(&self.stream));
         Ok(Step::Next { progress: true })
     }
 
@@ -250,22 +259,35 @@ impl Connection {
         }
     }
 
-    /// It has waited too long, and is to be dropped.
-    pub fn give_up(&mut self, waiting: Waiting, shared: &Shared) {
-        let end = match waiting {
-            Waiting::Peer => {
-                shared.counters.count_write_timeout();
-                trouble::not_reading(self.peer, self.unsent.len());
-                End::NotReading
+    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and why is in the log. Only for when the
+    /// wait's time has passed.
+    pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
+        let end = match (waiting, &mut self.phase) {
+            (Waiting::Close, Phase::Lingering(linger)) => {
+                if !linger.is_over(&self.stream, shared.timeouts.patience(), now) {
+                    return false;
+                }
+                match linger.owed() {
+                    0 => End::ClosedByHost,
+                    owed => self.not_reading(owed, shared),
+                }
             }
-            Waiting::Frame => End::Idle,
-            Waiting::Rest => {
+            (Waiting::Close, _) => End::ClosedByHost,
+            (Waiting::Peer, _) => self.not_reading(self.unsent.len(), shared),
+            (Waiting::Frame, _) => End::Idle,
+            (Waiting::Rest, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
                 End::Idle
             }
-            Waiting::Close => End::ClosedByHost,
         };
         debug!(peer = %self.peer, ?end, "connection closed");
+        true
+    }
+
+    fn not_reading(&self, owed: usize, shared: &Shared) -> End {
+        shared.counters.count_write_timeout();
+        trouble::not_reading(self.peer, owed);
+        End::NotReading
     }
 
     fn note_half_frame(&self, reason: &str, shared: &Shared) {

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
 use std::fmt::Display;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,12 +20,13 @@ use super::admit::Admitted;
 use super::deadline::within;
 use super::load::{Library, contain};
 use super::log;
+use super::numbers;
 use super::unavailable::LoadError;
 use super::{Code, Refusal};
 use crate::logging::{LEFT_OUT, Limit};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
 use crate::shutdown::Stop;
-use crate::wire::AckWriter;
+use crate::wire::{AckWriter, MIN_ACK};
 
 const FAILED: &str = "handler failed";
 
@@ -32,8 +34,10 @@ const FAILED: &str = "handler failed";
 pub struct Plugin {
     library: Library,
     instance: Instance,
+    number: u64,
     // Kept beside the module: reading a field of the module checks each time that it is there.
     handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    longest_ack: NonZero<usize>,
     submits: AtomicU64,
     was_shut_down: AtomicBool,
     /// Of the lines about Submits that failed; a Submit costs its sender little.
@@ -88,10 +92,15 @@ impl Plugin {
         let failures = Limit::new(move |lines| {
             tracing::error!(plugin = name, version, lines, like = FAILED, "{LEFT_OUT}");
         });
+        let longest_ack = library.module().largest_body().saturating_add(MIN_ACK);
+        let longest_ack = NonZero::new(longest_ack).unwrap_or(NonZero::<usize>::MAX);
+        let number = numbers::give(&record.name, &record.version);
         Ok(Plugin {
             library,
             instance,
+            number,
             handle_batch,
+            longest_ack,
             submits: AtomicU64::new(0),
             was_shut_down: AtomicBool::new(false),
             failures,
@@ -106,6 +115,11 @@ impl Plugin {
     /// The plugin's version.
     pub fn version(&self) -> &semver::Version {
         &self.record().version
+    }
+
+    /// The number of this instance, see [`numbers`].
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The library that it is of.
@@ -123,10 +137,17 @@ impl Plugin {
         self.submits.load(Ordering::Relaxed)
     }
 
-    /// Answers a batch: exactly one ack for each Submit is written, in order. Crosses into the library once.
-    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) {
+    /// How many bytes an ack of its has at most where it can't stop when there is no more room.
+    pub fn longest_ack(&self) -> NonZero<usize> {
+        self.longest_ack
+    }
+
+    /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
+    /// how many that were; at least one, if there was room. Crosses into the library once.
+    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) -> usize {
         // Once for each batch, and each instance has its own.
         self.submits.fetch_add(submits.len() as u64, Ordering::Relaxed);
+        let room = acks.room();
         let mut batch = Batch {
             plugin: self,
             submits,
@@ -134,13 +155,18 @@ impl Plugin {
         };
         let state: *mut Batch<'_, '_> = &mut batch;
         // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
-        let sink = unsafe { AckSink::new(state.cast(), push_results, push, fail) };
+        let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
-        // plugin-api sees to it that nothing is left; an ack that is owed is given all the same.
-        while !batch.submits.is_empty() {
+        // plugin-api sees to it that nothing is left without need; an ack that is owed is given all the same.
+        while !batch.submits.is_empty() && batch.acks.room() > 0 {
             batch.fail("the plugin returned without an ack for this Submit");
         }
+        let left = batch.submits.len();
+        if left > 0 {
+            self.submits.fetch_sub(left as u64, Ordering::Relaxed);
+        }
+        submits.len() - left
     }
 
     /// Calls the handler's shutdown, the first time; later calls do nothing.
@@ -209,10 +235,9 @@ impl Batch<'_, '_> {
         let Some((submit, rest)) = self.submits.split_first() else {
             return false;
         };
-        if result >= FIRST_OF_HOST || body.len() > self.acks.max_body() {
+        if result >= FIRST_OF_HOST || !self.acks.try_ack(submit.command, &submit.id, result, body) {
             return false;
         }
-        self.acks.ack(submit.command, &submit.id, result, body);
         self.submits = rest;
         true
     }
@@ -251,35 +276,42 @@ impl Batch<'_, '_> {
 
 /// # Safety
 /// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
-unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) {
+unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> usize {
     // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     let results = results.as_slice();
     // One by itself is not worth a loop's preparations.
-    if results.len() > 1 && batch.try_results(results) {
-        return;
+    let is_done = match results {
+        [result] => batch.try_push(*result, &[]),
+        results => batch.try_results(results),
+    };
+    if is_done {
+        return batch.acks.room();
     }
     for result in results {
         if !batch.try_push(*result, &[]) {
             contain(|| batch.push_wrong(*result, &[]));
         }
     }
+    batch.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) {
+unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     if !batch.try_push(result, body.as_slice()) {
         contain(|| batch.push_wrong(result, body.as_slice()));
     }
+    batch.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) {
+unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
     // SAFETY: see above.
     let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
     contain(|| batch.fail(reason.as_str()));
+    batch.acks.room()
 }

@@ -20,6 +20,7 @@ pub mod load;
 mod log;
 pub mod manager;
 pub mod name;
+pub mod numbers;
 pub mod permissions;
 mod repeats;
 pub mod report;

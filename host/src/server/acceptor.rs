@@ -15,11 +15,14 @@ use tracing::{debug, info, warn};
 use super::crew::Crew;
 use super::event_loop::Context;
 use super::slots::{Slot, Slots};
+use crate::descriptors::end_if_gone;
 use crate::logging::{LEFT_OUT, Limit};
 
 /// The pause after accepting failed; doubles with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long it waits for a peer before it tries all the same: a listener that foreign code has closed is told of by no event.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often the log hears of it while it lasts.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -112,7 +115,7 @@ impl Acceptor {
 
     fn wait(&mut self) {
         let mut events = Events::with_capacity(2);
-        match self.poll.poll(&mut events, None) {
+        match self.poll.poll(&mut events, Some(LONGEST_WAIT)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => self.failed(&error),
             _ => {}
         }
@@ -120,6 +123,7 @@ impl Acceptor {
 
     /// Mostly too few descriptors. The peer stays in the backlog, so the next accept would fail at once.
     fn failed(&mut self, error: &io::Error) {
+        end_if_gone(error);
         let counters = self.context.shared.counters();
         counters.count_accept_failure();
         if self.logged.is_none_or(|logged| logged.elapsed() >= REMINDER) {

@@ -3,39 +3,40 @@
 //! each of the others.
 //!
 //! One thread at a time drives it. While a connection has its turn, a handler may block, so the rest of the loop is not held
-//! then: another thread can take the loop over (see `crew`), and the one that was blocked hands its connection back.
+//! then: another thread can take the loop over (see `handover`), and the one that was blocked hands its connection back.
 //!
 //! No clock is read for a turn. Time is the number of the tick at hand, which the crew's clock counts.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
-use slab::Slab;
+use mio::{Poll, Token, Waker};
 use tracing::error;
 
+use super::handover::{Relay, Turns};
+use super::members::State;
+use super::pace::{Pace, Probe};
 use super::slots::Slot;
-use crate::connection::{Connection, Next, Readable, Scratch, Shared, Waiting};
+use crate::connection::{Call, Connection, Next, Readable, Scratch, Shared, UnderWay, Waiting};
+use crate::descriptors::end_if_gone;
 use crate::shutdown::Stop;
 
-/// How many sockets one poll may tell of.
-const EVENTS: usize = 1024;
-/// Between two tries of a poll that fails.
-const PAUSE: Duration = Duration::from_millis(10);
 /// What no connection is registered under.
 const WAKE: Token = Token(usize::MAX);
 
+/// What passes loops from thread to thread.
+pub(super) type Loops = Relay<Arc<EventLoop>, Option<Call>>;
+
 pub(super) struct EventLoop {
     state: Mutex<State>,
-    /// Even between turns, odd during one; it only grows.
-    turn: AtomicU64,
+    pub(super) turns: Turns,
+    pub(super) pace: Pace,
+    /// What its driver calls.
+    driver: Mutex<Arc<UnderWay>>,
     inbox: Mutex<Vec<Mail>>,
     waker: Waker,
     connections: AtomicUsize,
@@ -54,64 +55,27 @@ pub(super) struct Context {
     pub(super) now: AtomicU32,
 }
 
-impl Context {
-    fn now(&self) -> u32 {
-        self.now.load(Ordering::Relaxed)
-    }
-}
-
 /// What others bring.
-enum Mail {
+pub(super) enum Mail {
     /// A connection that was accepted.
     New(TcpStream, SocketAddr, Slot),
     /// A connection whose turn outlasted its driver's time.
     Back(usize, Box<Connection>, Next),
 }
 
-struct State {
-    poll: Poll,
-    events: Events,
-    connections: Slab<Entry>,
-    /// Those that have something to do, each once.
-    ready: VecDeque<usize>,
-    /// The tick before the last poll, if that told of everything that had come by then.
-    seen_until: Option<u32>,
-    knows_of_stop: bool,
-}
-
-/// One connection as the loop knows it.
-struct Entry {
-    /// None while it has its turn.
-    connection: Option<Box<Connection>>,
-    /// What events have said since its last turn.
-    readable: Readable,
-    is_queued: bool,
-    /// Whether there was something for it while it had its turn.
-    is_wanted: bool,
-    waiting: Waiting,
-    /// The tick at which it has waited too long.
-    due: u32,
-    _slot: Slot,
-}
-
 impl EventLoop {
     pub(super) fn new(context: Arc<Context>) -> io::Result<EventLoop> {
         let poll = Poll::new()?;
         Ok(EventLoop {
-            turn: AtomicU64::new(0),
+            turns: Turns::new(),
+            pace: Pace::default(),
+            driver: Mutex::default(),
             inbox: Mutex::default(),
             waker: Waker::new(poll.registry(), WAKE)?,
             connections: AtomicUsize::new(0),
             first_due: AtomicU32::new(u32::MAX),
             context,
-            state: Mutex::new(State {
-                poll,
-                events: Events::with_capacity(EVENTS),
-                connections: Slab::new(),
-                ready: VecDeque::new(),
-                seen_until: None,
-                knows_of_stop: false,
-            }),
+            state: Mutex::new(State::new(poll)),
         })
     }
 
@@ -128,93 +92,119 @@ impl EventLoop {
 
     /// Has it give up those that have waited too long, if there may be any.
     pub(super) fn sweep(&self, now: u32) {
-        if self.first_due.load(Ordering::Relaxed) <= now {
+        if self.first_due() <= now {
             self.wake();
         }
     }
 
     /// Has it look at what has changed from outside.
     pub(super) fn wake(&self) {
-        // Fails when the system is out of memory; what was to be seen is seen at the next event then.
-        let _ = self.waker.wake();
+        // Mostly it fails when the system is out of memory; what was to be seen is seen at the next event then.
+        if let Err(error) = self.waker.wake() {
+            end_if_gone(&error);
+        }
     }
 
-    /// The turn that is under way, if one is.
-    pub(super) fn current_turn(&self) -> Option<u64> {
-        let turn = self.turn.load(Ordering::Acquire);
-        (turn % 2 == 1).then_some(turn)
-    }
-
-    /// Ends the turn's hold on the loop: its driver does so when it is over, another thread that takes over when it lasts
-    /// too long. Whoever comes first drives on.
-    pub(super) fn end_turn(&self, turn: u64) -> bool {
-        let ended = self
-            .turn
-            .compare_exchange(turn, turn + 1, Ordering::AcqRel, Ordering::Relaxed);
-        ended.is_ok()
+    /// The call that its driver is in, or was in last.
+    pub(super) fn call(&self) -> Option<Call> {
+        lock(&self.driver).call()
     }
 
     /// Drives it until another thread has taken it over (true) or there is nothing left to do. By one thread at a time.
-    pub(super) fn drive(&self, scratch: &mut Scratch) -> bool {
-        let mut state = self.lock();
+    pub(super) fn drive(self: &Arc<EventLoop>, scratch: &mut Scratch, loops: &Loops) -> bool {
+        *lock(&self.driver) = Arc::clone(scratch.under_way());
+        let mut probe = None;
+        let mut state = lock(&self.state);
         loop {
             state.open_mail(self);
             if self.context.stop.is_set() && self.has_ended(&mut state) {
                 return false;
             }
-            for _ in 0..state.ready.len() {
-                let Some((key, mut connection, readable)) = state.next_turn() else {
-                    break;
-                };
+            if state.begins_round() {
+                self.pace.begin_round();
+            }
+            while let Some((key, mut connection, readable)) = state.next_turn() {
+                let is_last = state.is_round_over();
                 let stopping = self.context.stop.is_set();
-                let turn = self.turn.load(Ordering::Relaxed) + 1; // between turns nobody else writes it
-                self.turn.store(turn, Ordering::Release);
+                let turn = self.turns.begin();
                 drop(state);
+                if !self.pace.is_normal() && self.pace.hands_over(self.now(), &mut probe) {
+                    loops.relieve(Arc::clone(self), &self.turns, turn, None);
+                }
                 let next = give_turn(&mut connection, readable, stopping, scratch, &self.context.shared);
-                if !self.end_turn(turn) {
+                if probe.is_some() {
+                    let is_over = is_last || self.turns.current() != Some(turn);
+                    self.after_turn(&mut probe, is_over, scratch, loops);
+                }
+                if !self.turns.end(turn) {
                     self.post(Mail::Back(key, connection, next));
                     return true;
                 }
-                state = self.lock();
+                state = lock(&self.state);
                 state.put_back(key, connection, next, self);
             }
-            // By the tick before the poll: after a pause of the process, what came meanwhile is seen before anyone is overdue.
-            if let Some(now) = state.seen_until.take()
-                && self.first_due.load(Ordering::Relaxed) <= now
-            {
-                state.sweep(now, self);
-            }
-            state.poll(self.context.now());
+            state.sweep(self);
+            state.poll(self.now());
         }
     }
 
-    /// Whether a stopping host has nothing left here. The first time it is asked, all connections are told.
-    fn has_ended(&self, state: &mut State) -> bool {
-        if !state.knows_of_stop {
-            state.knows_of_stop = true;
-            let keys: Vec<usize> = state.connections.iter().map(|(key, _)| key).collect();
-            keys.into_iter().for_each(|key| state.queue(key));
+    /// Settles whether calls block, if that is to be found out and known by now.
+    fn after_turn(&self, probing: &mut Option<Probe>, is_over: bool, scratch: &Scratch, loops: &Loops) {
+        let Some(probe) = probing else { return };
+        probe.note(scratch.under_way().call());
+        if let Some(do_block) = probe.verdict(is_over) {
+            self.pace.settle(do_block, self.now());
+            if do_block {
+                loops.report(probe.call());
+            }
+            *probing = None;
         }
+    }
+
+    /// Whether a stopping host has nothing left here.
+    fn has_ended(&self, state: &mut State) -> bool {
+        state.tell_of_stop();
         !self.context.accepting.load(Ordering::Acquire) && self.len() == 0
     }
 
+    pub(super) fn take_mail(&self) -> Vec<Mail> {
+        std::mem::take(&mut *lock(&self.inbox))
+    }
+
     /// When a wait is over that begins now.
-    fn due(&self, waiting: Waiting) -> u32 {
-        let due = self.context.shared.timeouts().due(waiting, self.context.now());
+    pub(super) fn due(&self, waiting: Waiting) -> u32 {
+        let due = self.shared().timeouts().due(waiting, self.now());
         // One thread at a time writes it.
-        if due < self.first_due.load(Ordering::Relaxed) {
-            self.first_due.store(due, Ordering::Relaxed);
+        if due < self.first_due() {
+            self.set_first_due(due);
         }
         due
     }
 
-    fn post(&self, mail: Mail) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
-        self.wake();
+    pub(super) fn first_due(&self) -> u32 {
+        self.first_due.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn set_first_due(&self, tick: u32) {
+        self.first_due.store(tick, Ordering::Relaxed);
+    }
+
+    /// One of its connections is no more.
+    pub(super) fn forget_one(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.context.shared
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        self.context.now.load(Ordering::Relaxed)
+    }
+
+    fn post(&self, mail: Mail) {
+        lock(&self.inbox).push(mail);
+        self.wake();
     }
 }
 
@@ -233,169 +223,6 @@ fn give_turn(
     })
 }
 
-impl State {
-    fn open_mail(&mut self, own: &EventLoop) {
-        let mail = std::mem::take(&mut *own.inbox.lock().unwrap_or_else(PoisonError::into_inner));
-        for mail in mail {
-            match mail {
-                Mail::New(stream, peer, slot) => self.insert(Connection::new(stream, peer), slot, own),
-                Mail::Back(key, connection, next) => self.put_back(key, connection, next, own),
-            }
-        }
-    }
-
-    fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
-        let vacant = self.connections.vacant_entry();
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self
-            .poll
-            .registry()
-            .register(connection.stream(), Token(vacant.key()), both)
-        {
-            error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
-            drop(connection); // before its slot
-            own.connections.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let key = vacant.key();
-        vacant.insert(Entry {
-            connection: Some(Box::new(connection)),
-            readable: Readable::default(),
-            is_queued: false,
-            is_wanted: false,
-            waiting: Waiting::Frame,
-            due: own.due(Waiting::Frame),
-            _slot: slot,
-        });
-        if self.knows_of_stop {
-            self.queue(key);
-        }
-    }
-
-    /// Puts a connection at the end of those that have something to do.
-    fn queue(&mut self, key: usize) {
-        if let Some(entry) = self.connections.get_mut(key) {
-            entry.queue(key, &mut self.ready);
-        }
-    }
-
-    /// Takes out the connection whose turn it is.
-    fn next_turn(&mut self) -> Option<(usize, Box<Connection>, Readable)> {
-        loop {
-            let key = self.ready.pop_front()?;
-            if let Some(entry) = self.connections.get_mut(key) {
-                entry.is_queued = false;
-                entry.is_wanted = false;
-                if let Some(connection) = entry.connection.take() {
-                    return Some((key, connection, std::mem::take(&mut entry.readable)));
-                }
-            }
-        }
-    }
-
-    fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: Next, own: &EventLoop) {
-        let Next::Wait {
-            waiting,
-            progress,
-            more,
-        } = next
-        else {
-            drop(connection); // before its slot: then there is room for another descriptor
-            self.remove(key, own);
-            return;
-        };
-        let Some(entry) = self.connections.get_mut(key) else {
-            return; // nobody else removes what has its turn
-        };
-        if progress || waiting != entry.waiting {
-            entry.waiting = waiting;
-            entry.due = own.due(waiting);
-        } else if waiting == Waiting::Close && entry.due <= own.context.now() {
-            // Others that have something to do are not overdue, but this one could go on for ever.
-            connection.give_up(waiting, &own.context.shared);
-            drop(connection); // before its slot
-            self.remove(key, own);
-            return;
-        }
-        entry.connection = Some(connection);
-        if more || entry.is_wanted {
-            entry.queue(key, &mut self.ready);
-        }
-    }
-
-    fn remove(&mut self, key: usize, own: &EventLoop) {
-        self.connections.remove(key);
-        own.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Gives up those that have waited too long, and finds out when to look again.
-    fn sweep(&mut self, now: u32, own: &EventLoop) {
-        let mut first = u32::MAX;
-        let mut overdue = Vec::new();
-        for (key, entry) in &self.connections {
-            if entry.due > now {
-                first = first.min(entry.due);
-            } else if entry.is_queued || entry.connection.is_none() {
-                first = now.saturating_add(1); // it is not waiting; then we shall see
-            } else {
-                overdue.push(key);
-            }
-        }
-        own.first_due.store(first, Ordering::Relaxed);
-        for key in overdue {
-            let entry = &mut self.connections[key];
-            if let Some(mut connection) = entry.connection.take() {
-                connection.give_up(entry.waiting, &own.context.shared);
-                drop(connection); // before its slot
-                self.remove(key, own);
-            }
-        }
-    }
-
-    /// Asks what there is to do; waits for it if there is nothing yet.
-    fn poll(&mut self, now: u32) {
-        let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
-        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                error!(%error, "can't wait for connections, trying again");
-                std::thread::sleep(PAUSE); // it is not to spin if it lasts
-            }
-            return;
-        }
-        let State {
-            events,
-            connections,
-            ready,
-            ..
-        } = self;
-        let mut count = 0;
-        for event in events.iter() {
-            count += 1;
-            let Some(entry) = connections.get_mut(event.token().0) else {
-                continue; // a wake-up
-            };
-            entry.note(event);
-            entry.queue(event.token().0, ready);
-        }
-        self.seen_until = (count < EVENTS).then_some(now);
-    }
-}
-
-impl Entry {
-    fn note(&mut self, event: &Event) {
-        let is_over = event.is_read_closed() || event.is_error();
-        self.readable.now |= event.is_readable() || is_over;
-        self.readable.end |= is_over;
-    }
-
-    /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
-    /// comes back: an event is not told twice, and the turn may have been past what it is about.
-    fn queue(&mut self, key: usize, ready: &mut VecDeque<usize>) {
-        if self.connection.is_none() {
-            self.is_wanted = true;
-        } else if !self.is_queued {
-            self.is_queued = true;
-            ready.push_back(key);
-        }
-    }
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

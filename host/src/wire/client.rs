@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_the_host_writes_is_read() {
         let mut room = Vec::new();
-        let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 1024);
+        let mut acks = AckWriter::new(&mut room, AckNumbering::Go, 1024, usize::MAX / 2);
         acks.ack(0x02, b"00000001", 7, b"hello");
         acks.ack(0x03, b"00000002", 0, b"");
         let output = acks.finish();
