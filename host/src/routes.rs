@@ -25,21 +25,11 @@ pub struct Reader {
 
 impl Routes {
     /// The current table.
-    pub fn load_full(&self) -> Arc<RouteTable> {
+    pub fn current(&self) -> Arc<RouteTable> {
         Arc::clone(&lock(&self.current).table)
     }
 
-    /// The same.
-    pub fn load(&self) -> Arc<RouteTable> {
-        self.load_full()
-    }
-
-    /// Puts a table in force. When this returns, nobody looks into an older one.
-    pub fn store(&self, table: Arc<RouteTable>) {
-        drop(self.swap(table));
-    }
-
-    /// The same; the table before comes back.
+    /// Puts a table in force; the one before comes back. When this returns, nobody looks into an older one.
     pub fn swap(&self, table: Arc<RouteTable>) -> Arc<RouteTable> {
         let mut current = lock(&self.current);
         let replaced = std::mem::replace(&mut current.table, Arc::clone(&table));
@@ -145,7 +135,7 @@ mod tests {
             assert!(readers.iter().all(|reader| Arc::ptr_eq(&reader.lock(), &table)));
         }
         drop(readers);
-        routes.store(Arc::default());
+        routes.swap(Arc::default());
         assert_eq!(lock(&routes.current).readers.len(), 0);
     }
 }

@@ -12,15 +12,13 @@ use crate::shutdown::Stop;
 
 /// Logs the totals once every `period` until `stop`, and a last time then.
 pub fn log_totals(routes: &Routes, period: Duration, stop: &Stop) {
-    // What the first load registers for the thread can't be registered while a library's start-up code hangs.
-    drop(routes.load());
     let mut totals = Totals::new();
     let mut last = false;
     while !last {
         // Counted from the last line: after a pause of the machine one line that covers it is enough.
         last = stop.wait_until(totals.at + period);
         // No reference to a plugin is kept from one line to the next: it would hold up its end.
-        totals.log(&routes.load_full());
+        totals.log(&routes.current());
     }
 }
 

@@ -117,18 +117,6 @@ pub(super) fn base(path: &Path, is_stream: bool) -> io::Result<PathBuf> {
     Ok(absolute.parent().unwrap_or(&absolute).to_owned())
 }
 
-/// Whether an error says something about the machine as it is now and nothing about the file: then it is worth another try.
-pub(super) fn is_of_the_machine(error: &io::Error) -> bool {
-    !matches!(
-        error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::IsADirectory
-            | io::ErrorKind::InvalidData
-    )
-}
-
 /// Whether nothing is at the path.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -150,14 +138,5 @@ mod tests {
         assert_eq!(base(Path::new("/dev/fd/63"), true).ok(), Some(here.clone()));
         assert_eq!(base(Path::new("/dev/fd/3"), false).ok(), Some(here.clone()));
         assert_eq!(base(Path::new("/etc/host/pipe"), true).ok(), Some(here));
-    }
-
-    #[test]
-    fn errors_of_the_machine_are_told_from_verdicts_on_the_file() {
-        let of_the_machine = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EIO, libc::ESTALE];
-        let of_the_file = [libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::EISDIR];
-        let is = |code: &i32| is_of_the_machine(&io::Error::from_raw_os_error(*code));
-        assert!(of_the_machine.iter().all(is));
-        assert!(!of_the_file.iter().any(is));
     }
 }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::due::{Due, SETTLE, Step};
-use super::file::{self, Accept, is_missing, is_of_the_machine};
+use super::file::{self, Accept, is_missing};
 use super::{Config, ConfigError, Source};
 use crate::plugin::settle::{Settling, Stamp};
+use crate::plugin::unavailable::is_of_machine;
 
 /// A configuration's file while the host runs.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Watched {
 
     fn read(&mut self, seen: Option<Stamp>, now: Instant, settling: &mut Settling) -> Option<Config> {
         let found = match file::read(&self.path, Accept::Regular) {
-            Err(ConfigError::Unreadable { error, .. }) if is_of_the_machine(&error) => {
+            Err(ConfigError::Unreadable { error, .. }) if is_of_machine(&error) => {
                 self.unavailable(&error, now, settling);
                 return None;
             }

@@ -73,12 +73,9 @@ impl Instances {
     /// None yet. `changed` is told when a handler has ended that was retired, and when a library came back late. When it is
     /// time to `stop`, no plugin's code is waited for any more.
     pub fn new(changed: Sender, stop: Stop) -> Instances {
-        let routes = Arc::new(Routes::default());
-        // What this registers for the thread can't be registered while a library's start-up code hangs.
-        drop(routes.load());
         Instances {
             state: Arc::default(),
-            routes,
+            routes: Arc::default(),
             changed,
             stop,
         }
@@ -292,7 +289,7 @@ impl Instances {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        self.routes.store(Arc::default());
+        self.routes.swap(Arc::default());
         let _ = self.changed.send(Hint::Ended);
     }
 

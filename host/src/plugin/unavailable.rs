@@ -1,7 +1,7 @@
 //! What the machine can't give now: room, descriptors, memory, threads, processes. Never a verdict on a file: nothing of it
 //! is remembered, and it is tried again by itself, with a back-off.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -196,7 +196,7 @@ impl BackOff {
 
 /// Whether an error is the machine's whatever it was wanted for. A file that is not there, or may not be read, is not.
 pub fn is_of_machine(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::OutOfMemory || Unavailable::of("", error).is_some()
+    Unavailable::of("", error).is_some()
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub(super) struct Leaving {
 impl Manager {
     /// Finds out which handlers' last batches have returned; tells whether there is one.
     pub(super) fn drain(&mut self) -> bool {
-        // arc-swap counts the readers of a table when it is replaced, so this is the number of those that are left. None
-        // holds it during a call: a call holds its handler, so that one that hangs keeps no other handler from draining.
+        // Threads look up handlers in a table that they hold for that moment alone; a call holds its handler. So one that hangs
+        // keeps no other handler from draining.
         self.tables.retain(|table| Arc::strong_count(table) > 1);
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
             let is_held = Arc::strong_count(&leaving.plugin) > HOLDERS;
