@@ -238,6 +238,8 @@ fn a_version_whose_shutdown_hung_serves_again() {
     scene.waiting("end-1.0.0");
     bring(&scene.site, "1.0.0");
     scene.point("1.0.0");
+    let lack = scene.host.wait_for("unavailable, trying again");
+    assert_eq!(lack["code"], "shutdown", "{lack:#}");
     scene.host.wait_until("the second roll-back", |log| {
         log.iter()
             .filter(|line| line["message"] == "rolled back")

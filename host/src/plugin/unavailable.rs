@@ -38,6 +38,8 @@ pub enum Lack {
     Process,
     /// The dynamic linker: another library's start-up code holds it.
     Linker,
+    /// The end of the plugin's last handler of this kind, which is being shut down.
+    Shutdown,
     /// The right, or the room, to make or move a link.
     Link,
     /// An answer of the device or the file system.
@@ -46,13 +48,14 @@ pub enum Lack {
 
 impl Lack {
     /// Every one, in the order of the enum.
-    pub const ALL: [Lack; 8] = [
+    pub const ALL: [Lack; 9] = [
         Lack::Staging,
         Lack::Descriptors,
         Lack::Memory,
         Lack::Thread,
         Lack::Process,
         Lack::Linker,
+        Lack::Shutdown,
         Lack::Link,
         Lack::Device,
     ];
@@ -66,6 +69,7 @@ impl Lack {
             Lack::Thread => "thread",
             Lack::Process => "process",
             Lack::Linker => "linker",
+            Lack::Shutdown => "shutdown",
             Lack::Link => "link",
             Lack::Device => "device",
         }
@@ -82,6 +86,7 @@ impl Lack {
             Lack::Linker => {
                 "# wait for that start-up code to return; if it never does, restart the host without that plugin"
             }
+            Lack::Shutdown => "# wait for it; after plugins.init_timeout it is given up",
             Lack::Link => "ls -ld . # in the plugin directory: who may write there",
             Lack::Device => "dmesg # tells what is wrong with the device",
         }

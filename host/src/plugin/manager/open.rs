@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::Manager;
 use crate::config::Config;
 use crate::logging;
-use crate::plugin::claims::{Claim, Unserved, json_of};
+use crate::plugin::claims::{Candidate, Claim, Unserved, json_of};
 use crate::plugin::instances::Key;
 use crate::plugin::load::Library;
 use crate::plugin::stage::Digest;
 use crate::plugin::swap::Times;
 use crate::plugin::trial::{self, Trial};
-use crate::plugin::unavailable::LoadError;
+use crate::plugin::unavailable::{Lack, LoadError, Unavailable};
 use crate::plugin::{Code, Refusal};
 
 /// How long a line of the log is waited for before what it is about begins.
@@ -47,6 +47,10 @@ impl Manager {
                 // Its handler is being shut down; there is never a second one beside it.
                 None => {
                     self.known.held_back.insert(claim.admitted.digest());
+                    let found = "the shutdown of its last handler has not returned";
+                    let lack = Unavailable::new(Lack::Shutdown, "init", found);
+                    let Candidate { soname, plugin, .. } = &claim.candidate;
+                    self.lack(soname, Some(plugin), lack);
                     is_complete &= !self.known.served.contains_key(&claim.candidate.soname);
                 }
             }
