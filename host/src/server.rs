@@ -8,6 +8,7 @@ mod event_loop;
 mod handover;
 mod members;
 mod pace;
+mod readiness;
 mod slots;
 mod sync;
 

@@ -2,45 +2,24 @@
 //! with the thread that drives the loop.
 
 use std::collections::VecDeque;
-use std::io;
-use std::time::Duration;
 
-use mio::event::Event;
-use mio::{Events, Interest, Poll, Token};
+use mio::Poll;
 use slab::Slab;
 use tracing::error;
 
 use super::event_loop::{EventLoop, Mail};
+use super::readiness::Readiness;
 use super::slots::Slot;
 use crate::connection::{Connection, Next, Readable, Waiting};
-use crate::descriptors::end_if_gone;
-
-/// How many sockets one poll may tell of.
-const EVENTS: usize = 1024;
-/// Between two tries of a poll that fails.
-const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) struct State {
-    poll: Poll,
-    events: Events,
+    readiness: Readiness,
     connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
     /// How many of them have yet to have their turn in this round.
     left_of_round: usize,
-    /// The polls that together tell of all that was ready before the first of them.
-    survey: Option<Survey>,
-    /// The tick before the first poll of a survey that is over.
-    seen_until: Option<u32>,
     knows_of_stop: bool,
-}
-
-/// A poll tells of so many sockets only, and where many are always ready, each is full. The system keeps them in the order
-/// in which they became ready, so after as many polls as all of them take, everything has been told that was ready before
-/// the first.
-struct Survey {
-    began: u32,
-    polls_left: usize,
 }
 
 /// One connection as the loop knows it.
@@ -61,13 +40,10 @@ struct Entry {
 impl State {
     pub(super) fn new(poll: Poll) -> State {
         State {
-            poll,
-            events: Events::with_capacity(EVENTS),
+            readiness: Readiness::new(poll),
             connections: Slab::new(),
             ready: VecDeque::new(),
             left_of_round: 0,
-            survey: None,
-            seen_until: None,
             knows_of_stop: false,
         }
     }
@@ -92,11 +68,7 @@ impl State {
 
     fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
         let vacant = self.connections.vacant_entry();
-        if let Err(error) = self
-            .poll
-            .registry()
-            .register(connection.stream(), Token(vacant.key()), interest())
-        {
+        if let Err(error) = self.readiness.register(connection.stream(), vacant.key()) {
             error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
             drop(connection); // before its slot
             own.forget_one();
@@ -195,7 +167,7 @@ impl State {
     /// Gives up those that have waited too long, and finds out when to look again: by the tick before the polls. After a pause
     /// of the process, what came meanwhile is seen before anyone is overdue.
     pub(super) fn sweep(&mut self, own: &EventLoop) {
-        let Some(now) = self.seen_until.take().filter(|now| own.first_due() <= *now) else {
+        let Some(now) = self.readiness.seen_until().filter(|now| own.first_due() <= *now) else {
             return;
         };
         let mut first = u32::MAX;
@@ -227,59 +199,26 @@ impl State {
 
     /// Asks what there is to do; waits for it if there is nothing yet.
     pub(super) fn poll(&mut self, now: u32) {
-        let timeout = (!self.ready.is_empty()).then_some(Duration::ZERO);
-        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                end_if_gone(&error);
-                error!(%error, "can't wait for connections, trying again");
-                std::thread::sleep(PAUSE); // it is not to spin if it lasts
-            }
-            return;
-        }
         let State {
-            events,
+            readiness,
             connections,
             ready,
             ..
         } = self;
-        let mut count = 0;
-        for event in events.iter() {
-            count += 1;
-            let Some(entry) = connections.get_mut(event.token().0) else {
-                continue; // a wake-up
+        let is_idle = ready.is_empty();
+        readiness.poll(is_idle, connections.len(), now, |key, told| {
+            let Some(entry) = connections.get_mut(key) else {
+                return; // a wake-up
             };
-            entry.note(event);
-            entry.queue(event.token().0, ready);
-        }
-        let is_all = count < EVENTS;
-        self.note_poll(is_all, now);
-    }
-
-    /// After a poll that was begun at tick `now`; `is_all`: it told of everything that was ready.
-    fn note_poll(&mut self, is_all: bool, now: u32) {
-        if is_all && self.survey.is_none() {
-            self.seen_until = Some(now);
-            return;
-        }
-        // With one for what wakes the loop, which is registered too.
-        let polls_left = self.connections.len() / EVENTS + 1;
-        let survey = self.survey.get_or_insert(Survey { began: now, polls_left });
-        survey.polls_left -= 1;
-        if is_all || survey.polls_left == 0 {
-            self.seen_until = Some(survey.began);
-            self.survey = None;
-        }
+            entry.readable.now |= told.now;
+            entry.readable.end |= told.end;
+            entry.readable.urgent |= told.urgent;
+            entry.queue(key, ready);
+        });
     }
 }
 
 impl Entry {
-    fn note(&mut self, event: &Event) {
-        let is_over = event.is_read_closed() || event.is_error();
-        self.readable.now |= event.is_readable() || is_over;
-        self.readable.end |= is_over;
-        self.readable.urgent |= event.is_priority(); // and then it is readable as well
-    }
-
     /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
     /// comes back: an event is not told twice, and the turn may have been past what it is about.
     fn queue(&mut self, key: usize, ready: &mut VecDeque<usize>) {
@@ -290,12 +229,4 @@ impl Entry {
             ready.push_back(key);
         }
     }
-}
-
-/// What a connection waits for: whatever it is. That the peer has sent something as urgent is told where the system can.
-fn interest() -> Interest {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let both = both | Interest::PRIORITY;
-    both
 }
