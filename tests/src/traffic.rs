@@ -37,6 +37,8 @@ struct Shared {
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// How many Submits were sent.
+    pub sent: u64,
     /// How many Submits each in the line has answered.
     pub answered: Vec<u64>,
     /// From the write of each Submit to the read of its ack.
@@ -101,6 +103,7 @@ impl Traffic {
         let mut all = Report::default();
         for client in self.clients {
             let report = client.join().expect("a connection without a fault");
+            all.sent += report.sent;
             all.answered.resize(all.answered.len().max(report.answered.len()), 0);
             for (sum, count) in all.answered.iter_mut().zip(&report.answered) {
                 *sum += count;
@@ -159,6 +162,7 @@ impl Connection {
             frames.extend(frame(self.command, &id, b"whoever answers"));
             self.owed.push_back(Owed { id, from, sent });
             *next += 1;
+            self.report.sent += 1;
         }
         self.stream.stream.write_all(&frames).unwrap();
     }
