@@ -98,10 +98,10 @@ impl Traffic {
 
     /// Sends no more, and reads all acks that are owed and nothing after them.
     #[track_caller]
-    pub fn finish(self) -> Report {
+    pub fn finish(mut self) -> Report {
         self.shared.is_over.store(true, SeqCst);
         let mut all = Report::default();
-        for client in self.clients {
+        for client in std::mem::take(&mut self.clients) {
             let report = client.join().expect("a connection without a fault");
             all.sent += report.sent;
             all.answered.resize(all.answered.len().max(report.answered.len()), 0);
@@ -111,6 +111,13 @@ impl Traffic {
             all.latencies.extend(report.latencies);
         }
         all
+    }
+}
+
+/// Who fails meanwhile leaves nobody behind that goes on sending.
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, SeqCst);
     }
 }
 

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rustix::process::Signal;
+use tests::cargo::scratch;
+use tests::host::show;
 
 use sample::Sample;
 use scene::{Part, Scene};
@@ -87,6 +89,9 @@ fn soak(arguments: &Arguments) {
         site, host, balance, ..
     } = scene;
     let (status, log) = host.wait();
+    let file = scratch().join("soak.log");
+    std::fs::write(&file, show(&log)).unwrap();
+    println!("the host's log: {}", file.display());
     balance.print();
     verdict::of_log(&log, &balance);
     verdict::of_samples(&samples, of_version);
