@@ -17,7 +17,8 @@ const BUSY: u64 = 1 << 20;
 pub(crate) fn all(spawn: &impl Fn(&str, fn(&Part<'_>))) {
     spawn("plugins.toml", rewrite);
     spawn("a busy file", busy);
-    spawn("disturbances", disturb);
+    spawn("cleaner", clean);
+    spawn("no descriptors", run_short);
 }
 
 /// plugins.toml is written again and again, in all ways in which people do that.
@@ -89,33 +90,31 @@ fn busy(part: &Part<'_>) {
     }
 }
 
-/// Once in a while the machine itself is against us.
-fn disturb(part: &Part<'_>) {
+/// Once in a while a cleaner of temporary folders comes; libraries that are mapped don't need their files.
+fn clean(part: &Part<'_>) {
     let mut rng = part.rng(10);
-    let balance = &part.scene.balance;
     while part.goes_on() {
-        part.pause(Duration::from_millis(rng.u64(500..2500)));
-        if rng.bool() {
-            // A cleaner of temporary folders; libraries that are mapped don't need their files.
-            for directory in part.scene.staging() {
-                let _ = fs::remove_dir_all(directory);
-            }
-            balance.did("the private copies removed");
-        } else {
-            no_descriptors(part, rng.u64(50..500));
-            balance.did("no descriptors for a moment");
+        part.pause(Duration::from_millis(rng.u64(1000..5000)));
+        for directory in part.scene.staging() {
+            let _ = fs::remove_dir_all(directory);
         }
+        part.scene.balance.did("private copies removed");
     }
 }
 
 /// What is open stays open; new connections wait, and files are opened later.
-fn no_descriptors(part: &Part<'_>, milliseconds: u64) {
+fn run_short(part: &Part<'_>) {
+    let mut rng = part.rng(12);
     let pid = Pid::from_raw(i32::try_from(part.scene.host.pid()).unwrap());
     let none = Rlimit {
         current: Some(3),
         maximum: getrlimit(Resource::Nofile).maximum,
     };
-    let before = prlimit(pid, Resource::Nofile, none).unwrap();
-    part.pause(Duration::from_millis(milliseconds));
-    prlimit(pid, Resource::Nofile, before).unwrap();
+    while part.goes_on() {
+        part.pause(Duration::from_millis(rng.u64(1000..5000)));
+        let before = prlimit(pid, Resource::Nofile, none.clone()).unwrap();
+        part.pause(Duration::from_millis(rng.u64(50..500)));
+        prlimit(pid, Resource::Nofile, before).unwrap();
+        part.scene.balance.did("no descriptors for a moment");
+    }
 }
