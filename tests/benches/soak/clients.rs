@@ -115,7 +115,7 @@ fn bystander(part: &Part<'_>) {
 
 /// 1 to 30 ms each, one to three in a write.
 fn blocking(part: &Part<'_>) {
-    let mut rng = fastrand::Rng::with_seed(part.rng(2).u64(..));
+    let mut rng = part.rng_of_many();
     let client = Checked::connect(&part.scene.host, "handlers that block", &part.scene.balance);
     while part.goes_on() {
         let asks = (0..rng.u64(1..=3)).map(|number| {

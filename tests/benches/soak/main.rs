@@ -23,7 +23,6 @@ mod scene;
 mod verdict;
 mod versions;
 
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -51,7 +50,7 @@ struct Arguments {
     bench: bool,
 }
 
-fn main() -> ExitCode {
+fn main() {
     faults::collect();
     let arguments = Arguments::parse();
     println!("soak: {} s, seed {}", arguments.seconds, arguments.seed);
@@ -65,7 +64,7 @@ fn main() -> ExitCode {
         println!("nothing was lost");
     }
     // Where something has failed, threads may be left that wait for what does not come.
-    std::process::exit(i32::from(!faults.is_empty()))
+    std::process::exit(i32::from(!faults.is_empty()));
 }
 
 fn soak(arguments: &Arguments) {

@@ -112,7 +112,7 @@ fn run_short(part: &Part<'_>) {
     };
     while part.goes_on() {
         part.pause(Duration::from_millis(rng.u64(1000..5000)));
-        let before = prlimit(pid, Resource::Nofile, none.clone()).unwrap();
+        let before = prlimit(pid, Resource::Nofile, none).unwrap();
         part.pause(Duration::from_millis(rng.u64(50..500)));
         prlimit(pid, Resource::Nofile, before).unwrap();
         part.scene.balance.did("no descriptors for a moment");

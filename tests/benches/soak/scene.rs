@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -151,6 +151,8 @@ pub(crate) struct Part<'a> {
     until: Instant,
     seed: u64,
     is_over: AtomicBool,
+    /// How many have asked for a number.
+    many: AtomicU64,
 }
 
 impl<'a> Part<'a> {
@@ -160,6 +162,7 @@ impl<'a> Part<'a> {
             until: Instant::now() + duration,
             seed,
             is_over: AtomicBool::new(false),
+            many: AtomicU64::new(0),
         }
     }
 
@@ -186,5 +189,10 @@ impl<'a> Part<'a> {
     /// For what is done at random; each who does so has a number of his own.
     pub(crate) fn rng(&self, who: u64) -> Rng {
         Rng::with_seed(self.seed.wrapping_add(who))
+    }
+
+    /// For those who are many and do the same: no two of them do it in step.
+    pub(crate) fn rng_of_many(&self) -> Rng {
+        self.rng(100 + self.many.fetch_add(1, SeqCst))
     }
 }

@@ -48,11 +48,11 @@ pub(crate) fn of_log(log: &[Value], balance: &Balance) {
         *refused.entry(code).or_default() += 1;
     }
     faults::unless(!bad.is_empty(), || "no newcomer was refused".to_owned());
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    bad.values().for_each(|code| *expected.entry(code).or_default() += 1);
     println!("\nthe log: {} lines", log.len());
-    println!(
-        "  {} bad newcomers, refused: {refused:?}; refused since they were gone: {gone}",
-        bad.len()
-    );
+    println!("  bad newcomers {expected:?}, lines of refusal {refused:?}");
+    println!("  refused since they were gone when they were opened: {gone}");
     let sum = |field: &str, of: &str| -> u64 {
         let lines = log.iter().filter(|line| message(line).starts_with(of));
         lines.filter_map(|line| line[field].as_u64()).sum()
