@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -198,6 +199,8 @@ pub struct Host {
 struct Log {
     lines: Mutex<(Vec<Value>, bool)>,
     changed: Condvar,
+    /// Nobody reads it for now.
+    is_left: AtomicBool,
 }
 
 impl Host {
@@ -212,6 +215,9 @@ impl Host {
                 let event = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
                 writer.lines.lock().unwrap().0.push(event);
                 writer.changed.notify_all();
+                while writer.is_left.load(SeqCst) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
             writer.lines.lock().unwrap().1 = true;
             writer.changed.notify_all();
@@ -234,6 +240,11 @@ impl Host {
             .find_map(|line| line.strip_prefix(size)?.strip_prefix(':'));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         kilobytes.unwrap_or_else(|| panic!("no {size} in\n{status}")) * 1024
+    }
+
+    /// Whether its log is read. What it logs meanwhile fills the pipe, then its queue, then is lost.
+    pub fn read_log(&self, is_read: bool) {
+        self.log.is_left.store(!is_read, SeqCst);
     }
 
     /// Everything logged so far.

@@ -37,6 +37,8 @@ struct Shared {
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// How many Submits were sent.
+    pub sent: u64,
     /// How many Submits each in the line has answered.
     pub answered: Vec<u64>,
     /// From the write of each Submit to the read of its ack.
@@ -96,11 +98,12 @@ impl Traffic {
 
     /// Sends no more, and reads all acks that are owed and nothing after them.
     #[track_caller]
-    pub fn finish(self) -> Report {
+    pub fn finish(mut self) -> Report {
         self.shared.is_over.store(true, SeqCst);
         let mut all = Report::default();
-        for client in self.clients {
+        for client in std::mem::take(&mut self.clients) {
             let report = client.join().expect("a connection without a fault");
+            all.sent += report.sent;
             all.answered.resize(all.answered.len().max(report.answered.len()), 0);
             for (sum, count) in all.answered.iter_mut().zip(&report.answered) {
                 *sum += count;
@@ -108,6 +111,13 @@ impl Traffic {
             all.latencies.extend(report.latencies);
         }
         all
+    }
+}
+
+/// Who fails meanwhile leaves nobody behind that goes on sending.
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, SeqCst);
     }
 }
 
@@ -159,6 +169,7 @@ impl Connection {
             frames.extend(frame(self.command, &id, b"whoever answers"));
             self.owed.push_back(Owed { id, from, sent });
             *next += 1;
+            self.report.sent += 1;
         }
         self.stream.stream.write_all(&frames).unwrap();
     }
