@@ -49,6 +49,8 @@ impl Routes {
         let reader = Arc::new(Reader {
             table: Mutex::new(Arc::clone(&current.table)),
         });
+        // Threads come and go much more often than tables.
+        current.readers.retain(|reader| reader.strong_count() > 0);
         current.readers.push(Arc::downgrade(&reader));
         reader
     }
@@ -135,6 +137,10 @@ mod tests {
             assert!(readers.iter().all(|reader| Arc::ptr_eq(&reader.lock(), &table)));
         }
         drop(readers);
+        for _ in 0..3 {
+            drop(routes.reader());
+            assert_eq!(lock(&routes.current).readers.len(), 1, "those before are forgotten");
+        }
         routes.swap(Arc::default());
         assert_eq!(lock(&routes.current).readers.len(), 0);
     }

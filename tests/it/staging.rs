@@ -210,6 +210,36 @@ fn a_plugin_that_has_no_room_waits_for_it_and_the_others_serve() {
     host.stop();
 }
 
+/// It is tried less and less often, and the log hears of it once.
+#[test]
+fn what_goes_on_lacking_is_said_once() {
+    let site = site("");
+    // In blocks of 512 bytes: less than the plugin has.
+    let host = site.spawn_after("ulimit -f 64");
+    host.wait_for("unavailable, trying again");
+    // Each HUP is a look, and so a try.
+    for _ in 0..5 {
+        tests::follow::quiet(&host, 0);
+    }
+    let log = host.stop();
+    let told = log.iter().filter(|line| line["message"] == "unavailable, trying again");
+    assert_eq!(told.count(), 1, "{}", show(&log));
+}
+
+#[test]
+fn a_required_plugin_that_the_machine_has_no_room_for_is_told_with_that_reason() {
+    let site = site("[plugin.submit-echo]\nrequired = true\n");
+    let (status, log) = site.spawn_after("ulimit -f 64").wait();
+    assert_eq!(status.code(), Some(78), "{}", show(&log));
+    let lack = log.iter().find(|line| line["message"] == "unavailable, trying again");
+    assert_eq!(
+        lack.map(|lack| &lack["code"]),
+        Some(&"staging".into()),
+        "{}",
+        show(&log)
+    );
+}
+
 #[test]
 fn descriptors_that_are_lacking_are_no_verdict_either() {
     let site = site("");

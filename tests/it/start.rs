@@ -155,7 +155,7 @@ fn a_shutdown_that_hangs_does_not_keep_a_failed_start_from_ending() {
         .iter()
         .find(|event| event["message"] == "shutdown did not return in time");
     assert!(
-        late.is_some_and(|event| event["plugins"] == "[\"start-a\"]"),
+        late.is_some_and(|event| event["plugins"] == "[\"start-a 1.0.0\"]"),
         "{}",
         show(&log)
     );

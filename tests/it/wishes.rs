@@ -251,3 +251,28 @@ fn a_version_whose_shutdown_hung_serves_again() {
     let (status, log) = scene.host.wait();
     assert_eq!(status.code(), Some(0), "{}", show(&log));
 }
+
+/// Its end has begun for another reason; the host's end waits for it all the same.
+#[test]
+fn a_shutdown_that_is_under_way_is_waited_for() {
+    let scene = Scene::new("server.drain_timeout = \"40s\"\n");
+    let pipe = scene.pipe("end-1.0.0");
+    scene.point("1.0.0");
+    scene.host.wait_for("rolled back");
+    scene.point("1.1.0");
+    scene.host.wait_for("upgraded");
+    fs::remove_file(file(&scene.site, "1.0.0")).unwrap();
+    scene.waiting("end-1.0.0");
+    scene.host.signal(Signal::TERM);
+    scene.host.wait_for("all connections closed");
+    fs::write(pipe, "go on").unwrap();
+    let (status, log) = scene.host.wait();
+    assert_eq!(status.code(), Some(0), "{}", show(&log));
+    let retired = log.iter().find(|line| line["message"] == "retired");
+    assert_eq!(
+        retired.map(|line| &line["version"]),
+        Some(&"1.0.0".into()),
+        "{}",
+        show(&log)
+    );
+}

@@ -13,9 +13,11 @@ use host::config::Config;
 use host::connection::Shared;
 use host::plugin::hints::Hints;
 use host::plugin::manager::{self, Running};
+use host::plugin::trial::{Output, Trials};
 use host::server::{self, Server};
 use host::shutdown::{Stop, Stopper};
 
+use crate::cargo::host_binary;
 use crate::client::{frame, read_ack};
 use crate::host::{PATIENCE, Site};
 
@@ -38,7 +40,8 @@ impl Inside {
         let config = Config::read(&path).unwrap();
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
         let (stopper, stop) = Stop::channel();
-        let manager = manager::start(&path, config.clone(), Hints::default(), &stop).unwrap();
+        let children = Trials::in_program(host_binary().to_owned(), Output::Null);
+        let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
         let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
         let listener = server::Bound::new(config.server.listen).unwrap().listen().unwrap();
         let address = listener.local_addr().unwrap();

@@ -20,7 +20,7 @@ use crate::plugin::report::{Commands, FileReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
-use crate::plugin::trial::{self, Trial};
+use crate::plugin::trial::{Output, Trial, Trials};
 use crate::plugin::{Code, Refusal, manager, name, permissions};
 use crate::shutdown::Stop;
 
@@ -68,7 +68,7 @@ impl Check {
         }
         if self.load {
             load::check_dynamic()?;
-            open(&mut report, &admitted, &survey, &plan, &config);
+            open(&mut report, &admitted, &survey, &plan, &config)?;
         }
         match self.json {
             true => output::json(&report)?,
@@ -134,7 +134,13 @@ fn by_digest(verdict: &Verdict) -> Option<(String, Arc<Admitted>)> {
 }
 
 /// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.
-fn open(report: &mut Report, admitted: &Admissions, survey: &Survey, plan: &Plan<'_>, config: &Config) {
+fn open(
+    report: &mut Report,
+    admitted: &Admissions,
+    survey: &Survey,
+    plan: &Plan<'_>,
+    config: &Config,
+) -> std::io::Result<()> {
     let mut trials: Vec<Trial> = Vec::new();
     for file in &report.files {
         let Some(admitted) = file.digest.as_ref().and_then(|digest| admitted.get(digest)) else {
@@ -155,12 +161,8 @@ fn open(report: &mut Report, admitted: &Admissions, survey: &Survey, plan: &Plan
             },
         });
     }
-    let verdicts = trial::run(
-        &trials,
-        config.plugins.init_timeout,
-        trial::Output::Shown,
-        &Stop::never(),
-    );
+    let children = Trials::here(Output::Shown)?;
+    let verdicts = children.run(&trials, config.plugins.init_timeout, &Stop::never());
     for (trial, verdict) in trials.iter().zip(&verdicts) {
         let digest = trial.admitted.digest().to_string();
         let files = report
@@ -171,6 +173,7 @@ fn open(report: &mut Report, admitted: &Admissions, survey: &Survey, plan: &Plan
             .filter(|file| file.state != State::Refused)
             .for_each(|file| file.opened(verdict));
     }
+    Ok(())
 }
 
 /// The configuration that a file from elsewhere would get where its table is for it: a file that no directory gives a place

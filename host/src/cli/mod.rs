@@ -12,6 +12,7 @@ mod serve;
 mod submit;
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,8 +42,8 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// `host --plugins plugins.toml` serves; the other commands judge, install and try out plugins.
 ///
-/// Exit codes: 0 good; 1 something was refused or a request failed; 2 wrong usage; 78 the configuration is unusable or a
-/// required plugin was refused.
+/// Exit codes: 0 good; 1 something was refused or a request failed; 2 wrong usage; 70 a fault of the host's own; 78 the
+/// configuration is unusable (or the address or the staging directory that it names) or a required plugin does not serve.
 #[derive(Debug, Parser)]
 #[command(
     name = "host",
@@ -103,7 +104,10 @@ pub fn main() -> ! {
     let is_server = matches!(command, Command::Serve(_));
     let signals = is_server.then(Signals::hold_back).and_then(Result::ok);
     logging::start(cli.log_format);
-    let code = command.run(signals).unwrap_or_else(|error| {
+    let run = AssertUnwindSafe(|| command.run(signals));
+    // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
+    let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
+    let code = outcome.unwrap_or_else(|error| {
         logging::say(&format!("host: {error:#}"));
         let unusable = error.chain().any(|cause| {
             cause.is::<ConfigError>()

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::connection::Shared;
 use crate::plugin::hints::{Hint, Hints};
 use crate::plugin::manager::{self, Running};
+use crate::plugin::trial::{Output, Trials};
 use crate::server::Bound;
 use crate::shutdown::{Signals, Stop};
 use crate::{exit, limits, server, totals};
@@ -52,9 +53,10 @@ impl Serve {
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that nobody connects to a host that then refuses to start.
+        let children = Trials::here(Output::Null).context("can't tell where this program is")?;
         let address = config.server.listen;
         let bound = Bound::new(address).map_err(|error| ListenError { address, error })?;
-        let manager = manager::start(&path, config.clone(), hints, &stop)?;
+        let manager = manager::start(&path, config.clone(), hints, children, &stop)?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");

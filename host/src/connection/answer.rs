@@ -73,14 +73,19 @@ pub(super) fn answer<'b>(
     acks: &mut AckWriter<'_>,
 ) -> Answered {
     let mut consumed = 0;
+    // What stopped the last call's run is not decoded twice.
+    let mut following = None;
     let rest = 'read: loop {
         // The table is not held during the call, only the plugin: what never returns would hold all others as well.
         let table = routes.lock();
         let (packet, plugin) = loop {
-            let (packet, length) = match wire::decode(&bytes[consumed..], limits.max_frame) {
-                Decoded::Frame { packet, length } => (packet, length),
-                Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
-                Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
+            let packet = match following.take() {
+                Some(packet) => packet,
+                None => match wire::decode(&bytes[consumed..], limits.max_frame) {
+                    Decoded::Frame { packet, .. } => packet,
+                    Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
+                    Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
+                },
             };
             if acks.left() == 0 {
                 break 'read Rest::HeldBack;
@@ -90,20 +95,21 @@ pub(super) fn answer<'b>(
                 Some(plugin) if mode == Mode::Serving => break (packet, plugin),
                 _ => acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]),
             }
-            consumed += length;
+            consumed += MIN_FRAME + packet.payload.len();
         };
         let most = (acks.left() / plugin.longest_ack()).clamp(1, LARGEST_CALL);
-        let length = neighbours(&bytes[consumed..], packet, plugin, &table, limits.max_frame, most, run);
+        let (length, next) = neighbours(&bytes[consumed..], packet, plugin, &table, limits.max_frame, most, run);
         let plugin = Arc::clone(plugin);
         drop(table);
 
         under_way.enter(plugin.number(), packet.command);
         let answered = plugin.answer(run, acks);
-        consumed += if answered == run.len() {
-            length
+        if answered == run.len() {
+            consumed += length;
+            following = next;
         } else {
-            length_of(&run[..answered])
-        };
+            consumed += length_of(&run[..answered]);
+        }
         run.clear();
         if consumed == bytes.len() {
             break Rest::Incomplete;
@@ -119,7 +125,8 @@ fn length_of(submits: &[RawSubmit<'_>]) -> usize {
 }
 
 /// Collects the Submits at the start of `bytes`, `first` and its neighbours that are this plugin's as well, `most` of them at
-/// most; gives how many bytes they are. Nothing but this is in the loop, so that all of it stays in registers.
+/// most; gives how many bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, so
+/// that all of it stays in registers.
 fn neighbours<'b>(
     bytes: &'b [u8],
     first: Packet<'b>,
@@ -128,7 +135,7 @@ fn neighbours<'b>(
     max_frame: usize,
     most: usize,
     run: &mut Vec<RawSubmit<'b>>,
-) -> usize {
+) -> (usize, Option<Packet<'b>>) {
     let mut packet = first;
     let mut rest = bytes;
     loop {
@@ -144,7 +151,7 @@ fn neighbours<'b>(
             {
                 packet = next;
             }
-            _ => return bytes.len() - rest.len(),
+            next => return (bytes.len() - rest.len(), next),
         }
     }
 }

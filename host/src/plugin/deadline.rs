@@ -32,11 +32,14 @@ impl<T> Outcome<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self) {
+    /// Whether it is still wanted: what was given up before it began never runs.
+    fn begin(&self) -> bool {
         let mut state = self.lock();
-        if let State::New = *state {
+        let is_new = matches!(*state, State::New);
+        if is_new {
             *state = State::Running;
         }
+        is_new
     }
 
     /// Gives the outcome to the one who waits; back if nobody does any more.
@@ -85,8 +88,9 @@ pub(super) fn within<T: Send + 'static>(
     });
     let here = Arc::clone(&outcome);
     let run = move || {
-        outcome.begin();
-        if let Some(done) = outcome.tell(work()) {
+        if outcome.begin()
+            && let Some(done) = outcome.tell(work())
+        {
             late(done);
         }
     };
@@ -106,4 +110,31 @@ pub(super) fn timed_out(step: &str, timeout: Duration) -> Refusal {
     let cure = "# make it faster, or raise plugins.init_timeout";
     let expected = format!("an answer within {timeout:?}");
     Refusal::new(Code::LoadTimeout, step, expected, "no answer yet", cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_before_it_began_never_runs() {
+        let outcome = Outcome::<()> {
+            state: Mutex::new(State::New),
+            ready: Condvar::new(),
+        };
+        let given_up = outcome.wait(Duration::ZERO, &Stop::never());
+        assert!(matches!(given_up, State::New));
+        assert!(!outcome.begin(), "nobody waits for it");
+    }
+
+    #[test]
+    fn what_comes_too_late_goes_elsewhere() {
+        let outcome = Outcome {
+            state: Mutex::new(State::New),
+            ready: Condvar::new(),
+        };
+        assert!(outcome.begin());
+        assert!(matches!(outcome.wait(Duration::ZERO, &Stop::never()), State::Running));
+        assert_eq!(outcome.tell(Ok(7)), Some(Ok(7)));
+    }
 }

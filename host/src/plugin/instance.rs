@@ -132,7 +132,7 @@ impl Plugin {
         self.library.admitted()
     }
 
-    /// How many Submits this instance has been given.
+    /// How many Submits this instance has answered.
     pub fn submits(&self) -> u64 {
         self.submits.load(Ordering::Relaxed)
     }
@@ -145,8 +145,6 @@ impl Plugin {
     /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
     /// how many that were; at least one, if there was room. Crosses into the library once.
     pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) -> usize {
-        // Once for each batch, and each instance has its own.
-        self.submits.fetch_add(submits.len() as u64, Ordering::Relaxed);
         let room = acks.room();
         let mut batch = Batch {
             plugin: self,
@@ -162,11 +160,10 @@ impl Plugin {
         while !batch.submits.is_empty() && batch.acks.room() > 0 {
             batch.fail("the plugin returned without an ack for this Submit");
         }
-        let left = batch.submits.len();
-        if left > 0 {
-            self.submits.fetch_sub(left as u64, Ordering::Relaxed);
-        }
-        submits.len() - left
+        let answered = submits.len() - batch.submits.len();
+        // Once for each batch, and each instance has its own.
+        self.submits.fetch_add(answered as u64, Ordering::Relaxed);
+        answered
     }
 
     /// Calls the handler's shutdown, the first time; later calls do nothing.

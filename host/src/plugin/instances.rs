@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Plugin;
 use super::admit::Admitted;
 use super::hints::{Hint, Sender};
 use super::load::Library;
 use super::stage::Digest;
 use super::unavailable::{Lack, LoadError, Unavailable};
+use super::{Code, Plugin, Refusal};
 use crate::routes::{RouteTable, Routes};
 use crate::shutdown::Stop;
 
@@ -30,6 +30,8 @@ pub struct Key {
 #[derive(Clone)]
 pub struct Instances {
     state: Arc<Mutex<State>>,
+    /// For who waits until handlers have ended. No channel: see `deadline`.
+    ended: Arc<Condvar>,
     routes: Arc<Routes>,
     changed: Sender,
     stop: Stop,
@@ -56,15 +58,15 @@ struct Live {
 
 enum Phase {
     Alive(Arc<Plugin>),
-    /// Being shut down since then.
-    Ending(Instant),
+    /// The plugin of that name and version is being shut down, since then.
+    Ending(String, Instant),
 }
 
 impl Live {
     fn plugin(&self) -> Option<&Arc<Plugin>> {
         match &self.phase {
             Phase::Alive(plugin) => Some(plugin),
-            Phase::Ending(_) => None,
+            Phase::Ending(..) => None,
         }
     }
 }
@@ -75,6 +77,7 @@ impl Instances {
     pub fn new(changed: Sender, stop: Stop) -> Instances {
         Instances {
             state: Arc::default(),
+            ended: Arc::default(),
             routes: Arc::default(),
             changed,
             stop,
@@ -140,7 +143,11 @@ impl Instances {
             Err(error) if is_under_way(error) => {}
             Err(_) => self.came_back(None),
         }
-        opened
+        // It opened well in another process.
+        opened.map_err(|error| match error {
+            LoadError::Refused(refusal) => opens_once(&refusal).into(),
+            error => error,
+        })
     }
 
     fn came_back(&self, library: Option<Library>) {
@@ -214,24 +221,38 @@ impl Instances {
     /// # Errors
     /// When there is no thread: then it stays as it is.
     pub fn retire(&self, key: &Key, reason: &'static str) -> Result<(), Unavailable> {
-        let Some((number, plugin)) = self.begin_to_end(key) else {
+        let number = self
+            .lock()
+            .live
+            .iter()
+            .find(|live| live.key == *key)
+            .map(|live| live.number);
+        number.map_or(Ok(()), |number| self.end(number, Some(reason)))
+    }
+
+    /// Begins the end of a handler that is alive. Without a `reason` the log hears of it only when it does not succeed.
+    fn end(&self, number: u64, reason: Option<&'static str>) -> Result<(), Unavailable> {
+        let Some((plugin, digest)) = self.begin_to_end(number) else {
             return Ok(());
         };
         // In a place of their own, so that it is still there if no thread takes it out.
         let place = Arc::new(Mutex::new(Some(plugin)));
-        let (taken, instances, digest) = (Arc::clone(&place), self.clone(), key.digest);
-        let retire = move || {
+        let (taken, instances) = (Arc::clone(&place), self.clone());
+        let end = move || {
             let plugin = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(plugin) = plugin {
                 plugin.shutdown();
                 let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
                 drop(plugin);
-                tracing::info!(plugin = name, %version, %digest, reason, "retired");
+                if let Some(reason) = reason {
+                    tracing::info!(plugin = name, %version, %digest, reason, "retired");
+                }
             }
             instances.lock().live.retain(|live| live.number != number);
+            instances.ended.notify_all();
             let _ = instances.changed.send(Hint::Ended);
         };
-        let thread = std::thread::Builder::new().name("retire".to_owned()).spawn(retire);
+        let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(end);
         thread.map(drop).map_err(|error| {
             let plugin = place.lock().unwrap_or_else(PoisonError::into_inner).take();
             let mut state = self.lock();
@@ -243,16 +264,12 @@ impl Instances {
         })
     }
 
-    fn begin_to_end(&self, key: &Key) -> Option<(u64, Arc<Plugin>)> {
+    fn begin_to_end(&self, number: u64) -> Option<(Arc<Plugin>, Digest)> {
         let mut state = self.lock();
-        let live = state
-            .live
-            .iter_mut()
-            .find(|live| live.key == *key && live.plugin().is_some())?;
-        match std::mem::replace(&mut live.phase, Phase::Ending(Instant::now())) {
-            Phase::Alive(plugin) => Some((live.number, plugin)),
-            Phase::Ending(_) => None, // looked for above
-        }
+        let live = state.live.iter_mut().find(|live| live.number == number)?;
+        let plugin = Arc::clone(live.plugin()?);
+        live.phase = Phase::Ending(format!("{} {}", plugin.name(), plugin.version()), Instant::now());
+        Some((plugin, live.key.digest))
     }
 
     /// Gives up on shutdowns that take longer than `timeout`: their keys may have a handler again. Gives when to ask again,
@@ -261,10 +278,12 @@ impl Instances {
         let now = Instant::now();
         let mut again: Option<Instant> = None;
         self.lock().live.retain(|live| {
-            let Phase::Ending(since) = live.phase else { return true };
-            let due = since + timeout;
+            let Phase::Ending(plugin, since) = &live.phase else {
+                return true;
+            };
+            let due = *since + timeout;
             if due <= now {
-                tracing::error!(digest = %live.key.digest, "a plugin's shutdown does not return, given up");
+                tracing::error!(plugin, digest = %live.key.digest, "its shutdown does not return, given up");
                 return false;
             }
             again = Some(again.map_or(due, |again| again.min(due)));
@@ -298,19 +317,34 @@ impl Instances {
         self.lock().closed
     }
 
-    /// Closes, and calls the shutdown of every plugin, once each, all at once; waits for them until `deadline`.
+    /// Closes, and calls the shutdown of every plugin, once each, all at once; waits for them, and for those that were under
+    /// way, until `deadline`.
     pub fn shutdown(&self, deadline: Instant) {
         self.close();
-        let live = std::mem::take(&mut self.lock().live);
-        let ends = Arc::new(Ends::default());
-        for live in live {
-            if let Phase::Alive(plugin) = live.phase {
-                ends.begin(plugin);
+        let numbers: Vec<u64> = self.lock().live.iter().map(|live| live.number).collect();
+        for number in numbers {
+            if let Err(lack) = self.end(number, None) {
+                tracing::error!(found = lack.found, "no thread to shut a plugin down");
             }
         }
-        let left = ends.wait(deadline);
-        if !left.is_empty() {
-            tracing::error!(plugins = ?left, "shutdown did not return in time");
+        let left = deadline
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1));
+        let is_ending = |live: &Live| live.plugin().is_none();
+        let waited = self
+            .ended
+            .wait_timeout_while(self.lock(), left, |state| state.live.iter().any(is_ending));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let late: Vec<&str> = state
+            .live
+            .iter()
+            .filter_map(|live| match &live.phase {
+                Phase::Ending(plugin, _) => Some(plugin.as_str()),
+                Phase::Alive(_) => None,
+            })
+            .collect();
+        if !late.is_empty() {
+            tracing::error!(plugins = ?late, "shutdown did not return in time");
         }
     }
 
@@ -320,59 +354,24 @@ impl Instances {
     }
 }
 
+/// What opened well in another process, and fails here.
+fn opens_once(here: &Refusal) -> Refusal {
+    let cure = "# what its start-up code (constructors, statics of native libraries) takes for itself, as a port or a lock file, \
+                belongs into init, where it can fail";
+    Refusal::new(
+        Code::LoadOnce,
+        "load",
+        "a library that opens here as it did in a process of its own",
+        format!("{}: {}", here.code.as_str(), here.plugin),
+        cure,
+    )
+}
+
 /// Whether the library's start-up code still runs.
 fn is_under_way(error: &LoadError) -> bool {
     match error {
         LoadError::Stopping => true,
-        LoadError::Refused(refusal) => refusal.code == super::Code::LoadTimeout,
+        LoadError::Refused(refusal) => refusal.code == Code::LoadTimeout,
         LoadError::Unavailable(_) => false,
-    }
-}
-
-/// The shutdowns that are under way at the end of the host. No channel: see `deadline`.
-#[derive(Default)]
-struct Ends {
-    names: Mutex<Vec<String>>,
-    changed: Condvar,
-}
-
-impl Ends {
-    fn begin(self: &Arc<Ends>, plugin: Arc<Plugin>) {
-        let name = plugin.name().to_owned();
-        self.lock().push(name.clone());
-        let ends = Arc::clone(self);
-        let (thread_name, of_thread) = (format!("shutdown {name}"), name.clone());
-        let spawned = std::thread::Builder::new().name(thread_name).spawn(move || {
-            plugin.shutdown();
-            drop(plugin);
-            ends.end(&of_thread);
-        });
-        if let Err(error) = spawned {
-            tracing::error!(plugin = name, %error, "no thread to shut it down");
-            self.end(&name);
-        }
-    }
-
-    fn end(&self, name: &str) {
-        let mut names = self.lock();
-        if let Some(at) = names.iter().position(|known| known == name) {
-            names.remove(at);
-        }
-        self.changed.notify_all();
-    }
-
-    /// Those that are left when it is `deadline`.
-    fn wait(&self, deadline: Instant) -> Vec<String> {
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(1));
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), left, |names| !names.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

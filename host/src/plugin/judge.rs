@@ -50,6 +50,8 @@ pub struct Memory {
     files: HashMap<PathBuf, Judged>,
     /// One value for each content, however many files have it.
     contents: HashMap<Digest, Weak<Admitted>>,
+    /// Files that are whole, and that the machine could not judge when they were last looked at.
+    lacking: HashMap<PathBuf, Stamp>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ pub(super) struct Judge<'a> {
     memory: &'a mut Memory,
     settling: Option<&'a mut Settling>,
     unsettled: BTreeSet<PathBuf>,
+    lacking: HashMap<PathBuf, Stamp>,
 }
 
 impl<'a> Judge<'a> {
@@ -123,6 +126,7 @@ impl<'a> Judge<'a> {
             memory,
             settling,
             unsettled: BTreeSet::new(),
+            lacking: HashMap::new(),
         }
     }
 
@@ -130,6 +134,7 @@ impl<'a> Judge<'a> {
     pub(super) fn finish(self) -> usize {
         self.memory.files.retain(|_, judged| judged.seen);
         self.memory.contents.retain(|_, admitted| admitted.strong_count() > 0);
+        self.memory.lacking = self.lacking;
         self.unsettled.len()
     }
 
@@ -190,7 +195,9 @@ impl<'a> Judge<'a> {
             }
         }
         let now = Instant::now();
+        let is_whole = stamp.is_some() && self.memory.lacking.get(file).copied() == stamp;
         let settle = match (&mut self.settling, stamp) {
+            _ if is_whole => Some(Duration::ZERO),
             (Some(settling), Some(stamp)) => settling.is_whole(file, stamp, now),
             _ => Some(Duration::ZERO),
         };
@@ -206,6 +213,7 @@ impl<'a> Judge<'a> {
             return self.memory.files.get(file).map(|judged| judged.verdict.clone());
         };
         if let Err(NotAdmitted::Unavailable(_)) = verdict {
+            self.lacking.extend(stamp.map(|stamp| (file.to_owned(), stamp)));
             return Some(verdict); // and nothing is known of it but what was known before
         }
         let judged = Judged {

@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::hints::{Heard, Hints, Places};
 use super::instances::Instances;
@@ -27,6 +27,7 @@ use super::side_effects::SideEffects;
 use super::stage::Staging;
 use super::survey::{Survey, survey_again};
 use super::told::{Lacking, Told};
+use super::trial::Trials;
 use super::unavailable::{BackOff, Lack, Unavailable, is_of_machine};
 use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
@@ -34,9 +35,6 @@ use crate::routes::RouteTable;
 use crate::shutdown::Stop;
 use drain::Leaving;
 pub use start::{Running, StartError, read, start};
-
-/// How often it is looked whether the calls into a version that was replaced have returned.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 struct Manager {
     config: Config,
@@ -48,7 +46,7 @@ struct Manager {
     settling: Settling,
     /// Since when links are gone, by soname.
     gone: HashMap<String, Instant>,
-    /// Tables that were in force and that connections may still hold: while a batch is under way, they do.
+    /// Tables that were in force, until nobody looks into them any more.
     tables: Vec<Arc<RouteTable>>,
     leaving: Vec<Leaving>,
     told: Told,
@@ -58,6 +56,8 @@ struct Manager {
     /// Whether `host check` can read what serves now.
     is_serving_told: bool,
     side_effects: SideEffects,
+    /// Where libraries are tried out.
+    children: Trials,
     stop: Stop,
     staging: Arc<Staging>,
 }
@@ -92,7 +92,7 @@ impl Manager {
                 }
             });
             let look = [poll, self.settling.again()].into_iter().flatten().min();
-            let drain = (!self.leaving.is_empty()).then_some(now + DRAIN_LOOK);
+            let drain = self.drain_again(now);
             let deadline = [look, drain].into_iter().flatten().min();
             let heard = hints.wait(deadline, &mut self.settling);
             if self.stop.is_set() || self.instances.is_closed() {
@@ -170,13 +170,18 @@ impl Manager {
         });
     }
 
-    /// The end of a look: tells `host check` what serves and the log what is lacking, and has it tried again.
-    fn finish(&mut self, survey: &Survey) {
+    /// Takes note of what kept files from being judged.
+    fn lack_verdicts(&mut self, survey: &Survey) {
         for finding in &survey.findings {
             if let Err(NotAdmitted::Unavailable(lack)) = &finding.verdict {
                 self.lack(&finding.path.display().to_string(), None, lack.clone());
             }
         }
+    }
+
+    /// The end of a look: tells `host check` what serves and the log what is lacking, and has it tried again.
+    fn finish(&mut self, survey: &Survey) {
+        self.lack_verdicts(survey);
         if !self.is_serving_told {
             match Serving::write(&self.staging, &survey.directory, &self.known.served) {
                 Ok(()) => self.is_serving_told = true,

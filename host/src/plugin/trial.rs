@@ -10,6 +10,7 @@ mod child;
 mod process;
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -76,14 +77,43 @@ enum End {
     Failed(LoadError),
 }
 
-/// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
-/// each, in their order. Each may take `timeout`.
-pub fn run(trials: &[Trial], timeout: Duration, output: Output, stop: &Stop) -> Vec<Result<(), LoadError>> {
+/// How children are started.
+#[derive(Clone, Debug)]
+pub struct Trials {
+    program: PathBuf,
+    output: Output,
+}
+
+impl Trials {
+    /// In this program.
+    ///
+    /// # Errors
+    /// When it is not known where that is.
+    pub fn here(output: Output) -> io::Result<Trials> {
+        Ok(Trials::in_program(process::own_program()?, output))
+    }
+
+    /// In another program that has the same command: for who holds a host as a library.
+    pub fn in_program(program: PathBuf, output: Output) -> Trials {
+        Trials { program, output }
+    }
+
+    /// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
+    /// each, in their order. Each may take `timeout`.
+    pub fn run(&self, trials: &[Trial], timeout: Duration, stop: &Stop) -> Vec<Result<(), LoadError>> {
+        run(self, trials, timeout, stop)
+    }
+}
+
+fn run(children: &Trials, trials: &[Trial], timeout: Duration, stop: &Stop) -> Vec<Result<(), LoadError>> {
     let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; trials.len()];
     let mut waiting: VecDeque<usize> = (0..trials.len()).collect();
     let run = |numbers: &[usize], verdicts: &mut [Option<_>]| {
-        let tasks = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
-        process(tasks, numbers, verdicts, timeout, output, stop)
+        let tasks: Vec<Task> = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
+        match Process::start(&children.program, &tasks, children.output) {
+            Ok(process) => listen(process, numbers, verdicts, timeout, stop),
+            Err(error) => End::Failed(Unavailable::process("load", &error).into()),
+        }
     };
     while !waiting.is_empty() {
         let numbers: Vec<usize> = waiting.iter().copied().collect();
@@ -115,31 +145,29 @@ fn task(trial: &Trial, timeout: Duration) -> Task {
     }
 }
 
-/// One child, for these tasks; writes the verdicts on them. At least one has a verdict, or the end says why not.
-fn process(
-    tasks: Vec<Task>,
+/// Listens to one child; writes its verdicts on its tasks. At least one has a verdict, or the end says why not.
+fn listen(
+    mut process: Process,
     numbers: &[usize],
     verdicts: &mut [Option<Result<(), LoadError>>],
     timeout: Duration,
-    output: Output,
     stop: &Stop,
 ) -> End {
-    let no_process = |error| End::Failed(Unavailable::process("load", &error).into());
-    let mut process = match Process::start(&tasks, output) {
-        Ok(process) => process,
-        Err(error) => return no_process(error),
-    };
+    let mut is_ready = false;
     let mut missing = numbers.len();
     let mut current = None;
     let mut deadline = Instant::now() + START;
     while missing > 0 {
         let heard = match process.hear(deadline, stop) {
             Ok(heard) => heard,
-            Err(error) => return no_process(error),
+            Err(error) => return End::Failed(Unavailable::process("load", &error).into()),
         };
         let broken = match heard {
             Heard::Stop => return End::Failed(LoadError::Stopping),
-            Heard::Message(Message::Ready) => continue,
+            Heard::Message(Message::Ready) if !is_ready => {
+                is_ready = true; // once: what comes later is a plugin's
+                continue;
+            }
             Heard::Message(Message::Opening(at)) if current.is_none() && at < numbers.len() => {
                 current = Some(at);
                 deadline = Instant::now() + timeout + GRACE;

@@ -106,15 +106,14 @@ impl Unavailable {
 
     /// What an error says of the machine; nothing where it says something of the file that was wanted.
     pub fn of(field: &str, error: &io::Error) -> Option<Unavailable> {
-        let code = match Errno::from_io_error(error)? {
+        let code = match errno(error)? {
             Errno::NOSPC | Errno::DQUOT => Lack::Staging,
             Errno::MFILE | Errno::NFILE => Lack::Descriptors,
             Errno::NOMEM => Lack::Memory,
-            Errno::AGAIN => Lack::Thread,
-            Errno::IO | Errno::STALE | Errno::TIMEDOUT | Errno::INTR | Errno::NODEV => Lack::Device,
+            Errno::IO | Errno::STALE | Errno::TIMEDOUT | Errno::NODEV => Lack::Device,
             _ => return None,
         };
-        Some(Unavailable::new(code, field, error.to_string()))
+        Some(Unavailable::new(code, field, text(error)))
     }
 
     /// A private copy that could not be made: whatever the system said, it is about a place of the host's own.
@@ -128,28 +127,48 @@ impl Unavailable {
             ..Unavailable::new(
                 Lack::Staging,
                 "private copy",
-                format!("{}: {error}", directory.display()),
+                format!("{}: {}", directory.display(), text(error)),
             )
         })
     }
 
     /// A thread that could not be started.
     pub fn thread(field: &str, error: &io::Error) -> Unavailable {
-        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Thread, field, error.to_string()))
+        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Thread, field, text(error)))
     }
 
     /// A process that could not be started.
     pub fn process(field: &str, error: &io::Error) -> Unavailable {
-        let of_system = Unavailable::of(field, error).filter(|lack| lack.code != Lack::Thread);
-        of_system.unwrap_or_else(|| Unavailable::new(Lack::Process, field, error.to_string()))
+        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Process, field, text(error)))
     }
 
     /// A link that could not be made or moved; `command` would make it.
     pub fn link(command: String, error: &io::Error) -> Unavailable {
         Unavailable {
             cure: command,
-            ..Unavailable::new(Lack::Link, "link", error.to_string())
+            ..Unavailable::new(Lack::Link, "link", text(error))
         }
+    }
+}
+
+/// What tempfile puts behind the system's words: the name of a temporary file, another one each time.
+const AT_PATH: &str = " at path ";
+
+/// The system's error number. tempfile keeps it in its text alone.
+fn errno(error: &io::Error) -> Option<Errno> {
+    Errno::from_io_error(error).or_else(|| {
+        let text = text(error);
+        let number = text.rsplit_once("(os error ")?.1.strip_suffix(')')?;
+        Some(Errno::from_raw_os_error(number.parse().ok()?))
+    })
+}
+
+/// The system's own words, without the name of a temporary file: a lack is the same however often it is met.
+fn text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(AT_PATH) {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 
@@ -222,6 +241,21 @@ mod tests {
         assert_eq!(denied.code, Lack::Staging);
         let again = Unavailable::process("load", &Errno::AGAIN.into());
         assert_eq!(again.code, Lack::Process);
+    }
+
+    #[test]
+    fn a_lack_is_the_same_whatever_the_temporary_file_was_called() {
+        let nowhere = Path::new("/nowhere");
+        let lack = || {
+            let error = tempfile::tempfile_in(nowhere).expect_err("no such directory");
+            Unavailable::staging(nowhere, &error)
+        };
+        assert_eq!(lack(), lack());
+        assert!(!lack().found.contains(" at path "), "{:?}", lack());
+        let of_tempfile = tempfile::Builder::new()
+            .tempdir_in(nowhere)
+            .expect_err("no such directory");
+        assert_eq!(errno(&of_tempfile), Some(Errno::NOENT));
     }
 
     #[test]

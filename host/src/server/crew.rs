@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::clock;
 use super::event_loop::{Context, EventLoop, Loops};
@@ -76,15 +76,28 @@ impl Crew {
         }
     }
 
-    /// Starts threads where they are missing, and says why they were. Never ends.
+    /// Starts threads where they are missing, and says which calls they are for. Never ends.
     fn start_threads(self: &Arc<Crew>) {
         let mut said: HashMap<Option<u64>, Instant> = HashMap::new();
+        let mut is_lacking = false;
         loop {
             let (missing, reports) = self.relay.missing();
-            let started = (0..missing).take_while(|_| self.start_thread().is_ok()).count();
+            let mut lack = None;
+            let started = (0..missing)
+                .take_while(|_| self.start_thread().map_err(|error| lack = Some(error)).is_ok())
+                .count();
             for (call, held) in reports {
                 say(call, held, &mut said);
             }
+            if let Some(error) = &lack
+                && !is_lacking
+            {
+                warn!(%error, missing = missing - started, "can't start threads, trying again: handlers that block may hold up others");
+            }
+            if lack.is_none() && is_lacking && missing > 0 {
+                info!("threads can be started again");
+            }
+            is_lacking = lack.is_some() || (is_lacking && missing == 0);
             if started < missing {
                 self.relay.not_started(missing - started);
                 std::thread::sleep(PAUSE);

@@ -2,6 +2,7 @@
 //! with the thread that drives the loop.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use mio::Poll;
 use slab::Slab;
@@ -11,6 +12,12 @@ use super::event_loop::{EventLoop, Mail};
 use super::readiness::Readiness;
 use super::slots::Slot;
 use crate::connection::{Connection, Next, Readable, Waiting};
+use crate::logging::{LEFT_OUT, Limit};
+
+/// What is said of a connection that the system will not tell of.
+const REFUSED: &str = "can't wait for a connection, closing it";
+static REFUSED_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| error!(lines, like = REFUSED, "{LEFT_OUT}")));
 
 pub(super) struct State {
     readiness: Readiness,
@@ -69,7 +76,10 @@ impl State {
     fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
         let vacant = self.connections.vacant_entry();
         if let Err(error) = self.readiness.register(connection.stream(), vacant.key()) {
-            error!(%error, "can't wait for a connection, closing it"); // out of memory, or fs.epoll.max_user_watches
+            // Out of memory, or fs.epoll.max_user_watches.
+            if REFUSED_LIMIT.admits() {
+                error!(%error, "{REFUSED}");
+            }
             drop(connection); // before its slot
             own.forget_one();
             return;

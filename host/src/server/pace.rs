@@ -87,7 +87,10 @@ impl Pace {
         } else {
             NORMAL
         };
-        self.mood.store(mood, Ordering::Relaxed);
+        // Not over what another driver has found out since.
+        let _ = self
+            .mood
+            .compare_exchange(ASKED, mood, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -3,6 +3,7 @@
 //! them take, everything has been told that was ready before the first. Before that nobody can be said to have been silent.
 
 use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -12,9 +13,14 @@ use tracing::error;
 
 use crate::connection::Readable;
 use crate::descriptors::end_if_gone;
+use crate::logging::{LEFT_OUT, Limit};
 
 /// How many sockets one poll may tell of.
 const EVENTS: usize = 1024;
+/// What is said of a poll that fails; it may go on for long.
+const POLL_FAILS: &str = "can't wait for connections, trying again";
+static POLL_FAILS_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| error!(lines, like = POLL_FAILS, "{LEFT_OUT}")));
 /// Between two tries of a poll that fails.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -57,7 +63,9 @@ impl Readiness {
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
                 end_if_gone(&error);
-                error!(%error, "can't wait for connections, trying again");
+                if POLL_FAILS_LIMIT.admits() {
+                    error!(%error, "{POLL_FAILS}");
+                }
                 std::thread::sleep(PAUSE); // it is not to spin if it lasts
             }
             return;

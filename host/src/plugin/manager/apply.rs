@@ -149,6 +149,10 @@ impl Manager {
         }
         self.told.report(survey);
         self.told.plan(plan);
+        // It may be no fault of theirs.
+        self.lack_verdicts(survey);
+        let lacks = std::mem::take(&mut self.lacks);
+        self.told.lacks(lacks);
         Err(StartError::Required { plugins: missing })
     }
 }

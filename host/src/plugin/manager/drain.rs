@@ -14,6 +14,11 @@ use crate::plugin::swap::Swap;
 /// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
 const HOLDERS: usize = 2;
 
+/// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
+/// while one of them does not.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// A handler that new batches don't reach any more.
 pub(super) struct Leaving {
     pub(super) key: Key,
@@ -24,18 +29,27 @@ pub(super) struct Leaving {
 }
 
 impl Manager {
-    /// Finds out which handlers' last batches have returned; tells whether there is one.
+    /// When to look again whether handlers have drained, if any are to.
+    pub(super) fn drain_again(&self, now: Instant) -> Option<Instant> {
+        let waiting = self.leaving.iter().filter(|leaving| leaving.drained.is_none());
+        let youngest = waiting.map(|leaving| leaving.since.elapsed()).min()?;
+        Some(now + (youngest / 8).clamp(FIRST_LOOK, LAST_LOOK))
+    }
+
+    /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
     pub(super) fn drain(&mut self) -> bool {
         // Threads look up handlers in a table that they hold for that moment alone; a call holds its handler. So one that hangs
         // keeps no other handler from draining.
+        let mut is_news = false;
         self.tables.retain(|table| Arc::strong_count(table) > 1);
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
             let is_held = Arc::strong_count(&leaving.plugin) > HOLDERS;
             if !is_held && !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
                 leaving.drained = Some(leaving.since.elapsed());
+                is_news = true;
             }
         }
-        self.leaving.iter().any(|leaving| leaving.drained.is_some())
+        is_news
     }
 
     /// Handlers that have drained wait in standby; those that can't serve again are shut down: their content is gone, or

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use super::Manager;
 use crate::config::Config;
 use crate::logging;
+use crate::plugin::Refusal;
 use crate::plugin::claims::{Candidate, Claim, Unserved, json_of};
 use crate::plugin::instances::Key;
 use crate::plugin::load::Library;
 use crate::plugin::stage::Digest;
 use crate::plugin::swap::Times;
-use crate::plugin::trial::{self, Trial};
+use crate::plugin::trial::Trial;
 use crate::plugin::unavailable::{Lack, LoadError, Unavailable};
-use crate::plugin::{Code, Refusal};
 
 /// How long a line of the log is waited for before what it is about begins.
 const LOG_PATIENCE: Duration = Duration::from_millis(20);
@@ -111,7 +111,7 @@ impl Manager {
                 });
             }
         }
-        let verdicts = trial::run(&trials, timeout, trial::Output::Null, &self.stop);
+        let verdicts = self.children.run(&trials, timeout, &self.stop);
         trials
             .iter()
             .map(|trial| trial.admitted.digest())
@@ -133,10 +133,7 @@ impl Manager {
         logging::flush(LOG_PATIENCE);
         let library = self.instances.open(&claim.admitted, &key.config, timeout);
         self.side_effects.look(&record.name, &record.version, &self.staging);
-        library.map_err(|error| match error {
-            LoadError::Refused(refusal) if refusal.code != Code::LoadConfig => opens_once(&refusal).into(),
-            error => error,
-        })
+        library
     }
 
     /// Makes all handlers that are not alive. Tells whether all went well.
@@ -186,17 +183,4 @@ impl Manager {
             refusal,
         });
     }
-}
-
-/// What opened well in another process, and fails here.
-fn opens_once(here: &Refusal) -> Refusal {
-    let cure = "# what its start-up code (constructors, statics of native libraries) takes for itself, as a port or a lock file, \
-                belongs into init, where it can fail";
-    Refusal::new(
-        Code::LoadOnce,
-        "load",
-        "a library that opens here as it did in a process of its own",
-        format!("{}: {}", here.code.as_str(), here.plugin),
-        cure,
-    )
 }

@@ -19,6 +19,7 @@ use crate::plugin::side_effects::SideEffects;
 use crate::plugin::stage::{Staging, StagingError};
 use crate::plugin::survey::{Survey, survey_again};
 use crate::plugin::told::Told;
+use crate::plugin::trial::Trials;
 use crate::plugin::unavailable::BackOff;
 use crate::plugin::wishes::Known;
 use crate::routes::Routes;
@@ -93,7 +94,7 @@ impl Running {
 ///
 /// # Errors
 /// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
-pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<Running, StartError> {
+pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
     load::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let instances = Instances::new(hints.sender(), stop.clone());
@@ -113,20 +114,21 @@ pub fn start(path: &Path, config: Config, hints: Hints, stop: &Stop) -> Result<R
         back_off: BackOff::default(),
         is_serving_told: false,
         side_effects: SideEffects::new(),
+        children,
         stop: stop.clone(),
         staging: Arc::clone(&staging),
     };
-    manager.start().inspect_err(|_| {
+    let thread = manager.start().and_then(|()| match stop.is_set() {
+        true => Ok(None),
+        false => {
+            let thread = exit::critical("manager", move || manager.follow(hints));
+            thread.map(Some).map_err(StartError::Thread)
+        }
+    });
+    let thread = thread.inspect_err(|_| {
         instances.shutdown(Instant::now() + drain_timeout);
         staging.remove();
     })?;
-    let thread = match stop.is_set() {
-        true => None,
-        false => {
-            let thread = exit::critical("manager", move || manager.follow(hints));
-            Some(thread.map_err(StartError::Thread)?)
-        }
-    };
     Ok(Running {
         instances,
         thread,

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::{COMMAND, Message, START, Task};
 use crate::shutdown::Stop;
@@ -18,7 +18,6 @@ use crate::shutdown::Stop;
 const LOOK: Duration = Duration::from_millis(50);
 /// No message is longer; what lies behind is the plugin's.
 const MAX_MESSAGE: usize = 1 << 20;
-/// This program, also where its file was replaced since.
 const SELF: &str = "/proc/self/exe";
 
 /// Where goes what plugins print.
@@ -35,6 +34,8 @@ pub(super) struct Process {
     child: Child,
     socket: UnixStream,
     text: Vec<u8>,
+    /// Its number may be another process's by now.
+    is_reaped: bool,
 }
 
 /// What is heard of it.
@@ -51,9 +52,9 @@ pub(super) enum Heard {
 }
 
 impl Process {
-    pub(super) fn start(tasks: &[Task], output: Output) -> io::Result<Process> {
+    pub(super) fn start(program: &Path, tasks: &[Task], output: Output) -> io::Result<Process> {
         let (socket, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(program()?);
+        let mut command = Command::new(program);
         command.arg(COMMAND).stdin(Stdio::from(OwnedFd::from(theirs)));
         match output {
             Output::Null => command.stdout(Stdio::null()).stderr(Stdio::null()),
@@ -67,6 +68,7 @@ impl Process {
             child,
             socket,
             text: Vec::new(),
+            is_reaped: false,
         };
         let mut line = serde_json::to_vec(tasks)?;
         line.push(b'\n');
@@ -92,7 +94,7 @@ impl Process {
                 return Ok(Heard::Garbled);
             }
             // In this order: what it wrote before it ended is read after its end is seen.
-            let ended = self.child.try_wait()?;
+            let has_ended = self.has_ended()?;
             let is_closed = match self.socket.read(&mut buffer) {
                 Ok(0) => true,
                 Ok(length) => {
@@ -104,12 +106,15 @@ impl Process {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if let Some(status) = ended {
-                return Ok(Heard::Ended(status));
+            if has_ended {
+                return self.reap().map(Heard::Ended);
             }
             if is_closed {
                 // The kernel closes a process's files before it can be waited for.
-                return Ok(self.ended_within(LOOK * 20)?.map_or(Heard::Garbled, Heard::Ended));
+                return match self.ends_within(LOOK * 20)? {
+                    true => self.reap().map(Heard::Ended),
+                    false => Ok(Heard::Garbled),
+                };
             }
             if stop.is_set() {
                 return Ok(Heard::Stop);
@@ -120,28 +125,47 @@ impl Process {
         }
     }
 
-    fn ended_within(&mut self, time: Duration) -> io::Result<Option<ExitStatus>> {
+    /// Whether it has ended. Its number stays its own until it is reaped.
+    fn has_ended(&self) -> io::Result<bool> {
+        let Some(pid) = self.pid() else { return Ok(true) };
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(waitid(WaitId::Pid(pid), look)?.is_some())
+    }
+
+    fn ends_within(&self, time: Duration) -> io::Result<bool> {
         let deadline = Instant::now() + time;
         loop {
-            match self.child.try_wait()? {
-                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                status => return Ok(status),
+            match self.has_ended()? {
+                false if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                has_ended => return Ok(has_ended),
             }
         }
+    }
+
+    /// Ends what it has forked, and it too, and takes its status. The group is ended first, while its number is certainly
+    /// still this one.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        if let Some(group) = self.pid().filter(|_| !self.is_reaped) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let status = self.child.wait();
+        self.is_reaped = true;
+        status
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.reap();
     }
 }
 
-fn program() -> io::Result<PathBuf> {
+/// This program, also where its file was replaced since.
+pub(super) fn own_program() -> io::Result<PathBuf> {
     match Path::new(SELF).exists() {
         true => Ok(PathBuf::from(SELF)),
         false => std::env::current_exe(),
