@@ -16,6 +16,8 @@ pub(crate) struct Sample {
     pub(crate) staged: usize,
     /// Plugin libraries that are mapped, all of which stay.
     pub(crate) libraries: usize,
+    /// What of the resident memory is theirs, in bytes; the rest is the allocator's, for the most part.
+    pub(crate) of_libraries: u64,
 }
 
 impl Sample {
@@ -23,13 +25,15 @@ impl Sample {
         let process = format!("/proc/{}", scene.host.pid());
         let staging = scene.staging();
         let copies = staging.iter().map(|directory| files(directory, ".so"));
+        let (libraries, of_libraries) = mapped(&fs::read_to_string(format!("{process}/smaps")).unwrap());
         Sample {
             name,
             resident: scene.host.memory("VmRSS"),
             threads: files(&Path::new(&process).join("task"), ""),
             descriptors: files(&Path::new(&process).join("fd"), ""),
             staged: copies.sum(),
-            libraries: mapped(&fs::read_to_string(format!("{process}/maps")).unwrap()),
+            libraries,
+            of_libraries,
         }
     }
 
@@ -48,12 +52,23 @@ fn files(folder: &Path, end: &str) -> usize {
         .count()
 }
 
-/// The private copies among the mappings, whether their files are still there or not.
-fn mapped(maps: &str) -> usize {
-    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..]));
-    let copies = paths.filter(|path| path.contains("/host-staging-"));
-    copies
-        .map(|path| path.trim_end_matches(" (deleted)"))
-        .collect::<BTreeSet<_>>()
-        .len()
+/// The private copies among the mappings, whether their files are still there or not: how many, and what they have in
+/// memory.
+fn mapped(smaps: &str) -> (usize, u64) {
+    let mut copies = BTreeSet::new();
+    let mut bytes = 0;
+    let mut is_copy = false;
+    for line in smaps.lines() {
+        let (first, rest) = line.split_once(' ').unwrap_or_default();
+        if !first.ends_with(':') {
+            let path = line.find('/').map(|at| line[at..].trim_end_matches(" (deleted)"));
+            let copy = path.filter(|path| path.contains("/host-staging-"));
+            is_copy = copy.is_some();
+            copies.extend(copy);
+        } else if is_copy && first == "Rss:" {
+            let kilobytes = rest.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+            bytes += kilobytes * 1024;
+        }
+    }
+    (copies.len(), bytes)
 }

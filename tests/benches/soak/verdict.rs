@@ -74,19 +74,17 @@ pub(crate) fn of_log(log: &[Value], balance: &Balance) {
 /// The host gives back what it took, but for the libraries; a version costs this many bytes.
 pub(crate) fn of_samples(samples: &[Sample], of_version: u64) {
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    println!(
-        "\n{:<8}{:>12}{:>10}{:>14}{:>10}{:>12}",
-        "host", "RSS", "threads", "descriptors", "staged", "libraries"
-    );
+    println!("\nhost          RSS  of libraries  libraries  threads  descriptors  staged");
     for sample in samples {
         println!(
-            "{:<8}{:>12}{:>10}{:>14}{:>10}{:>12}",
+            "{:<7}{:>10}{:>14}{:>11}{:>9}{:>13}{:>8}",
             sample.name,
             mebibytes(sample.resident),
+            mebibytes(sample.of_libraries),
+            sample.libraries,
             sample.threads,
             sample.descriptors,
-            sample.staged,
-            sample.libraries
+            sample.staged
         );
     }
     let [start, _, end] = samples else { return };
