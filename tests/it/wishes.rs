@@ -276,3 +276,29 @@ fn a_shutdown_that_is_under_way_is_waited_for() {
         show(&log)
     );
 }
+
+/// A cleaner takes the private copies away: what waits goes on waiting, and what comes comes in.
+#[test]
+fn a_staging_directory_that_goes_ends_nobody_s_wait_and_hides_no_newcomer() {
+    let scene = Scene::new("");
+    scene.point("1.0.0");
+    scene.host.wait_for("rolled back");
+    let staging = scene.site.path().join("run");
+    fs::remove_dir_all(&staging).unwrap();
+    fs::create_dir(&staging).unwrap();
+    bring(&scene.site, "1.2.0");
+    scene.host.wait_for("upgraded");
+    assert_eq!(scene.serves(), "1.2.0");
+    quiet(&scene.host, 0);
+    scene.point("1.1.0");
+    quiet(&scene.host, 0);
+    assert_eq!(scene.serves(), "1.1.0");
+    let log = scene.host.stop();
+    for message in ["retired", "refused"] {
+        assert!(
+            !log.iter().any(|line| line["message"] == message),
+            "{message}:\n{}",
+            show(&log)
+        );
+    }
+}

@@ -50,7 +50,7 @@ pub struct Memory {
     files: HashMap<PathBuf, Judged>,
     /// One value for each content, however many files have it.
     contents: HashMap<Digest, Weak<Admitted>>,
-    /// Files that are whole, and that the machine could not judge when they were last looked at.
+    /// Files that are whole, and have no verdict: the machine could not judge them when they were last looked at.
     lacking: HashMap<PathBuf, Stamp>,
 }
 
@@ -80,9 +80,15 @@ impl Memory {
         self.files.values_mut().for_each(|judged| judged.stamp = None);
     }
 
-    /// Has everything judged as if it had never been seen: the private copies are gone.
+    /// Has everything judged as if it had never been seen, for the private copies are gone. The files were whole before, and
+    /// are as long as they look the same.
     pub fn forget(&mut self) {
-        *self = Memory::default();
+        let files = self.files.drain();
+        let whole = files.filter_map(|(path, judged)| Some((path, judged.stamp?)));
+        *self = Memory {
+            lacking: whole.collect(),
+            ..Memory::default()
+        };
     }
 
     /// How long it took to admit this content.
@@ -193,6 +199,9 @@ impl<'a> Judge<'a> {
             if was_seen || (judged.stamp == stamp && stamp.is_some() && judged.way == way) {
                 return Some(judged.verdict.clone());
             }
+        }
+        if stamp.is_none() && self.directory.is_some() && !file.exists() {
+            return None; // it went since the directory was read
         }
         let now = Instant::now();
         let is_whole = stamp.is_some() && self.memory.lacking.get(file).copied() == stamp;

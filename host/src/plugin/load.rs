@@ -149,6 +149,7 @@ fn entry(copy: &Path) -> Result<AbiHeaderRef, LoadError> {
         let reason = reason(&error);
         match lack(&reason) {
             Some(code) => Unavailable::new(code, "library", reason).into(),
+            None if !copy.exists() => Unavailable::new(Lack::Staging, "private copy", "it was removed").into(),
             None => LoadError::from(Refusal::new(
                 Code::LoadOpen,
                 "library",

@@ -11,7 +11,7 @@ use plugin_record::{Line, Policy};
 use super::admit::Admitted;
 use super::claims::{Candidate, Unwanted};
 use super::directory::{Directory, Entry};
-use super::judge::{Judge, Memory, Verdict, refused};
+use super::judge::{Judge, Memory, NotAdmitted, Verdict, refused};
 use super::name::{self, LibraryName, Platform};
 use super::settle::Settling;
 use super::stage::{self, Digest, Staging};
@@ -30,6 +30,8 @@ pub struct Survey {
     pub unversioned: Vec<PathBuf>,
     /// Names at which something stands that is refused or not whole yet.
     pub in_doubt: BTreeSet<String>,
+    /// Those of them of which it is not known yet what they are: not whole, or the machine could not judge them.
+    pub undecided: BTreeSet<String>,
     /// How many files have changed and are not whole yet.
     pub unsettled: usize,
 }
@@ -133,6 +135,7 @@ impl Survey {
             groups: Vec::new(),
             unversioned: Vec::new(),
             in_doubt: BTreeSet::new(),
+            undecided: BTreeSet::new(),
             unsettled: 0,
         }
     }
@@ -163,14 +166,21 @@ pub fn survey_again(
     let mut findings = Vec::with_capacity(directory.entries.len());
     let mut groups = BTreeMap::new();
     let mut in_doubt = BTreeSet::new();
+    let mut undecided = BTreeSet::new();
     for entry in &directory.entries {
         let Some(verdict) = judge.entry(entry) else {
             in_doubt.insert(entry.name.to_string());
+            undecided.insert(entry.name.to_string());
             continue;
         };
         match &verdict {
             Ok(admitted) => place(&mut groups, entry, admitted),
-            Err(_) => drop(in_doubt.insert(entry.name.to_string())),
+            Err(error) => {
+                in_doubt.insert(entry.name.to_string());
+                if let NotAdmitted::Unavailable(_) = error {
+                    undecided.insert(entry.name.to_string());
+                }
+            }
         }
         findings.push(Finding {
             path: entry.path.clone(),
@@ -188,6 +198,7 @@ pub fn survey_again(
         groups: groups.into_values().collect(),
         unversioned: directory.unversioned,
         in_doubt,
+        undecided,
         unsettled,
     })
 }

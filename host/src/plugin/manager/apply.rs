@@ -159,6 +159,9 @@ impl Manager {
 
 /// Whether the link at a soname is still as it was surveyed.
 fn is_link_as_surveyed(survey: &Survey, soname: &str) -> bool {
+    if survey.undecided.contains(soname) {
+        return true; // where it led was not seen
+    }
     let now = std::fs::read_link(survey.directory.join(soname)).ok();
     now.as_deref() == survey.link(soname)
 }

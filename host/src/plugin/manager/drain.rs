@@ -8,6 +8,7 @@ use super::Manager;
 use crate::plugin::Plugin;
 use crate::plugin::claims::config_of;
 use crate::plugin::instances::Key;
+use crate::plugin::stage::Digest;
 use crate::plugin::survey::Survey;
 use crate::plugin::swap::Swap;
 
@@ -57,7 +58,18 @@ impl Manager {
     pub(super) fn retire(&mut self, survey: &Survey) {
         let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
         let files = || survey.groups.iter().flat_map(|group| group.files());
+        // Of a file that can't be judged at the moment it is not known that it is gone, or another one.
+        let undecided: Vec<Digest> = self
+            .known
+            .judged
+            .iter()
+            .filter(|(name, _)| survey.undecided.contains(name))
+            .map(|(_, digest)| *digest)
+            .collect();
         let may_serve = |key: &Key| {
+            if undecided.contains(&key.digest) {
+                return true;
+            }
             let mut of_content = files().filter(|(_, admitted)| admitted.digest() == key.digest);
             of_content.any(|(_, admitted)| config_of(admitted, &self.config) == key.config)
         };
