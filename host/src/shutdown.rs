@@ -71,6 +71,8 @@ pub struct Stop {
 #[derive(Default)]
 struct Word {
     was_said: AtomicBool,
+    /// Whether there is something that stops in order.
+    is_running: AtomicBool,
     listeners: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     changed: Condvar,
 }
@@ -114,7 +116,8 @@ impl Stop {
         Stop { word: Arc::default() }
     }
 
-    /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number.
+    /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number; so does the
+    /// first before [`Stop::in_order`].
     ///
     /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
     ///
@@ -122,6 +125,7 @@ impl Stop {
     /// When the thread that asks for signals can't be started.
     pub fn on_signals(signals: Signals, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
         let (stopper, stop) = Stop::channel();
+        let word = Arc::clone(&stop.word);
         // A thread of its own: whatever else is blocked, a second signal must work.
         exit::critical("signals", move || {
             let mut stopper = Some(stopper);
@@ -135,10 +139,11 @@ impl Stop {
                     Err(_) => continue, // interrupted
                 };
                 match stopper.take() {
-                    Some(stopper) => {
+                    Some(stopper) if word.is_running.load(Ordering::Acquire) => {
                         stopper.stop();
                         info!(signal = signal.as_str(), "stopping"); // after it is so: who reads this may rely on it
                     }
+                    Some(_) => exit::at_once(KILLED + signal as u8),
                     None => {
                         warn!(signal = signal.as_str(), "second signal, ending at once");
                         exit::at_once(KILLED + signal as u8);
@@ -147,6 +152,12 @@ impl Stop {
             }
         })?;
         Ok(stop)
+    }
+
+    /// From here on there is something that stops in order. What is done before may wait for somebody, as a configuration that
+    /// is a pipe does, and has nothing to lose.
+    pub fn in_order(&self) {
+        self.word.is_running.store(true, Ordering::Release);
     }
 
     /// Ends the process when the end takes longer than it may: `drain_timeout`, and a second.

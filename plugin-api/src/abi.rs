@@ -128,8 +128,8 @@ pub struct RawSubmit<'a> {
 
 /// Where the acks of one batch go: the host's, lent to the plugin for one call.
 ///
-/// There is room for at least so many acks without a body, which each function tells anew. An ack with a body takes more of it, and may
-/// take more than is left. When the room is gone, acks are still taken, but the host would rather have them later.
+/// Each function gives the room that is left then: so many acks without a body fit at least. An ack with a body takes more of
+/// it, and may take more than is left. When the room is gone, acks are still taken, but the host would rather have them later.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct AckSink<'s> {

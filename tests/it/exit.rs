@@ -2,6 +2,7 @@
 //! moment or done to the process before; and a write that fails is no death.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -47,6 +48,7 @@ impl Handler for Plugin {
             "hang in a destructor" => HANGS.store(true, std::sync::atomic::Ordering::Relaxed),
             "take signals" => unsafe { for number in [15, 2, 1, 13] { signal(number, nothing); } },
             "close files" => unsafe { for file in 3..1000 { close(file); } },
+            "close standard streams" => unsafe { for file in 0..3 { close(file); } },
             "wait" => loop { tracing::info!("waiting"); std::thread::park() },
             _ => {}
         }
@@ -167,6 +169,77 @@ fn a_host_whose_descriptors_were_closed_ends_and_says_so() {
     client.send(&tests::client::frame(0x10, b"00000001", b"close files"));
     let (status, log) = host.wait();
     assert_eq!(status.code(), Some(70), "in a handler:\n{}", show(&log));
+}
+
+/// Whoever accepts next would have their numbers, and with them the log.
+#[test]
+fn closed_standard_streams_lead_to_nobody() {
+    let site = site("close standard streams");
+    let host = site.start();
+    let told = host.wait_until("who closed them", |log| {
+        log.iter().find(|line| line["closed"].is_string()).cloned()
+    });
+    assert_eq!(
+        (&told["plugin"], &told["closed"]),
+        (&"exit-probe".into(), &r#"["stdin", "stdout", "stderr"]"#.into())
+    );
+    let mut client = host.connect();
+    for _ in 0..10 {
+        let mut bad = host.connect();
+        bad.send(&[0; 4]); // a line in the log
+        assert_eq!(bad.rest().unwrap(), b"");
+    }
+    assert_eq!(client.submit(0x10, b"").result, 0);
+    drop(client);
+    host.signal(Signal::TERM);
+    ends_in_order(host, "closed streams");
+}
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_ends_it_and_accuses_nobody() {
+    let site = Site::default();
+    site.copy(&sample("submit-echo"), "libsubmit_echo.so.1.1.0");
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    for round in 0..40 {
+        let host = site.spawn(&[]);
+        std::thread::sleep(std::time::Duration::from_millis(round * 2));
+        host.signal(Signal::TERM);
+        let (status, log) = host.wait();
+        // 143, or the signal itself: before there was anything to stop.
+        let is_early = status.code() == Some(143) || status.signal() == Some(15);
+        assert!(
+            status.code() == Some(0) || is_early,
+            "round {round}: {status}\n{}",
+            show(&log)
+        );
+        assert!(!show(&log).contains("did not return"), "round {round}:\n{}", show(&log));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_host_whose_configuration_does_not_come() {
+    let site = Site::default();
+    fs::remove_file(site.configuration()).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        site.configuration(),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let host = site.spawn(&[]);
+    let status = format!("/proc/{}/status", host.pid());
+    // The signals are held back: the host is past its beginning.
+    while !fs::read_to_string(&status)
+        .unwrap()
+        .contains("SigBlk:\t0000000001005003")
+    {
+        std::thread::yield_now();
+    }
+    host.signal(Signal::TERM);
+    let (status, _) = host.wait();
+    assert_eq!(status.code(), Some(143));
 }
 
 /// SIGXFSZ would be a death by default, in the middle of a private copy or of a line of the log.

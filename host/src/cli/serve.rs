@@ -43,12 +43,13 @@ impl Serve {
 
     pub(super) fn run(self, signals: Signals) -> anyhow::Result<u8> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
-        let config = Config::read(&path)?;
-        limits::raise_open_files(config.server.max_connections);
         let hints = Hints::default();
         let hint = hints.sender();
         let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
         let stop = Stop::on_signals(signals, reload).context("can't wait for signals")?;
+        let config = Config::read(&path)?;
+        stop.in_order();
+        limits::raise_open_files(config.server.max_connections);
         let drain_timeout = config.server.drain_timeout;
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to

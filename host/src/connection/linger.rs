@@ -1,6 +1,7 @@
 //! How long a connection is kept open when all its acks are written. They are with the system then, and closing with unread
 //! input would reset the peer and lose it what it has yet to take. So it is kept as long as the peer takes something now and
-//! then, and for a second when it has everything: then it mostly closes its own end.
+//! then, and for one to two seconds when it has everything (it is looked at every half second): then it mostly closes its
+//! own end.
 
 use mio::net::TcpStream;
 

@@ -27,6 +27,8 @@ const KEPT: usize = 64 << 10;
 pub(super) fn run(queue: &Queue) {
     line::is_writer();
     line::warm_up();
+    // A descriptor of its own: should a plugin close standard error, the next connection has that number.
+    let own = io::stderr().as_fd().try_clone_to_owned().ok();
     let mut lines = Lines::default();
     let mut buffer = Vec::new();
     let mut lost = Lost::default();
@@ -50,7 +52,10 @@ pub(super) fn run(queue: &Queue) {
             );
         }
         queue.take(&mut buffer);
-        let write = |bytes: &[u8]| write(io::stderr().as_fd(), bytes);
+        let write = |bytes: &[u8]| match own.as_ref().map(|own| write(own, bytes)) {
+            None | Some(Err(Errno::BADF)) => write(io::stderr().as_fd(), bytes),
+            Some(outcome) => outcome,
+        };
         lost.lines += lines.write(&buffer, write, |bytes| queue.wrote(bytes));
         buffer.clear();
         if buffer.capacity() > KEPT {

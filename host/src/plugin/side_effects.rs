@@ -1,11 +1,11 @@
 //! What a plugin's code has done to the process that it shares with the host, looked for each time that it has run for the
-//! first time: handlers for the host's signals, which are named, and descriptors of the host that are closed, after which
-//! nothing can go on.
+//! first time: handlers for the host's signals, which are named; standard streams that are closed, whose numbers the next
+//! connections would have; and descriptors of the host that are closed, after which nothing can go on.
 
 use std::fs;
 
 use super::stage::Staging;
-use crate::exit;
+use crate::{descriptors, exit};
 
 /// SIGHUP, SIGINT and SIGTERM, signal(7).
 const SIGNALS: [(u32, &str); 3] = [(1, "SIGHUP"), (2, "SIGINT"), (15, "SIGTERM")];
@@ -28,6 +28,10 @@ impl SideEffects {
         if !staging.is_held() {
             tracing::error!(plugin, %version, "its code has closed the host's own descriptors, ending");
             exit::at_once(exit::INTERNAL);
+        }
+        let closed = descriptors::keep_standard_streams();
+        if !closed.is_empty() {
+            tracing::warn!(plugin, %version, ?closed, "its code has closed standard streams, which are /dev/null now");
         }
         let now = taken();
         let signals: Vec<&str> = names(now & !self.taken);

@@ -5,7 +5,7 @@
 //! One thread at a time drives it. While a connection has its turn, a handler may block, so the rest of the loop is not held
 //! then: another thread can take the loop over (see `handover`), and the one that was blocked hands its connection back.
 //!
-//! No clock is read for a turn. Time is the number of the tick at hand, which the crew's clock counts.
+//! No clock is read for a turn. Time is the number of the tick at hand, which the clock counts.
 
 use std::io;
 use std::net::SocketAddr;

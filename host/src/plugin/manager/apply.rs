@@ -36,6 +36,9 @@ impl Manager {
             let claims = std::mem::take(&mut plan.claims);
             let Opened { ready, is_complete } = self.open_all(claims, &config);
             took_time |= ready.iter().any(|ready| self.instances.get(&ready.key).is_none()) || !is_complete;
+            if self.stop.is_set() || self.instances.is_closed() {
+                return Ok(Applied::Published);
+            }
             if is_start {
                 if let Some(plugin) = self.instances.stuck() {
                     return Err(StartError::Stuck { plugin });

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
+use nix::sys::signal::SigSet;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 
 use super::{Message, Task};
@@ -23,6 +24,8 @@ pub fn run() -> io::Result<()> {
     // A library that hangs must not outlive the host that asked.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A host holds signals back, and its children inherit that: here they are what they are to any other process.
+    let _ = SigSet::all().thread_unblock();
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // A plugin that reads or writes its standard input does not meet the verdict there.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;

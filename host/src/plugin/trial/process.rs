@@ -86,6 +86,9 @@ impl Process {
     pub(super) fn hear(&mut self, deadline: Instant, stop: &Stop) -> io::Result<Heard> {
         let mut buffer = [0; 4096];
         loop {
+            if stop.is_set() {
+                return Ok(Heard::Stop);
+            }
             if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.text.drain(..=end).collect();
                 return Ok(serde_json::from_slice(&line).map_or(Heard::Garbled, Heard::Message));
@@ -115,9 +118,6 @@ impl Process {
                     true => self.reap().map(Heard::Ended),
                     false => Ok(Heard::Garbled),
                 };
-            }
-            if stop.is_set() {
-                return Ok(Heard::Stop);
             }
             if Instant::now() >= deadline {
                 return Ok(Heard::Silent);
