@@ -1,6 +1,6 @@
 //! Clients that keep to the rules and check each ack: a bystander, and those whose handlers block, panic and log.
 
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ const BLOCKING: usize = 10;
 const FLOOD: usize = 5000;
 
 /// A Submit and what must be answered.
+#[derive(Clone)]
 pub(crate) struct Ask {
     command: u8,
     id: [u8; 8],
@@ -62,9 +63,14 @@ impl<'a> Checked<'a> {
 
     /// Sends all of them in one write.
     pub(crate) fn send(&self, asks: &[Ask]) {
+        self.send_by(asks, |frames| (&self.stream).write_all(frames));
+    }
+
+    /// Sends all of them in a way of one's own.
+    pub(crate) fn send_by(&self, asks: &[Ask], write: impl FnOnce(&[u8]) -> io::Result<()>) {
         let frames = asks.iter().map(|ask| frame(ask.command, &ask.id, &ask.payload));
         self.balance.sent(self.kind, asks.len() as u64);
-        let sent = (&self.stream).write_all(&frames.collect::<Vec<_>>().concat());
+        let sent = write(&frames.collect::<Vec<_>>().concat());
         sent.unwrap_or_else(|error| panic!("{}: {error}", self.kind));
     }
 

@@ -78,11 +78,13 @@ fn malformed(client: &Checked<'_>, asks: &[Ask], which: usize) {
     assert_eq!(rest.unwrap_or(0), 0, "bytes after a malformed frame");
 }
 
-/// A byte outside the stream, which is as if it were not there.
+/// A frame whose last byte is urgent, and one behind it: both are in the stream like all else.
 fn urgent(client: &Checked<'_>, asks: &[Ask]) {
-    client.ask(asks);
-    send(&client.stream, b"!", SendFlags::OOB).unwrap();
-    client.ask(asks);
+    client.send_by(asks, |frames| {
+        send(&client.stream, frames, SendFlags::OOB).map_or_else(|error| Err(error.into()), |_| Ok(()))
+    });
+    client.send(asks);
+    client.receive(&[asks, asks].concat());
 }
 
 /// Sends more than anybody keeps, and reads none of its acks for a while; then all of them.
