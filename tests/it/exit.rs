@@ -121,7 +121,8 @@ fn signals_are_the_host_s_whoever_sets_handlers_for_them() {
             (&told["plugin"], &told["version"]),
             (&"exit-probe".into(), &"1.0.0".into())
         );
-        assert_eq!(told["signals"], r#"["SIGHUP", "SIGINT", "SIGTERM"]"#, "{told:#}");
+        // Those that were ignored before (by nohup, by a shell in the background) are no news.
+        assert!(told["signals"].as_str().unwrap().contains("SIGTERM"), "{told:#}");
         // A reload is one as well.
         host.signal(Signal::HUP);
         host.wait_for("configuration reread");

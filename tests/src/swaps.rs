@@ -53,7 +53,14 @@ fn loaded_from() -> String {
 }
 
 fn append(file: &Path, line: &str) {
-    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    let open = || OpenOptions::new().create(true).append(true).open(file);
+    // Who takes all descriptors away for a moment (EMFILE) is not to lose the journal a line.
+    let mut opened = open();
+    while opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(24)) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        opened = open();
+    }
+    let mut file = opened.unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
