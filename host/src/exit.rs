@@ -39,3 +39,25 @@ pub fn critical(name: &'static str, body: impl FnOnce() + Send + 'static) -> io:
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// In a process of its own: this test's program again, with nothing but this test.
+    #[test]
+    fn a_panic_of_a_critical_thread_ends_the_process() {
+        const CHILD: &str = "EXIT_TEST_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            let thread = critical("probe", || panic!("told to"));
+            let _ = thread.map(JoinHandle::join);
+            unreachable!("the process has ended");
+        }
+        let mut child = Command::new(std::env::current_exe().expect("a program"));
+        child.args(["--exact", "exit::tests::a_panic_of_a_critical_thread_ends_the_process"]);
+        let output = child.env(CHILD, "1").output().expect("a process");
+        assert_eq!(output.status.code(), Some(INTERNAL.into()), "{output:?}");
+    }
+}
