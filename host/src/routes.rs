@@ -104,11 +104,6 @@ impl RouteTable {
         self.by_command[usize::from(command) % COMMANDS].as_ref()
     }
 
-    /// Whether a plugin answers something.
-    pub fn contains(&self, plugin: &Arc<Plugin>) -> bool {
-        self.by_command.iter().flatten().any(|known| Arc::ptr_eq(known, plugin))
-    }
-
     /// Every plugin that answers something, once each, in the order of its lowest command.
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
         let mut plugins: Vec<Arc<Plugin>> = Vec::new();

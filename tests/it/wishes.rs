@@ -110,6 +110,16 @@ impl Scene {
         Some(target.to_str().unwrap().to_owned())
     }
 
+    /// Version 1.0.0 has served, waits beside 1.1.0, and is shut down for its file is gone; its end waits at its pipe.
+    fn end_the_standby(&self) {
+        self.point("1.0.0");
+        self.host.wait_for("rolled back");
+        self.point("1.1.0");
+        self.host.wait_for("upgraded");
+        fs::remove_file(file(&self.site, "1.0.0")).unwrap();
+        self.waiting("end-1.0.0");
+    }
+
     /// Version 1.2.0 comes, and waits in its init while something is done; gives what comes of it.
     fn during_an_init(&self, act: impl FnOnce(&Scene)) -> (Option<String>, String) {
         let pipe = self.pipe("init-1.2.0");
@@ -230,12 +240,7 @@ fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
 fn a_version_whose_shutdown_hung_serves_again() {
     let scene = Scene::new("plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"2s\"\n");
     scene.pipe("end-1.0.0");
-    scene.point("1.0.0");
-    scene.host.wait_for("rolled back");
-    scene.point("1.1.0");
-    scene.host.wait_for("upgraded");
-    fs::remove_file(file(&scene.site, "1.0.0")).unwrap();
-    scene.waiting("end-1.0.0");
+    scene.end_the_standby();
     bring(&scene.site, "1.0.0");
     scene.point("1.0.0");
     let lack = scene.host.wait_for("unavailable, trying again");
@@ -257,12 +262,7 @@ fn a_version_whose_shutdown_hung_serves_again() {
 fn a_shutdown_that_is_under_way_is_waited_for() {
     let scene = Scene::new("server.drain_timeout = \"40s\"\n");
     let pipe = scene.pipe("end-1.0.0");
-    scene.point("1.0.0");
-    scene.host.wait_for("rolled back");
-    scene.point("1.1.0");
-    scene.host.wait_for("upgraded");
-    fs::remove_file(file(&scene.site, "1.0.0")).unwrap();
-    scene.waiting("end-1.0.0");
+    scene.end_the_standby();
     scene.host.signal(Signal::TERM);
     scene.host.wait_for("all connections closed");
     fs::write(pipe, "go on").unwrap();

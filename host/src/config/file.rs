@@ -64,10 +64,11 @@ fn open(path: &Path, accept: Accept) -> io::Result<File> {
     // A regular file may have become something else since it was looked at; and whoever gave us a descriptor has waited for
     // its other end.
     let must_not_wait = accept == Accept::Regular || is_descriptor(path);
-    let flags = if must_not_wait { libc::O_NONBLOCK } else { 0 };
+    let mut flags = OFlags::NOCTTY;
+    flags.set(OFlags::NONBLOCK, must_not_wait);
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(flags | libc::O_NOCTTY)
+        .custom_flags(flags.bits() as i32)
         .open(path)?;
     if must_not_wait && accept == Accept::Streams {
         fcntl_setfl(&file, OFlags::empty())?; // what is written is waited for

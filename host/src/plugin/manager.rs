@@ -31,7 +31,6 @@ use super::trial::Trials;
 use super::unavailable::{BackOff, Lack, Unavailable, is_of_machine};
 use super::wishes::{Identity, Known};
 use crate::config::{Config, Watched};
-use crate::routes::RouteTable;
 use crate::shutdown::Stop;
 use drain::Leaving;
 pub use start::{Running, StartError, read, start};
@@ -46,8 +45,6 @@ struct Manager {
     settling: Settling,
     /// Since when links are gone, by soname.
     gone: HashMap<String, Instant>,
-    /// Tables that were in force, until nobody looks into them any more.
-    tables: Vec<Arc<RouteTable>>,
     leaving: Vec<Leaving>,
     told: Told,
     /// What the machine lacked when it was last looked.

@@ -101,37 +101,33 @@ impl Trials {
     /// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
     /// each, in their order. Each may take `timeout`.
     pub fn run(&self, trials: &[Trial], timeout: Duration, stop: &Stop) -> Vec<Result<(), LoadError>> {
-        run(self, trials, timeout, stop)
-    }
-}
-
-fn run(children: &Trials, trials: &[Trial], timeout: Duration, stop: &Stop) -> Vec<Result<(), LoadError>> {
-    let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; trials.len()];
-    let mut waiting: VecDeque<usize> = (0..trials.len()).collect();
-    let run = |numbers: &[usize], verdicts: &mut [Option<_>]| {
-        let tasks: Vec<Task> = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
-        match Process::start(&children.program, &tasks, children.output) {
-            Ok(process) => listen(process, numbers, verdicts, timeout, stop),
-            Err(error) => End::Failed(Unavailable::process("load", &error).into()),
-        }
-    };
-    while !waiting.is_empty() {
-        let numbers: Vec<usize> = waiting.iter().copied().collect();
-        let end = match run(&numbers, &mut verdicts) {
-            End::Broken(number, _) if numbers[0] != number => run(&[number], &mut verdicts),
-            end => end,
-        };
-        match end {
-            End::Done => {}
-            End::Broken(number, error) => verdicts[number] = Some(Err(error)),
-            End::Failed(error) => {
-                let missing = verdicts.iter_mut().filter(|verdict| verdict.is_none());
-                missing.for_each(|verdict| *verdict = Some(Err(error.clone())));
+        let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; trials.len()];
+        let mut waiting: VecDeque<usize> = (0..trials.len()).collect();
+        let run = |numbers: &[usize], verdicts: &mut [Option<_>]| {
+            let tasks: Vec<Task> = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
+            match Process::start(&self.program, &tasks, self.output) {
+                Ok(process) => listen(process, numbers, verdicts, timeout, stop),
+                Err(error) => End::Failed(Unavailable::process("load", &error).into()),
             }
+        };
+        while !waiting.is_empty() {
+            let numbers: Vec<usize> = waiting.iter().copied().collect();
+            let end = match run(&numbers, &mut verdicts) {
+                End::Broken(number, _) if numbers[0] != number => run(&[number], &mut verdicts),
+                end => end,
+            };
+            match end {
+                End::Done => {}
+                End::Broken(number, error) => verdicts[number] = Some(Err(error)),
+                End::Failed(error) => {
+                    let missing = verdicts.iter_mut().filter(|verdict| verdict.is_none());
+                    missing.for_each(|verdict| *verdict = Some(Err(error.clone())));
+                }
+            }
+            waiting.retain(|number| verdicts[*number].is_none());
         }
-        waiting.retain(|number| verdicts[*number].is_none());
+        verdicts.into_iter().flatten().collect()
     }
-    verdicts.into_iter().flatten().collect()
 }
 
 fn task(trial: &Trial, timeout: Duration) -> Task {

@@ -39,13 +39,10 @@ impl Manager {
 
     /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
     pub(super) fn drain(&mut self) -> bool {
-        // Threads look up handlers in a table that they hold for that moment alone; a call holds its handler. So one that hangs
-        // keeps no other handler from draining.
+        // A call holds its handler and no table, so one that hangs keeps no other handler from draining.
         let mut is_news = false;
-        self.tables.retain(|table| Arc::strong_count(table) > 1);
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            let is_held = Arc::strong_count(&leaving.plugin) > HOLDERS;
-            if !is_held && !self.tables.iter().any(|table| table.contains(&leaving.plugin)) {
+            if Arc::strong_count(&leaving.plugin) <= HOLDERS {
                 leaving.drained = Some(leaving.since.elapsed());
                 is_news = true;
             }

@@ -79,7 +79,7 @@ impl Running {
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
     pub fn shutdown(self, deadline: Instant) {
         self.instances.close();
-        // It holds route tables, and with them handlers, that connections may have been using; or is inside a plugin.
+        // It holds handlers that are leaving; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
             std::thread::sleep(Duration::from_millis(1));
@@ -107,7 +107,6 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
         memory: Memory::default(),
         settling: Settling::default(),
         gone: HashMap::new(),
-        tables: Vec::new(),
         leaving: Vec::new(),
         told: Told::default(),
         lacks: Vec::new(),
