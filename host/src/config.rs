@@ -22,6 +22,7 @@ pub use value::is_package_name;
 use value::{commands, duration, line};
 pub use watched::Watched;
 
+use crate::plugin::permissions;
 use crate::plugin::settle::Stamp;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
@@ -45,8 +46,10 @@ pub struct Config {
 }
 
 /// What a configuration was read from.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Source {
+    /// The absolute path of the file; `None` where there is none that another program could read.
+    pub file: Option<PathBuf>,
     /// How the file looked then; `None` for a pipe or a device, which can be read once only.
     pub stamp: Option<Stamp>,
     /// Whether there was anything in it but white space.
@@ -139,8 +142,19 @@ pub struct Plugins {
     /// How long a plugin's init may take.
     #[serde(deserialize_with = "duration")]
     pub init_timeout: Duration,
+    /// What a version does that another one has taken over from.
+    pub standby: Standby,
+    /// Where the plugins' own folders are, one for each by its name; by default `data` beside the plugin directory.
+    pub data_dir: Option<PathBuf>,
     /// What to do with other content under a real name that is serving.
     pub replace: Replace,
+}
+
+impl Plugins {
+    /// Where the plugins' own folders are.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| self.dir.with_file_name("data"))
+    }
 }
 
 impl Default for Plugins {
@@ -152,9 +166,21 @@ impl Default for Plugins {
             poll: Duration::from_secs(10),
             discover: true,
             init_timeout: Duration::from_secs(10),
+            standby: Standby::Keep,
+            data_dir: None,
             replace: Replace::Refuse,
         }
     }
+}
+
+/// `plugins.standby`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standby {
+    /// Waits while its file is in the directory: rolled back to, it serves again without a second init.
+    Keep,
+    /// Is shut down when its last call has returned.
+    Shutdown,
 }
 
 /// `plugins.replace`
@@ -209,6 +235,15 @@ impl PluginTable {
     }
 }
 
+impl Source {
+    /// The file as it is named in a shell, for `--plugins`; `FILE` where it has no name.
+    pub fn quoted(&self) -> String {
+        self.file
+            .as_ref()
+            .map_or_else(|| "FILE".to_owned(), permissions::quoted)
+    }
+}
+
 impl Config {
     /// The keys in which a new configuration differs from this one and which a running host does not take over.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
@@ -217,6 +252,7 @@ impl Config {
             ("protocol", self.protocol != new.protocol),
             ("plugins.dir", self.plugins.dir != new.plugins.dir),
             ("plugins.staging", self.plugins.staging != new.plugins.staging),
+            ("plugins.data_dir", self.plugins.data_dir != new.plugins.data_dir),
         ];
         keys.iter()
             .filter(|(_, differs)| *differs)
@@ -233,6 +269,7 @@ impl Config {
             plugins: Plugins {
                 dir: running.plugins.dir.clone(),
                 staging: running.plugins.staging.clone(),
+                data_dir: running.plugins.data_dir.clone(),
                 ..self.plugins
             },
             ..self
@@ -260,7 +297,10 @@ impl Config {
         })?;
         config.plugins.dir = base.join(&config.plugins.dir);
         config.plugins.staging = config.plugins.staging.map(|staging| base.join(staging));
+        config.plugins.data_dir = config.plugins.data_dir.map(|data_dir| base.join(data_dir));
+        let file = std::path::absolute(path).ok().filter(|_| found.stamp.is_some());
         config.source = Source {
+            file,
             stamp: found.stamp,
             has_content: !found.text.trim().is_empty(),
         };

@@ -104,6 +104,12 @@ impl RouteTable {
         self.by_command[usize::from(command) % COMMANDS].as_ref()
     }
 
+    /// How often the table holds a plugin.
+    pub fn references(&self, plugin: &Arc<Plugin>) -> usize {
+        let held = self.by_command.iter().flatten();
+        held.filter(|held| Arc::ptr_eq(held, plugin)).count()
+    }
+
     /// Every plugin that answers something, once each, in the order of its lowest command.
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
         let mut plugins: Vec<Arc<Plugin>> = Vec::new();

@@ -16,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
 use socket2::{Domain, Socket, Type};
@@ -33,6 +33,9 @@ use slots::Slots;
 
 /// How many connections the kernel may hold for us; it lowers this to its own limit (net.core.somaxconn, usually 4096).
 const BACKLOG: i32 = 4096;
+
+/// How long the end waits for connections before the log says for whom; after that it says so less and less often.
+const FIRST_REMINDER: Duration = Duration::from_secs(1);
 
 /// An address that is ours, at which nobody is listened to yet.
 #[derive(Debug)]
@@ -100,12 +103,25 @@ pub fn start(listener: TcpListener, settings: &config::Server, shared: Arc<Share
 impl Server {
     /// Once it was told to stop: waits until all connections have ended, until `deadline` at most, and gives how many are left.
     /// Those are inside a call to a plugin, or have acks that the peer does not take; they go on until the process ends.
-    pub fn drain(&self, deadline: Instant) -> usize {
-        let left = self.slots.drained(deadline);
-        match left {
-            0 => info!("all connections closed"),
-            left => warn!(left, "connections left open"),
+    /// `calls` gives the plugins that are inside a call: the log hears of them now and then, and at the end.
+    pub fn drain(&self, deadline: Instant, calls: impl Fn() -> Vec<String>) -> usize {
+        let mut pause = FIRST_REMINDER;
+        loop {
+            let until = deadline.min(Instant::now() + pause);
+            match self.slots.drained(until) {
+                0 => {
+                    info!("all connections closed");
+                    return 0;
+                }
+                left if until < deadline => {
+                    warn!(connections = left, calls = ?calls(), "stopping, still waiting for connections");
+                    pause *= 2;
+                }
+                left => {
+                    warn!(left, calls = ?calls(), "connections left open");
+                    return left;
+                }
+            }
         }
-        left
     }
 }

@@ -21,7 +21,9 @@ impl Context {
         &self.version
     }
 
-    /// A folder for this plugin's own files, the same for all its versions. The host does not create it.
+    /// A folder for this plugin's own files, the same for all its versions, as an absolute path: the plugin's name in the
+    /// host's `plugins.data_dir`. The host makes it before init, for its own user alone (mode 0700). Where that fails the log
+    /// says so, and init is called all the same.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }

@@ -39,7 +39,13 @@ pub trait Handler: Sized + Send + Sync + 'static {
         acks.answer_all(submits, |submit| self.handle(submit));
     }
 
-    /// The host is done with this handler; called once. Calls that outlived the host's patience may still be running.
+    /// The host is done with this handler; called once: when the plugin is taken away (no link, disabled), when its file or
+    /// its configuration is another one by now, and when the host ends. Calls that outlived the host's patience may still be
+    /// running.
+    ///
+    /// A version that another one took over from is not shut down at once: it waits in standby, in case the operator rolls
+    /// back, for as long as its file is there (unless `plugins.standby = "shutdown"`). Nothing is called then, and it is not
+    /// told: threads, timers and connections that it has opened go on, beside those of its successor.
     fn shutdown(&self) {}
 }
 

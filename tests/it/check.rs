@@ -17,7 +17,7 @@ fn a_checks_json_has_the_documented_fields() {
     let site = directory_with_one_of_each();
     let (code, report) = site.check(&[]);
     assert_eq!(code, 1);
-    assert_eq!(keys(&report), "files plugins unversioned");
+    assert_eq!(keys(&report), "files misnamed plugins unversioned");
     let states: Vec<(&str, &str)> = report["files"]
         .as_array()
         .unwrap()
@@ -37,7 +37,7 @@ fn a_checks_json_has_the_documented_fields() {
     ];
     assert_eq!(states, expected, "{report:#}");
     for file in report["files"].as_array().unwrap() {
-        let fields = "commands differences digest file link opened plugin refusals state unavailable version";
+        let fields = "commands differences digest file link opened plugin refusals standby state unavailable version";
         assert_eq!(keys(file), fields, "{file:#}");
         assert_eq!(file["digest"].as_str().unwrap().len(), 64, "{file:#}");
     }
@@ -83,7 +83,7 @@ fn a_check_for_people_shows_both_values_and_the_cures() {
         "libsubmit_log.so.1.0.0:\n  abi-panic:\n    cargo build --release -p submit-log # after removing `panic = \"abort\"`",
         "not served: plugin-missing |",
         "cures for absent:\n  plugin-missing:\n    cargo build --release -p absent && host install",
-        "libunversioned.so: not served, its name has no version; `host install ",
+        "libunversioned.so does not serve: its name has no version",
     ] {
         // Columns are as wide as their widest cell.
         let narrow = stdout

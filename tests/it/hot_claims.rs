@@ -196,7 +196,7 @@ fn where_the_directory_cannot_be_written_a_newcomer_waits_for_its_link() {
     let link = site.plugins().join("libhot_proba.so.1");
     std::os::unix::fs::symlink("libhot_proba.so.1.0.0", &link).unwrap();
     // Read-only for the host alone; data/ stays writable for what the plugin writes there.
-    let (plugins, data) = (site.plugins(), site.plugins().join("data"));
+    let (plugins, data) = (site.plugins(), site.path().join("data"));
     fs::create_dir(&data).unwrap();
     let mounts = format!(
         "mount --bind {0} {0} && mount --bind {1} {1} && mount -o remount,ro,bind {0}",

@@ -170,7 +170,14 @@ fn a_file_as_cargo_names_it_is_mentioned_with_its_cure() {
     let host = site.start();
     let event = host.wait_for("a library without a version in its name is not served");
     assert_eq!(event["file"], file.to_str().unwrap());
-    assert_eq!(event["cure"], format!("host install {} --plugins FILE", file.display()));
+    assert_eq!(
+        event["cure"],
+        format!(
+            "host install {} --plugins {}",
+            file.display(),
+            site.configuration().display()
+        )
+    );
     assert_eq!(host.connect().submit(0x02, b"").result, 0xF0);
     host.stop();
     let (code, report) = site.check(&[]);

@@ -123,6 +123,16 @@ fn what_never_returns_does_not_keep_it_alive() {
             show(&log)
         );
         assert_eq!(witnessed(&site), "init\nshutdown\n", "{stuck}");
+        if stuck == "a call" {
+            // Whom it waits for is said meanwhile, and at the end.
+            for said in ["stopping, still waiting for connections", line] {
+                let calls = &log.iter().find(|event| event["message"] == said).unwrap()["calls"];
+                assert!(
+                    calls.to_string().contains("shutdown-witness 1.0.0: 1"),
+                    "{said}: {calls}"
+                );
+            }
+        }
     }
 }
 

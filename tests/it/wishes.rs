@@ -133,7 +133,7 @@ impl Scene {
 }
 
 fn data(site: &Site) -> PathBuf {
-    site.plugins().join("data").join(NAME)
+    site.path().join("data").join(NAME)
 }
 
 fn file(site: &Site, version: &str) -> PathBuf {

@@ -155,7 +155,7 @@ pub fn journal(name: &str) -> PluginCrate {
 /// What the plugin of that name, made by [`journal`], has lived through in this plugin directory: `init`, `shutdown`,
 /// `drop`.
 pub fn life(plugins: &Path, name: &str) -> Vec<String> {
-    lines(&plugins.join("data").join(name).join("life"))
+    lines(&plugins.with_file_name("data").join(name).join("life"))
 }
 
 /// The lines of a file; none if there is no file.

@@ -90,7 +90,7 @@ impl Inside {
     pub fn stop(self) {
         drop(self.stream);
         self.stopper.stop();
-        assert_eq!(self.server.drain(Instant::now() + PATIENCE), 0);
+        assert_eq!(self.server.drain(Instant::now() + PATIENCE, Vec::new), 0);
         self.manager.shutdown(Instant::now() + PATIENCE);
     }
 }

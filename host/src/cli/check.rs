@@ -1,7 +1,7 @@
 //! `host check`: admission without running anything of a plugin; with `--load` what only opening it can tell.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,17 +10,18 @@ use plugin_record::Line;
 use semver::Version;
 
 use super::output;
-use crate::config::{Config, Replace};
+use crate::config::{Config, Replace, Source};
 use crate::plugin::admit::Admitted;
-use crate::plugin::claims::{Plan, json_of, other_content, settle};
+use crate::plugin::claims::{Plan, json_of, settle};
 use crate::plugin::host_record::host_record;
 use crate::plugin::judge::Verdict;
 use crate::plugin::load;
-use crate::plugin::report::{Commands, FileReport, PluginReport, Report, State};
+use crate::plugin::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
 use crate::plugin::survey::{Survey, judge_foreign};
 use crate::plugin::trial::{Output, Trial, Trials};
+use crate::plugin::unserved::other_content;
 use crate::plugin::{Code, Refusal, manager, name, permissions};
 use crate::shutdown::Stop;
 
@@ -54,7 +55,7 @@ impl Check {
             None => Survey::nothing(&config.plugins.dir),
         };
         let plan = settle(&survey, &config);
-        let mut report = Report::new(&survey, &plan);
+        let mut report = Report::new(&survey, &plan, &config);
         report
             .plugins
             .extend(not_taken_over(&report, &survey, &staging, &config));
@@ -72,7 +73,7 @@ impl Check {
         }
         match self.json {
             true => output::json(&report)?,
-            false => print(&report, self.plugins.as_deref())?,
+            false => print(&report, &config)?,
         }
         Ok(match report.is_good() {
             true => super::GOOD,
@@ -104,7 +105,7 @@ impl Check {
             files.push(match known.iter().find(|report| Some(&report.file) == entry.as_ref()) {
                 Some(report) => report.clone(),
                 None => {
-                    let verdict = judge_foreign(file, staging, &config.policy);
+                    let verdict = judge_foreign(file, config, staging);
                     admitted.extend(by_digest(&verdict));
                     FileReport::new(file.clone(), None, &verdict)
                 }
@@ -121,6 +122,7 @@ impl Check {
             files,
             plugins,
             unversioned: Vec::new(),
+            misnamed: Vec::new(),
         })
     }
 }
@@ -206,7 +208,7 @@ fn not_taken_over(report: &Report, survey: &Survey, staging: &Staging, config: &
         .collect()
 }
 
-fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {
+fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
     if report.files.is_empty() && report.plugins.is_empty() {
         output::line("no plugins")?;
     } else {
@@ -217,17 +219,34 @@ fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {
         if let Some(lack) = &file.unavailable {
             output::line(&format!("what {} needs:\n  {}", file.title(), lack.cure))?;
         }
-        if let Some(line) = rebuild(file, configuration) {
+        if let Some(line) = rebuild(file, &config.source) {
             output::line(&format!("  then:\n    {line}"))?;
         }
     }
     for plugin in &report.plugins {
         output::cures(&plugin.plugin, [&plugin.refusal])?;
     }
+    for file in &report.files {
+        if let Some(standby) = &file.standby {
+            output::line(&format!(
+                "{} does not serve: {}\n    {}",
+                file.title(),
+                standby.text,
+                standby.cure
+            ))?;
+        }
+    }
     for file in &report.unversioned {
         output::line(&format!(
-            "{}: not served, its name has no version; `host install {} --plugins FILE` gives it one",
+            "{} does not serve: its name has no version\n    host install {} --plugins {}",
             file.display(),
+            permissions::quoted(file),
+            config.source.quoted()
+        ))?;
+    }
+    for MisnamedReport { file, cure } in &report.misnamed {
+        output::line(&format!(
+            "{} does not serve: its name is no plugin's\n    {cure}",
             file.display()
         ))?;
     }
@@ -235,7 +254,7 @@ fn print(report: &Report, configuration: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// What ends a list of cures that change what is built: once for all of them.
-fn rebuild(file: &FileReport, configuration: Option<&Path>) -> Option<String> {
+fn rebuild(file: &FileReport, source: &Source) -> Option<String> {
     let changes_the_build = |refusal: &Refusal| refusal.code == Code::Dependency;
     let plugin = file
         .plugin
@@ -246,10 +265,10 @@ fn rebuild(file: &FileReport, configuration: Option<&Path>) -> Option<String> {
         false => format!("cargo build --release -p {}", plugin_record::quoted(plugin)),
     };
     let library = format!("target/release/lib{}.so", name::stem(plugin));
-    let configuration = configuration.map_or("FILE".to_owned(), permissions::quoted);
     Some(format!(
-        "{build} && host install {} --replace --plugins {configuration}",
+        "{build} && host install {} --replace --plugins {}",
         plugin_record::quoted(&library),
+        source.quoted(),
     ))
 }
 
@@ -283,7 +302,12 @@ fn table(report: &Report) -> Table {
         }
     }
     for plugin in &report.plugins {
-        table.add_row(row(&plugin.plugin, &plugin.refusal, "not served"));
+        // The content that it had before goes on serving.
+        let verdict = match plugin.refusal.code {
+            Code::OtherContent => "not taken over",
+            _ => "not served",
+        };
+        table.add_row(row(&plugin.plugin, &plugin.refusal, verdict));
     }
     table
 }

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::{Configuration, output};
 use crate::config::Config;
-use crate::plugin::install::{InstallError, LinkOutcome, install};
+use crate::plugin::install::{InstallError, LinkOutcome, NotServed, install};
 use crate::plugin::stage::Staging;
+use crate::plugin::standby::Standby;
 
 #[derive(Debug, Args)]
 pub(super) struct Install {
@@ -50,7 +51,7 @@ impl Install {
             LinkOutcome::Unchanged(link) => format!("{} -> {name} (did already)", link.display()),
             LinkOutcome::RegularFile(link) => {
                 format!(
-                    "{} is no link and is left as it is; remove it to serve {name}",
+                    "{} is no link and is left as it is; what stands there serves",
                     link.display()
                 )
             }
@@ -61,8 +62,11 @@ impl Install {
         match installed.not_served {
             None => Ok(super::GOOD),
             Some(_) if matches!(installed.link, LinkOutcome::PreRelease(_)) => Ok(super::GOOD),
-            Some(refusals) => {
+            Some(NotServed { refusals, standby }) => {
                 output::line("a host that starts now does not serve it")?;
+                if let Some(Standby { text, cure, .. }) = standby.filter(|_| refusals.is_empty()) {
+                    output::line(&format!("  {text}\n    {cure}"))?;
+                }
                 if !refusals.is_empty() {
                     output::line(&output::comparison(&refusals))?;
                 }

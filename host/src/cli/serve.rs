@@ -92,7 +92,7 @@ fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> anyho
     let stopped = Instant::now();
     let drain_timeout = config.server.drain_timeout;
     let for_plugins = (drain_timeout / 4).min(MOST_FOR_PLUGINS);
-    server.drain(stopped + drain_timeout - for_plugins);
+    server.drain(stopped + drain_timeout - for_plugins, || manager.calls());
     ended.stop(); // not before: connections go on answering while they end, and the last line counts that too
     let _ = totals.join();
     Ok(stopped + drain_timeout)

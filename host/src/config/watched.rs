@@ -26,7 +26,7 @@ pub struct Watched {
 
 impl Watched {
     /// The file at `path`, of which `source` was read.
-    pub fn new(path: &Path, source: Source) -> Watched {
+    pub fn new(path: &Path, source: &Source) -> Watched {
         let is_followed = source.stamp.is_some();
         if !is_followed {
             tracing::info!(

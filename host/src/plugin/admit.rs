@@ -173,7 +173,7 @@ fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Re
 }
 
 /// The command that gives a file another name in its folder.
-fn rename(file: &Path, name: &str) -> String {
+pub(super) fn rename(file: &Path, name: &str) -> String {
     format!("mv -n {} {}", quoted(file), quoted(file.with_file_name(name)))
 }
 
@@ -231,7 +231,7 @@ fn file_refusal(fault: &FileFault) -> Refusal {
             Code::FileFormat,
             "file format",
             host_machine(),
-            "# put the library that `cargo build --release -p NAME` makes here",
+            "# put the library here that `cargo build --release` makes in the plugin's folder",
         ),
         FileFault::Machine(_) => (
             Code::FileMachine,

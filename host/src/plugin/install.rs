@@ -10,11 +10,12 @@ use std::sync::Arc;
 use plugin_record::Record;
 
 use super::admit::{Admitted, Refused};
-use super::claims::{command_taken, settle};
+use super::claims::{Candidate, Lost, settle};
 use super::judge::NotAdmitted;
 use super::links::{link_command, point};
-use super::report::{Report, State};
+use super::report::{PluginReport, Report, State};
 use super::stage::{self, Digest, Staging};
+use super::standby::Standby;
 use super::survey::{Survey, judge_foreign, survey};
 use super::unavailable::Unavailable;
 use super::{Refusal, name, permissions};
@@ -31,9 +32,17 @@ pub struct Installed {
     pub was_there: bool,
     /// What became of the soname's link.
     pub link: LinkOutcome,
-    /// Why a host that starts now would not serve it, if so; empty where that is by choice (another version's link,
-    /// the configuration).
-    pub not_served: Option<Vec<Refusal>>,
+    /// Why a host that starts now would not serve it, if so.
+    pub not_served: Option<NotServed>,
+}
+
+/// Why a host that starts now would not serve what was installed.
+#[derive(Debug, Default)]
+pub struct NotServed {
+    /// What is wrong.
+    pub refusals: Vec<Refusal>,
+    /// What is asked for in its place.
+    pub standby: Option<Standby>,
 }
 
 /// What became of the soname's link.
@@ -91,15 +100,19 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
         let path = path.to_owned();
         move |error| InstallError::Write { path, error }
     };
-    let admitted = judge_foreign(file, staging, &config.policy).map_err(|error| match error {
+    let admitted = judge_foreign(file, config, staging).map_err(|error| match error {
         NotAdmitted::Refused(refused) => InstallError::Refused(refused),
         NotAdmitted::Unavailable(lack) => InstallError::Unavailable(lack),
     })?;
     // Only now: a refused file leaves no directory behind.
     create(directory).map_err(write(directory))?;
     let directory = &fs::canonicalize(directory).map_err(write(directory))?;
-    let survey = survey(directory, staging, &config.policy).map_err(write(directory))?;
-    let mut refusals = permissions::check_directory(directory, &fs::metadata(directory).map_err(write(directory))?);
+    let survey = survey(config, staging).map_err(write(directory))?;
+    let mut refusals = permissions::check_directory(
+        directory,
+        &fs::metadata(directory).map_err(write(directory))?,
+        &config.source,
+    );
     refusals.extend(conflict(&survey, config, &admitted));
     if !refusals.is_empty() {
         let (record, digest) = (Some(Arc::clone(admitted.record())), Some(admitted.digest()));
@@ -126,7 +139,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
             LinkOutcome::Moved(link)
         }
     };
-    let not_served = not_served(directory, config, staging, &target).map_err(write(directory))?;
+    let not_served = not_served(config, staging, &target).map_err(write(directory))?;
     Ok(Installed {
         admitted,
         file: target,
@@ -182,47 +195,56 @@ fn table<'a>(config: &'a Config, record: &Record) -> Option<&'a PluginTable> {
     table.version.is_none_or(|line| line == record.line()).then_some(table)
 }
 
-/// Whether another soname would keep a command that this one claims: a host would refuse it then.
-fn conflict(survey: &Survey, config: &Config, admitted: &Admitted) -> Option<Refusal> {
+/// Whether another plugin would keep a name or a command that this one claims: a host would refuse it then.
+fn conflict(survey: &Survey, config: &Config, admitted: &Arc<Admitted>) -> Option<Refusal> {
     let record = admitted.record();
-    let soname = name::soname(record);
+    let candidate = Candidate {
+        plugin: record.name.clone(),
+        soname: name::soname(record),
+        line: record.line(),
+        is_linked: false,
+        wanted: Ok(Arc::clone(admitted)),
+        takes_link: true,
+    };
     let table = table(config, record);
     let commands = table
         .and_then(|table| table.commands.as_ref())
         .unwrap_or(&record.commands);
-    let plan = settle(survey, config);
+    let mut plan = settle(survey, config);
     // A table that asks for this plugin settles it against those that nobody asked for. Otherwise the order among equals
     // would have one installation silently take another plugin's commands.
-    let kept = plan
-        .claims
-        .iter()
-        .filter(|claim| claim.table.is_some() || table.is_none());
-    kept.filter(|claim| claim.candidate.soname != soname).find_map(|claim| {
-        let command = commands.iter().find(|command| claim.commands.contains(command))?;
-        Some(command_taken(*command, claim, &record.name, &soname))
-    })
+    plan.claims.retain(|claim| {
+        let is_other = claim.candidate.key() != candidate.key();
+        is_other && (claim.table.is_some() || table.is_none())
+    });
+    match plan.lost(&candidate, commands, config)? {
+        Lost::To(unserved) => Some(unserved.refusal),
+        Lost::OtherLine => None,
+    }
 }
 
 /// What a start would make of the file now: nothing if it would serve, else why not.
-fn not_served(directory: &Path, config: &Config, staging: &Staging, target: &Path) -> io::Result<Option<Vec<Refusal>>> {
-    let survey = survey(directory, staging, &config.policy)?;
+fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<Option<NotServed>> {
+    let survey = survey(config, staging)?;
     let plan = settle(&survey, config);
-    let report = Report::new(&survey, &plan);
-    let own = report.files.iter().find(|file| file.file == target);
-    if own.is_some_and(|file| file.state == State::Serving) {
-        return Ok(None);
-    }
-    let plugin = own.and_then(|file| file.plugin.as_deref());
-    let others = report
-        .plugins
-        .iter()
-        .filter(|unserved| Some(unserved.plugin.as_str()) == plugin);
-    let refusals = own.into_iter().flat_map(|file| file.refusals.clone());
-    Ok(Some(
-        refusals
-            .chain(others.map(|unserved| unserved.refusal.clone()))
-            .collect(),
-    ))
+    let report = Report::new(&survey, &plan, config);
+    let own = report.files.into_iter().find(|file| file.file == target);
+    Ok(match own {
+        Some(own) if own.state == State::Serving => None,
+        Some(own) => {
+            let of_plugin = |other: &&PluginReport| Some(&other.plugin) == own.plugin.as_ref();
+            let others = report
+                .plugins
+                .iter()
+                .filter(of_plugin)
+                .map(|other| other.refusal.clone());
+            Some(NotServed {
+                refusals: own.refusals.into_iter().chain(others).collect(),
+                standby: own.standby,
+            })
+        }
+        None => Some(NotServed::default()), // somebody has taken it away
+    })
 }
 
 /// As `mkdir -p`, but never writable by others, whatever the umask: the host would refuse what lies there.

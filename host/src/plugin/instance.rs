@@ -17,6 +17,7 @@ use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
 use plugin_record::Record;
 
 use super::admit::Admitted;
+use super::data_dir;
 use super::deadline::within;
 use super::load::{Library, contain};
 use super::log;
@@ -70,6 +71,7 @@ impl Plugin {
         use std::os::unix::ffi::OsStrExt;
         let record = library.record();
         let version = record.version.to_string();
+        data_dir::make(data_dir, &record.name, &version);
         let args = InitArgs {
             name: record.name.as_str().into(),
             version: version.as_str().into(),

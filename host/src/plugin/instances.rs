@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use semver::Version;
+
 use super::admit::Admitted;
 use super::hints::{Hint, Sender};
 use super::load::Library;
@@ -209,11 +211,27 @@ impl Instances {
         }
     }
 
-    /// Every key that has a handler, ending ones aside.
-    pub fn keys(&self) -> Vec<Key> {
+    /// Every handler that is alive, ending ones aside.
+    pub fn alive(&self) -> Vec<(Key, Arc<Plugin>)> {
         let state = self.lock();
-        let alive = state.live.iter().filter(|live| live.plugin().is_some());
-        alive.map(|live| live.key.clone()).collect()
+        let alive = state
+            .live
+            .iter()
+            .filter_map(|live| Some((live.key.clone(), Arc::clone(live.plugin()?))));
+        alive.collect()
+    }
+
+    /// How many calls are under way, of each handler that has any. To be asked when nobody else holds handlers: once the
+    /// manager has ended.
+    pub fn calls(&self) -> Vec<(String, Version, usize)> {
+        let table = self.routes.current();
+        let alive = self.alive().into_iter();
+        let calls = alive.filter_map(|(_, plugin)| {
+            let holders = table.references(&plugin) + 2; // this list, and that of what is alive
+            let calls = Arc::strong_count(&plugin).saturating_sub(holders);
+            (calls > 0).then(|| (plugin.name().to_owned(), plugin.version().clone(), calls))
+        });
+        calls.collect()
     }
 
     /// Shuts a handler down, on a thread of its own, and forgets it; `reason` is for the log.

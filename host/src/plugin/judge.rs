@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use plugin_record::Policy;
-
 use super::admit::{Admitted, Host, Refused, admit, check_link};
 use super::directory::{Directory, Entry};
 use super::glibc::Glibc;
 use super::host_record::host_record;
 use super::inspect::inspect;
 use super::name::{LibraryName, Platform};
+use super::permissions::quoted;
 use super::settle::{Settling, Stamp};
 use super::stage::{Digest, NotCopied, Staging};
 use super::unavailable::Unavailable;
 use super::{Code, Refusal};
+use crate::config::Config;
 
 /// The outcome of admission for one entry.
 pub type Verdict = Result<Arc<Admitted>, NotAdmitted>;
@@ -106,8 +106,8 @@ impl Memory {
 
 /// Judges the files of one survey.
 pub(super) struct Judge<'a> {
+    config: &'a Config,
     staging: &'a Staging,
-    policy: &'a Policy,
     /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
     directory: Option<&'a Directory>,
     memory: &'a mut Memory,
@@ -118,16 +118,16 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(
+        config: &'a Config,
         staging: &'a Staging,
-        policy: &'a Policy,
         directory: Option<&'a Directory>,
         memory: &'a mut Memory,
         settling: Option<&'a mut Settling>,
     ) -> Judge<'a> {
         memory.files.values_mut().for_each(|judged| judged.seen = false);
         Judge {
+            config,
             staging,
-            policy,
             directory,
             memory,
             settling,
@@ -160,7 +160,11 @@ impl<'a> Judge<'a> {
                 "link target",
                 format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
                 file_name,
-                "# name the file with its version: `host install` does",
+                format!(
+                    "host install {} --plugins {}",
+                    quoted(file),
+                    self.config.source.quoted()
+                ),
             )]));
         };
         let verdict = self.file(&name, file)?;
@@ -241,7 +245,7 @@ impl<'a> Judge<'a> {
 
     /// Copies and judges a file; `found` is what is wrong already with the way to it.
     pub(super) fn judge(&mut self, name: &LibraryName, file: &Path, mut found: Vec<Refusal>) -> Verdict {
-        let copied = match self.staging.copy(file, self.directory.is_none()) {
+        let copied = match self.staging.copy(file, self.directory.map(|_| &self.config.source)) {
             Ok(copied) => copied,
             Err(NotCopied::Unavailable(lack)) => return Err(lack.into()),
             Err(NotCopied::Refused(refusals)) => {
@@ -255,7 +259,7 @@ impl<'a> Judge<'a> {
         let host = Host {
             record: host_record(),
             glibc: Glibc::running(),
-            policy: self.policy,
+            policy: &self.config.policy,
         };
         let mut admitted = admit(file, name, found, copied.staged, inspection, host)?;
         let digest = admitted.digest();

@@ -110,7 +110,7 @@ impl Manager {
         let survey = loop {
             self.lacks.clear();
             let Some(survey) = self.survey() else { return };
-            self.told.report(&survey);
+            self.told.report(&survey, &self.config);
             self.forgive(&survey);
             // Nothing is required of a host that runs.
             match self.apply(&survey, false) {
@@ -141,13 +141,7 @@ impl Manager {
                 Unavailable::new(Lack::Staging, "private copies", error.to_string()),
             ),
         }
-        let survey = survey_again(
-            &self.config.plugins.dir,
-            &self.staging,
-            &self.config.policy,
-            &mut self.memory,
-            Some(&mut self.settling),
-        );
+        let survey = survey_again(&self.config, &self.staging, &mut self.memory, Some(&mut self.settling));
         survey
             .inspect_err(|error| {
                 self.told.directory(&self.config.plugins.dir, error);

@@ -5,6 +5,7 @@
 
 pub mod admit;
 pub mod claims;
+mod data_dir;
 mod deadline;
 pub mod directory;
 pub mod glibc;
@@ -19,6 +20,7 @@ pub mod links;
 pub mod load;
 mod log;
 pub mod manager;
+pub mod misnamed;
 pub mod name;
 pub mod numbers;
 pub mod permissions;
@@ -28,12 +30,14 @@ pub mod serving;
 pub mod settle;
 pub mod side_effects;
 pub mod stage;
+pub mod standby;
 pub mod survey;
 pub mod swap;
 pub mod system;
 pub mod told;
 pub mod trial;
 pub mod unavailable;
+pub mod unserved;
 mod watch;
 pub mod wishes;
 

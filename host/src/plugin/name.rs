@@ -100,6 +100,11 @@ impl LibraryName {
         full.starts_with(&self.parts) && (self.parts.len() < 3 || self.pre == version.pre)
     }
 
+    /// Whether it is a longer name of what `other` names: `libx.so.1.1.0` of `libx.so.1`.
+    pub fn extends(&self, other: &LibraryName) -> bool {
+        self.stem == other.stem && self.parts.len() > other.parts.len() && self.parts.starts_with(&other.parts)
+    }
+
     /// The version as the name writes it.
     pub fn version(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(u64::to_string).collect();
@@ -117,7 +122,8 @@ impl fmt::Display for LibraryName {
     }
 }
 
-fn parse_version(text: &str) -> Option<(Vec<u64>, Prerelease)> {
+/// One to three numbers, and a pre-release tag behind three.
+pub(super) fn parse_version(text: &str) -> Option<(Vec<u64>, Prerelease)> {
     let (numbers, pre) = match text.split_once('-') {
         Some((numbers, pre)) => (numbers, Prerelease::new(pre).ok().filter(|pre| !pre.is_empty())?),
         None => (text, Prerelease::EMPTY),

@@ -2,15 +2,17 @@
 //! everybody may write to them.
 
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Code, Refusal};
+use crate::config::Source;
 
 const WORLD_WRITABLE: u32 = 0o002;
 
-/// Judges the plugin directory; what is wrong with it concerns every file in it.
-pub fn check_directory(directory: &Path, metadata: &Metadata) -> Vec<Refusal> {
+/// Judges the plugin directory; what is wrong with it concerns every file in it. `configuration` is what cures name.
+pub fn check_directory(directory: &Path, metadata: &Metadata, configuration: &Source) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if metadata.mode() & WORLD_WRITABLE != 0 {
         refusals.push(Refusal::new(
@@ -21,29 +23,17 @@ pub fn check_directory(directory: &Path, metadata: &Metadata) -> Vec<Refusal> {
             format!("chmod o-w {}", quoted(directory)),
         ));
     }
-    if let Some((expected, found)) = wrong_owner(metadata) {
-        refusals.push(Refusal::new(
-            Code::DirectoryMode,
-            "directory owner",
-            expected,
-            found,
-            format!("chown {} {}", own_uid(), quoted(directory)),
-        ));
+    if let Some(wrong) = wrong_owner(directory, metadata, configuration) {
+        refusals.push(wrong.refusal(Code::DirectoryMode, "directory owner"));
     }
     refusals
 }
 
-/// Judges a plugin's file.
-pub fn check_file(file: &Path, metadata: &Metadata) -> Vec<Refusal> {
+/// Judges a plugin's file; likewise.
+pub fn check_file(file: &Path, metadata: &Metadata, configuration: &Source) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    if let Some((expected, found)) = wrong_owner(metadata) {
-        refusals.push(Refusal::new(
-            Code::FileOwner,
-            "file owner",
-            expected,
-            found,
-            format!("chown {} {}", own_uid(), quoted(file)),
-        ));
+    if let Some(wrong) = wrong_owner(file, metadata, configuration) {
+        refusals.push(wrong.refusal(Code::FileOwner, "file owner"));
     }
     if metadata.mode() & WORLD_WRITABLE != 0 {
         refusals.push(Refusal::new(
@@ -59,25 +49,47 @@ pub fn check_file(file: &Path, metadata: &Metadata) -> Vec<Refusal> {
 
 /// A path as it can be pasted into a shell.
 pub fn quoted(path: impl AsRef<Path>) -> String {
-    plugin_record::quoted(&path.as_ref().display().to_string())
+    plugin_record::quoted_bytes(path.as_ref().as_os_str().as_bytes())
 }
 
-fn own_uid() -> u32 {
+/// The user that judges.
+pub(super) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-fn wrong_owner(metadata: &Metadata) -> Option<(String, String)> {
-    let own = own_uid();
-    let found = metadata.uid();
+/// An owner that a file or directory must not have.
+struct WrongOwner {
+    expected: String,
+    found: u32,
+    cure: String,
+}
+
+impl WrongOwner {
+    fn refusal(self, code: Code, field: &str) -> Refusal {
+        Refusal::new(code, field, self.expected, format!("user {}", self.found), self.cure)
+    }
+}
+
+/// Who judges and who will run the host need not be the same user: a plugin directory of a service's user is often looked at
+/// by root. To give it to root then would keep it from the service.
+fn wrong_owner(path: &Path, metadata: &Metadata, configuration: &Source) -> Option<WrongOwner> {
+    let (own, found) = (own_uid(), metadata.uid());
     if found == 0 || found == own {
         return None;
     }
-    let expected = if own == 0 {
-        "user 0".to_owned()
-    } else {
-        format!("user 0 or {own}")
+    let path = quoted(path);
+    let as_owner = format!("sudo -u '#{found}' host check --plugins {}", configuration.quoted());
+    let (expected, cure) = match own {
+        0 => (
+            "root, for whom this was judged".to_owned(),
+            format!("{as_owner} # if the host runs as that user; if it is to run as root: chown 0 {path}"),
+        ),
+        _ => (
+            format!("root or user {own}, for whom this was judged"),
+            format!("sudo chown {own} {path} # or, if the host runs as user {found}: {as_owner}"),
+        ),
     };
-    Some((expected, format!("user {found}")))
+    Some(WrongOwner { expected, found, cure })
 }
 
 fn mode(metadata: &Metadata) -> String {

@@ -6,10 +6,17 @@ use plugin_record::printable;
 use serde::Serialize;
 
 use super::Refusal;
-use super::claims::{Plan, Unserved};
+use super::admit::rename;
+use super::claims::Plan;
 use super::judge::{NotAdmitted, Verdict};
+use super::misnamed::Misnamed;
+use super::name::Platform;
+use super::permissions::quoted;
+use super::standby::{Outcome, Standby};
 use super::survey::Survey;
 use super::unavailable::{LoadError, Unavailable};
+use super::unserved::Unserved;
+use crate::config::Config;
 
 /// All there is to tell.
 #[derive(Debug, Serialize)]
@@ -20,6 +27,17 @@ pub struct Report {
     pub plugins: Vec<PluginReport>,
     /// Files without a version, which are not judged.
     pub unversioned: Vec<PathBuf>,
+    /// Files that look like libraries and have no plugin's name, which are not judged either.
+    pub misnamed: Vec<MisnamedReport>,
+}
+
+/// A file that has no plugin's name.
+#[derive(Debug, Serialize)]
+pub struct MisnamedReport {
+    /// Its path.
+    pub file: PathBuf,
+    /// What gives it one, as a line for a shell.
+    pub cure: String,
 }
 
 /// One file or link.
@@ -45,6 +63,8 @@ pub struct FileReport {
     pub refusals: Vec<Refusal>,
     /// What the machine lacks to tell; nothing unless it does.
     pub unavailable: Option<Unavailable>,
+    /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
+    pub standby: Option<Standby>,
     /// What the policy let through.
     pub differences: Vec<Refusal>,
 }
@@ -78,7 +98,13 @@ pub struct PluginReport {
 
 impl Report {
     /// The report on a plugin directory.
-    pub fn new(survey: &Survey, plan: &Plan<'_>) -> Report {
+    pub fn new(survey: &Survey, plan: &Plan<'_>, config: &Config) -> Report {
+        let sonames: Vec<_> = survey.groups.iter().map(|group| group.candidate()).collect();
+        let outcome = Outcome {
+            survey,
+            sonames: &sonames,
+            config,
+        };
         let files = survey.findings.iter().map(|finding| {
             let mut report = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
             if let Ok(admitted) = &finding.verdict {
@@ -92,6 +118,7 @@ impl Report {
                     State::Standby
                 };
                 report.commands = claim.map(|claim| claim.commands.clone()).unwrap_or_default();
+                report.standby = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
             }
             report
         });
@@ -99,6 +126,7 @@ impl Report {
             files: files.collect(),
             plugins: plan.unserved.iter().map(PluginReport::from).collect(),
             unversioned: survey.unversioned.clone(),
+            misnamed: survey.misnamed.iter().map(MisnamedReport::new).collect(),
         }
     }
 
@@ -121,6 +149,26 @@ impl Report {
     }
 }
 
+impl MisnamedReport {
+    /// The report on one file.
+    pub fn new((file, misnamed): &(PathBuf, Misnamed)) -> MisnamedReport {
+        let cure = match misnamed {
+            Misnamed::For(name) => rename(file, &name.to_string()),
+            Misnamed::Unclear => {
+                let form = Platform::HOST.file_name("<package>", Some("<version>"));
+                format!(
+                    "host inspect {} # tells package and version, for a name of the form {form}",
+                    quoted(file)
+                )
+            }
+        };
+        MisnamedReport {
+            file: file.clone(),
+            cure,
+        }
+    }
+}
+
 impl FileReport {
     /// The report on one file.
     pub fn new(file: PathBuf, link: Option<PathBuf>, verdict: &Verdict) -> FileReport {
@@ -135,6 +183,7 @@ impl FileReport {
             opened: false,
             refusals: Vec::new(),
             unavailable: None,
+            standby: None,
             differences: Vec::new(),
         };
         let record = match verdict {

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::unavailable::Unavailable;
 use super::{Code, Refusal, permissions};
+use crate::config::Source;
 
 /// No plugin's file is larger.
 pub const MAX_FILE: u64 = 256 << 20;
@@ -213,10 +214,10 @@ impl Staging {
     /// Copies a file.
     ///
     /// # Errors
-    /// Why it can't be copied. Owner and mode are judged unless the file is `foreign`, that is, from elsewhere than the
-    /// plugin directory; what is wrong with them does not keep the copy from being judged further.
-    pub fn copy(&self, file: &Path, foreign: bool) -> Result<Copied, NotCopied> {
-        let (source, refusals) = open_regular(file, foreign)?;
+    /// Why it can't be copied. Owner and mode are judged where the file lies in the plugin directory that `of` names, that is,
+    /// where it is not from elsewhere; what is wrong with them does not keep the copy from being judged further.
+    pub fn copy(&self, file: &Path, of: Option<&Source>) -> Result<Copied, NotCopied> {
+        let (source, refusals) = open_regular(file, of)?;
         let directory = self.directory();
         let staging = |error: io::Error| NotCopied::Unavailable(Unavailable::staging(&directory, &error));
         let mut copy = tempfile::Builder::new()
@@ -325,7 +326,7 @@ impl Drop for Staging {
 /// # Errors
 /// When it is no regular file, can't be read or is larger than [`MAX_FILE`].
 pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
-    let (source, _) = open_regular(file, true).map_err(|error| match error {
+    let (source, _) = open_regular(file, None).map_err(|error| match error {
         NotCopied::Refused(mut refusals) => refusals.remove(0),
         NotCopied::Unavailable(lack) => unreadable(file, &lack.found),
     })?;
@@ -413,13 +414,13 @@ fn remove_orphans(base: &Path) -> io::Result<()> {
 }
 
 /// Opens a regular file and nothing else: not through a last link, and without waiting for a pipe's other end.
-fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), NotCopied> {
+fn open_regular(file: &Path, of: Option<&Source>) -> Result<(File, Vec<Refusal>), NotCopied> {
     let failed = |error: io::Error| match Unavailable::of("file", &error) {
         Some(lack) => NotCopied::Unavailable(lack),
         None => NotCopied::Refused(vec![unreadable(file, &error.to_string())]),
     };
     let mut flags = rustix::fs::OFlags::NONBLOCK;
-    flags.set(rustix::fs::OFlags::NOFOLLOW, !foreign);
+    flags.set(rustix::fs::OFlags::NOFOLLOW, of.is_some());
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits() as i32)
@@ -433,18 +434,15 @@ fn open_regular(file: &Path, foreign: bool) -> Result<(File, Vec<Refusal>), NotC
             "a special file"
         };
         // No `rm`: cures are pasted, and this may be anything.
-        let cure = match foreign {
-            true => "# name a library's file".to_owned(),
-            false => format!("mv {0} {0}.old # then put the library there", permissions::quoted(file)),
+        let cure = match of {
+            None => "# name a library's file".to_owned(),
+            Some(_) => format!("mv {0} {0}.old # then put the library there", permissions::quoted(file)),
         };
         let refusal = Refusal::new(Code::FileKind, "file", "a regular file", found, cure);
         return Err(NotCopied::Refused(vec![refusal]));
     }
-    let mut refusals = if foreign {
-        Vec::new()
-    } else {
-        permissions::check_file(file, &metadata)
-    };
+    let check = |of| permissions::check_file(file, &metadata, of);
+    let mut refusals = of.map(check).unwrap_or_default();
     if metadata.len() > MAX_FILE {
         refusals.push(too_large(format!("{} bytes", metadata.len())));
         return Err(NotCopied::Refused(refusals));

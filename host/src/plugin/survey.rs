@@ -6,16 +6,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugin_record::{Line, Policy};
+use plugin_record::Line;
 
-use super::admit::Admitted;
+use super::admit::{Admitted, rename};
 use super::claims::{Candidate, Unwanted};
 use super::directory::{Directory, Entry};
+use super::inspect::inspect;
 use super::judge::{Judge, Memory, NotAdmitted, Verdict, refused};
+use super::misnamed::Misnamed;
 use super::name::{self, LibraryName, Platform};
 use super::settle::Settling;
 use super::stage::{self, Digest, Staging};
 use super::{Code, Refusal};
+use crate::config::Config;
 
 /// A plugin directory with everything in it judged.
 #[derive(Debug)]
@@ -24,10 +27,12 @@ pub struct Survey {
     pub directory: PathBuf,
     /// One for each entry, sorted by path.
     pub findings: Vec<Finding>,
-    /// One for each soname that an admitted file has, sorted by it.
+    /// One for each soname and package that an admitted file has, sorted by them.
     pub groups: Vec<Group>,
     /// Files as cargo names them, which are not served.
     pub unversioned: Vec<PathBuf>,
+    /// Files that look like libraries and have no plugin's name.
+    pub misnamed: Vec<(PathBuf, Misnamed)>,
     /// Names at which something stands that is refused or not whole yet.
     pub in_doubt: BTreeSet<String>,
     /// Those of them of which it is not known yet what they are: not whole, or the machine could not judge them.
@@ -47,7 +52,7 @@ pub struct Finding {
     pub verdict: Verdict,
 }
 
-/// The versions behind one soname.
+/// The versions of one package behind one soname. Packages whose names differ in `-` and `_` alone have the same sonames.
 #[derive(Debug)]
 pub struct Group {
     /// E.g. `libsubmit_echo.so.1`.
@@ -71,6 +76,8 @@ pub enum AtSoname {
     Link(Arc<Admitted>),
     /// An admitted regular file, which serves and is never replaced by a link.
     File(Arc<Admitted>),
+    /// A link or file of the package of that name, whose name differs in `-` and `_` alone: it is what the operator wanted.
+    Other(String),
     /// Something that was refused. It is what the operator wanted, so nothing else serves in its place.
     Refused,
 }
@@ -82,13 +89,23 @@ impl Group {
             plugin: self.plugin.clone(),
             soname: self.soname.clone(),
             line: self.line,
-            is_linked: matches!(self.at_soname, AtSoname::Link(_) | AtSoname::File(_)),
+            is_linked: self.is_linked(),
             wanted: self.wanted().cloned().ok_or(match self.at_soname {
                 AtSoname::Refused => Unwanted::Refused,
+                AtSoname::Other(_) => Unwanted::NameTaken,
                 _ => Unwanted::PreReleases,
             }),
             takes_link: matches!(self.at_soname, AtSoname::Nothing),
         }
+    }
+
+    /// Whether its soname leads to one of its versions.
+    fn is_linked(&self) -> bool {
+        matches!(self.at_soname, AtSoname::Link(_) | AtSoname::File(_))
+    }
+
+    fn key(&self) -> (String, String) {
+        (self.soname.clone(), self.plugin.clone())
     }
 
     /// The admitted real files, one for each content.
@@ -100,7 +117,7 @@ impl Group {
     fn wanted(&self) -> Option<&Arc<Admitted>> {
         match &self.at_soname {
             AtSoname::Link(admitted) | AtSoname::File(admitted) => Some(admitted),
-            AtSoname::Refused => None,
+            AtSoname::Refused | AtSoname::Other(_) => None,
             AtSoname::Nothing => self
                 .files
                 .iter()
@@ -109,6 +126,16 @@ impl Group {
                 .max_by_key(|(name, admitted)| (&admitted.record().version, name.parts.len()))
                 .map(|(_, admitted)| admitted),
         }
+    }
+
+    /// The name of the file with the highest version, of pre-releases or of others.
+    pub fn highest(&self, of_pre_releases: bool) -> Option<&LibraryName> {
+        let mut files: Vec<_> = self.files.iter().collect();
+        files.retain(|(_, admitted)| admitted.record().version.pre.is_empty() != of_pre_releases);
+        let highest = files
+            .into_iter()
+            .max_by_key(|(name, admitted)| (&admitted.record().version, name.parts.len()));
+        highest.map(|(name, _)| name)
     }
 
     /// The name of a file in the directory with this content.
@@ -121,6 +148,12 @@ impl Group {
 }
 
 impl Survey {
+    /// The versions of a plugin behind a soname.
+    pub fn group(&self, plugin: &str, soname: &str) -> Option<&Group> {
+        let mut groups = self.groups.iter();
+        groups.find(|group| group.plugin == plugin && group.soname == soname)
+    }
+
     /// Where the link at a soname leads, if there is one.
     pub fn link(&self, soname: &str) -> Option<&Path> {
         let finding = self.findings.iter().find(|finding| finding.path.ends_with(soname));
@@ -134,6 +167,7 @@ impl Survey {
             findings: Vec::new(),
             groups: Vec::new(),
             unversioned: Vec::new(),
+            misnamed: Vec::new(),
             in_doubt: BTreeSet::new(),
             undecided: BTreeSet::new(),
             unsettled: 0,
@@ -145,8 +179,8 @@ impl Survey {
 ///
 /// # Errors
 /// When the directory can't be read.
-pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Result<Survey> {
-    survey_again(directory, staging, policy, &mut Memory::default(), None)
+pub fn survey(config: &Config, staging: &Staging) -> io::Result<Survey> {
+    survey_again(config, staging, &mut Memory::default(), None)
 }
 
 /// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not whole yet,
@@ -155,14 +189,13 @@ pub fn survey(directory: &Path, staging: &Staging, policy: &Policy) -> io::Resul
 /// # Errors
 /// When the directory can't be read.
 pub fn survey_again(
-    directory: &Path,
+    config: &Config,
     staging: &Staging,
-    policy: &Policy,
     memory: &mut Memory,
     settling: Option<&mut Settling>,
 ) -> io::Result<Survey> {
-    let directory = Directory::read(directory)?;
-    let mut judge = Judge::new(staging, policy, Some(&directory), memory, settling);
+    let directory = Directory::read(&config.plugins.dir, &config.source)?;
+    let mut judge = Judge::new(config, staging, Some(&directory), memory, settling);
     let mut findings = Vec::with_capacity(directory.entries.len());
     let mut groups = BTreeMap::new();
     let mut in_doubt = BTreeSet::new();
@@ -189,14 +222,27 @@ pub fn survey_again(
         });
     }
     let unsettled = judge.finish();
-    for group in groups.values_mut().filter(|group| in_doubt.contains(&group.soname)) {
-        group.at_soname = AtSoname::Refused;
+    let at_sonames: Vec<(String, String)> = groups
+        .values()
+        .filter(|group| group.is_linked())
+        .map(Group::key)
+        .collect();
+    for group in groups.values_mut() {
+        let other = at_sonames
+            .iter()
+            .find(|(soname, plugin)| *soname == group.soname && *plugin != group.plugin);
+        if in_doubt.contains(&group.soname) {
+            group.at_soname = AtSoname::Refused;
+        } else if let Some((_, other)) = other {
+            group.at_soname = AtSoname::Other(other.clone());
+        }
     }
     Ok(Survey {
         directory: directory.path,
         findings,
         groups: groups.into_values().collect(),
         unversioned: directory.unversioned,
+        misnamed: directory.misnamed,
         in_doubt,
         undecided,
         unsettled,
@@ -204,9 +250,9 @@ pub fn survey_again(
 }
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.
-pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict {
+pub fn judge_foreign(file: &Path, config: &Config, staging: &Staging) -> Verdict {
     let mut memory = Memory::default();
-    let mut judge = Judge::new(staging, policy, None, &mut memory, None);
+    let mut judge = Judge::new(config, staging, None, &mut memory, None);
     let file_name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -215,24 +261,28 @@ pub fn judge_foreign(file: &Path, staging: &Staging, policy: &Policy) -> Verdict
         Some(name) => judge.judge(&name, file, Vec::new()),
         // A name that is wrong and a file that is missing are two reasons, and the second one is what helps.
         None if !file.exists() => refused(stage::read(file).err().into_iter().collect()),
-        None => refused(vec![Refusal::new(
-            Code::NameForm,
-            "file name",
-            format!(
-                "{} or {}",
-                Platform::HOST.file_name("<name>", None),
-                Platform::HOST.file_name("<name>", Some("<version>"))
-            ),
-            file_name,
-            "# give the file the name that cargo gives it",
-        )]),
+        None => refused(vec![name_form(file, &file_name)]),
     }
 }
 
-fn place(groups: &mut BTreeMap<String, Group>, entry: &Entry, admitted: &Arc<Admitted>) {
+/// A name that no plugin's file has; the record, if there is one, knows a better one.
+fn name_form(file: &Path, file_name: &str) -> Refusal {
+    let inspection = stage::read(file).ok().and_then(|bytes| inspect(&bytes).ok());
+    let record = inspection.and_then(|inspection| inspection.record.ok());
+    let cure = match (record, Misnamed::parse(file_name)) {
+        (Some(record), _) => rename(file, &Platform::HOST.file_name(&name::stem(&record.name), None)),
+        (None, Some(Misnamed::For(name))) => rename(file, &name.to_string()),
+        (None, _) => "# this is no plugin's file: name the one that cargo makes".to_owned(),
+    };
+    let forms = [None, Some("<version>")].map(|version| Platform::HOST.file_name("<name>", version));
+    Refusal::new(Code::NameForm, "file name", forms.join(" or "), file_name, cure)
+}
+
+fn place(groups: &mut BTreeMap<(String, String), Group>, entry: &Entry, admitted: &Arc<Admitted>) {
     let record = admitted.record();
     let soname = name::soname(record);
-    let group = groups.entry(soname.clone()).or_insert_with(|| Group {
+    let key = (soname.clone(), record.name.clone());
+    let group = groups.entry(key).or_insert_with(|| Group {
         soname,
         plugin: record.name.clone(),
         line: record.line(),

@@ -121,6 +121,17 @@ impl Swap {
         tracing::info!(plugin = record.name, version = %record.version, %digest, soname, reason, "removed");
     }
 
+    /// Calls into a handler that new batches don't reach take long.
+    pub fn draining(plugin: &Plugin, key: &Key, calls: usize) {
+        tracing::warn!(
+            plugin = plugin.name(),
+            version = %plugin.version(),
+            digest = %key.digest,
+            calls,
+            "still draining: calls into it have not returned"
+        );
+    }
+
     /// The last call into a handler has returned.
     pub fn drained(plugin: &Plugin, key: &Key, took: Duration, then: &'static str) {
         tracing::info!(

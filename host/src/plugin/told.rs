@@ -5,18 +5,27 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Refusal;
-use super::claims::{Candidate, Plan, Unserved, other_content};
-use super::report::FileReport;
+use super::admit::Admitted;
+use super::claims::{Candidate, Plan};
+use super::name::soname;
+use super::permissions::quoted;
+use super::report::{FileReport, MisnamedReport};
 use super::stage::Digest;
+use super::standby::{Outcome, Reason};
 use super::survey::Survey;
 use super::unavailable::Unavailable;
+use super::unserved::{Unserved, other_content};
 use super::wishes::OtherContent;
+use crate::config::Config;
 
 /// What is known to the log. What ceases to be so is forgotten, and worth a line again when it comes back.
 #[derive(Debug, Default)]
 pub struct Told {
     files: HashMap<PathBuf, FileReport>,
-    unversioned: HashSet<PathBuf>,
+    /// Libraries whose names are no plugin's.
+    nameless: HashSet<PathBuf>,
+    /// Why files with their contents don't serve; nothing of those that do.
+    standby: HashMap<(PathBuf, Digest), Option<Reason>>,
     unserved: HashSet<(String, String)>,
     turned_away: HashSet<(Digest, String)>,
     others: HashSet<(String, Digest)>,
@@ -54,7 +63,7 @@ impl Told {
     }
 
     /// Refused files, accepted differences, and files without a version.
-    pub fn report(&mut self, survey: &Survey) {
+    pub fn report(&mut self, survey: &Survey, config: &Config) {
         self.directory = None;
         let mut files = HashMap::new();
         for finding in &survey.findings {
@@ -84,16 +93,62 @@ impl Told {
             files.insert(finding.path.clone(), file);
         }
         self.files = files;
-        for file in &survey.unversioned {
-            if !self.unversioned.contains(file) {
+        self.nameless(survey, config);
+    }
+
+    /// Libraries whose names are no plugin's.
+    fn nameless(&mut self, survey: &Survey, config: &Config) {
+        for file in survey.unversioned.iter().filter(|file| !self.nameless.contains(*file)) {
+            let cure = format!("host install {} --plugins {}", quoted(file), config.source.quoted());
+            tracing::warn!(file = %file.display(), cure, "a library without a version in its name is not served");
+        }
+        for misnamed in survey.misnamed.iter().filter(|(file, _)| !self.nameless.contains(file)) {
+            let MisnamedReport { file, cure } = MisnamedReport::new(misnamed);
+            tracing::warn!(file = %file.display(), cure, "a library whose name is no plugin's is not served");
+        }
+        let misnamed = survey.misnamed.iter().map(|(file, _)| file);
+        self.nameless = survey.unversioned.iter().chain(misnamed).cloned().collect();
+    }
+
+    /// Admitted files that don't serve although nothing is wrong with them; `serving` gives what serves at a soname. Of what
+    /// lay there at the start older versions are no news; later each file that comes is.
+    pub fn standby<'a>(
+        &mut self,
+        outcome: Outcome<'_>,
+        is_start: bool,
+        serving: impl Fn(&str) -> Option<&'a Admitted>,
+    ) {
+        let mut now = HashMap::new();
+        for finding in &outcome.survey.findings {
+            let (Ok(admitted), None) = (&finding.verdict, &finding.link) else {
+                continue;
+            };
+            let serves = serving(&soname(admitted.record()));
+            let key = (finding.path.clone(), admitted.digest());
+            if serves.is_some_and(|serves| serves.digest() == admitted.digest()) {
+                now.insert(key, None);
+                continue;
+            }
+            let standby = outcome.why(admitted, serves);
+            let is_news = match self.standby.get(&key) {
+                None => !is_start || standby.reason != Reason::OtherVersion,
+                Some(None) => false, // the line that it is replaced, or removed, says why
+                Some(Some(before)) => *before != standby.reason && standby.reason != Reason::OtherVersion,
+            };
+            if is_news && !standby.reason.is_said_elsewhere() {
+                let record = admitted.record();
                 tracing::warn!(
-                    file = %file.display(),
-                    cure = %format_args!("host install {} --plugins FILE", file.display()),
-                    "a library without a version in its name is not served"
+                    file = %finding.path.display(),
+                    plugin = record.name,
+                    version = %record.version,
+                    reason = standby.text,
+                    cure = standby.cure,
+                    "does not serve"
                 );
             }
+            now.insert(key, Some(standby.reason));
         }
-        self.unversioned = survey.unversioned.iter().cloned().collect();
+        self.standby = now;
     }
 
     /// Plugins that don't serve for a reason that is in no file.
@@ -112,9 +167,7 @@ impl Told {
     /// Newcomers that don't get their commands.
     pub fn turned_away(&mut self, plan: &Plan<'_>, losers: &[Digest], sonames: &[Candidate]) {
         for unserved in &plan.unserved {
-            let soname = sonames
-                .iter()
-                .find(|soname| Some(&soname.soname) == unserved.soname.as_ref());
+            let soname = sonames.iter().find(|soname| unserved.is_of(soname));
             let digest = soname
                 .and_then(|soname| soname.wanted.as_ref().ok())
                 .map(|admitted| admitted.digest());

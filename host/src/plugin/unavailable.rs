@@ -5,9 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use plugin_record::{Refusal, printable, quoted};
+use plugin_record::{Refusal, printable};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use super::permissions::quoted;
 
 /// One thing that could not be done, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,10 +122,7 @@ impl Unavailable {
     pub fn staging(directory: &Path, error: &io::Error) -> Unavailable {
         let of_system = Unavailable::of("private copy", error).filter(|lack| lack.code != Lack::Staging);
         of_system.unwrap_or_else(|| Unavailable {
-            cure: format!(
-                "df -h {} # make room there, or set plugins.staging",
-                quoted(&directory.display().to_string())
-            ),
+            cure: format!("df -h {} # make room there, or set plugins.staging", quoted(directory)),
             ..Unavailable::new(
                 Lack::Staging,
                 "private copy",

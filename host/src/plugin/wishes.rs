@@ -3,7 +3,7 @@
 //! At start the links as they stand are all there is to know. Later there is more: a link that is gone was taken away, a
 //! damaged one is no wish, and a file that was not there before is meant to take over.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -69,32 +69,24 @@ pub struct OtherContent {
 
 /// The wish for each soname, and what is not taken over silently.
 pub fn wishes(survey: &Survey, known: &Known, config: &Config) -> (Vec<Candidate>, Vec<OtherContent>) {
-    let groups: HashMap<&str, &Group> = survey
-        .groups
-        .iter()
-        .map(|group| (group.soname.as_str(), group))
-        .collect();
-    let sonames: BTreeSet<&str> = groups
-        .keys()
-        .copied()
-        .chain(known.served.keys().map(String::as_str))
-        .collect();
+    let groups = survey.groups.iter();
+    let offered = groups.map(|group| (group.soname.as_str(), group.plugin.as_str()));
+    let serving = known.served.iter();
+    let serving = serving.map(|(soname, served)| (soname.as_str(), served.plugin()));
+    let all: BTreeSet<(&str, &str)> = offered.chain(serving).collect();
     let mut others = Vec::new();
-    let wishes = sonames
-        .into_iter()
-        .filter_map(|soname| {
-            let wish = Wish {
-                soname,
-                group: groups.get(soname).copied(),
-                served: known.served.get(soname),
-                survey,
-                known,
-                config,
-            };
-            wish.candidate(&mut others)
-        })
-        .collect();
-    (wishes, others)
+    let wishes = all.into_iter().filter_map(|(soname, plugin)| {
+        let wish = Wish {
+            soname,
+            group: survey.group(plugin, soname),
+            served: known.served.get(soname).filter(|served| served.plugin() == plugin),
+            survey,
+            known,
+            config,
+        };
+        wish.candidate(&mut others)
+    });
+    (wishes.collect(), others)
 }
 
 struct Wish<'a> {
@@ -104,6 +96,13 @@ struct Wish<'a> {
     survey: &'a Survey,
     known: &'a Known,
     config: &'a Config,
+}
+
+impl Served {
+    /// Its plugin's name.
+    pub fn plugin(&self) -> &str {
+        &self.admitted.record().name
+    }
 }
 
 impl Wish<'_> {
@@ -137,9 +136,12 @@ impl Wish<'_> {
             Some(AtSoname::Link(admitted) | AtSoname::File(admitted)) => {
                 (Ok(self.unless_replaced(admitted, others)), true)
             }
+            Some(AtSoname::Other(_)) => (Err(Unwanted::NameTaken), false),
             // Damage is no wish: what serves goes on.
             Some(AtSoname::Refused) => (serves(), true),
             Some(AtSoname::Nothing) | None if self.survey.in_doubt.contains(self.soname) => (serves(), true),
+            // Whoever has the soname's link has the soname, also for the moment in which the link is moved.
+            Some(AtSoname::Nothing) | None if self.is_linked_to_other() => (Err(Unwanted::NameTaken), false),
             Some(AtSoname::Nothing) | None => match self.served {
                 Some(_) if self.is_brought_again() => (self.as_at_start(), false),
                 Some(served) if served.is_linked => match self.known.may_come_back.contains(self.soname) {
@@ -153,6 +155,12 @@ impl Wish<'_> {
                 None => (self.as_at_start(), false),
             },
         }
+    }
+
+    /// Whether a package of the same soname serves there, and had the link when it was last looked.
+    fn is_linked_to_other(&self) -> bool {
+        let served = self.known.served.get(self.soname);
+        self.served.is_none() && served.is_some_and(|served| served.is_linked)
     }
 
     fn is_brought_again(&self) -> bool {
@@ -214,7 +222,7 @@ impl Wish<'_> {
     /// The highest version that was not there before, if it is higher than what there is.
     fn newcomer(&self, base: Option<&Arc<Admitted>>) -> Option<Arc<Admitted>> {
         let group = self.group?;
-        if matches!(group.at_soname, AtSoname::File(_)) {
+        if matches!(group.at_soname, AtSoname::File(_) | AtSoname::Other(_)) {
             return None; // never replaced by a link
         }
         let is_new = |name: &String, admitted: &Admitted| {

@@ -27,7 +27,7 @@ pub use graph::path_to;
 pub use line::Line;
 pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
 pub use printable::{Printable, printable};
-pub use refusal::{Code, Refusal, quoted};
+pub use refusal::{Code, Refusal, quoted, quoted_bytes};
 
 /// The version of the record's encoding; it is the type of the ELF note, so that a reader knows it before it parses.
 pub const FORMAT: u32 = 1;

@@ -54,10 +54,30 @@ impl std::fmt::Display for Refusal {
 
 /// A word as it can be pasted into a shell. Cures hold words of files that are not trusted.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    quoted_bytes(word.as_bytes())
+}
+
+/// The same for what need not be text, as the names of files. What is no printable text is put together by
+/// printf(1), in any shell: no terminal obeys it, and it survives being printed.
+pub fn quoted_bytes(word: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@%:,=".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    match std::str::from_utf8(word) {
+        Ok(text) if printable(text.to_owned()) == text => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => {
+            let escaped: String = word.iter().map(|byte| escaped(*byte)).collect();
+            format!("\"$(printf '{escaped}')\"")
+        }
+    }
+}
+
+fn escaped(byte: u8) -> String {
+    match byte {
+        b'%' => "%%".to_owned(),
+        b' '..=b'~' if byte != b'\'' && byte != b'\\' => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
     }
 }
 
@@ -162,6 +182,8 @@ codes! {
     SystemExecstack = "system-execstack",
     /// Its code is changed while it is opened.
     SystemTextrel = "system-textrel",
+    /// Another package serves whose name differs in `-` and `_` alone.
+    NameTaken = "name-taken",
     /// A command that another plugin serves.
     CommandTaken = "command-taken",
     /// A plugin that the configuration names and no file brings.
@@ -184,4 +206,27 @@ codes! {
     LoadTimeout = "load-timeout",
     /// It opened well in a process of its own, and not in the host.
     LoadOnce = "load-once",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_are_one_word_for_a_shell() {
+        for (word, expected) in [
+            ("/srv/plugins/libx.so.1", "/srv/plugins/libx.so.1"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("ü", "'ü'"),
+            ("a\nb'\\%", r#""$(printf 'a\012b\047\134%%')""#),
+            ("\u{202e}x", r#""$(printf '\342\200\256x')""#),
+        ] {
+            assert_eq!(quoted(word), expected);
+            assert_eq!(printable(expected.to_owned()), expected, "it can be printed");
+        }
+        assert_eq!(quoted_bytes(b"a\xff1"), r#""$(printf 'a\3771')""#);
+    }
 }

@@ -8,6 +8,7 @@ use super::{Applied, Manager, StartError};
 use crate::config::Config;
 use crate::plugin::claims::{Candidate, Claim, Plan, Unwanted, settle_among};
 use crate::plugin::stage::Digest;
+use crate::plugin::standby::Outcome;
 use crate::plugin::survey::Survey;
 use crate::plugin::wishes::wishes;
 
@@ -29,7 +30,7 @@ impl Manager {
                 .filter(|soname| matches!(soname.wanted, Err(Unwanted::Removed)))
                 .map(|soname| soname.soname.clone())
                 .collect();
-            let mut plan = settle_among(&sonames, &survey.directory, &config);
+            let mut plan = settle_among(&sonames, survey, &config);
             if self.hold_back_losers(&sonames, &plan) {
                 continue;
             }
@@ -58,7 +59,15 @@ impl Manager {
         } else if let Some(outdated) = self.outdated(survey, &sonames, took_time) {
             return Ok(outdated);
         }
-        self.publish(survey, ready, &made, is_start);
+        let outcome = Outcome {
+            survey,
+            sonames: &sonames,
+            config: &config,
+        };
+        self.publish(outcome, ready, &made, is_start);
+        let served = &self.known.served;
+        let serving = |soname: &str| served.get(soname).map(|served| &*served.admitted);
+        self.told.standby(outcome, is_start, serving);
         self.remember(survey);
         Ok(Applied::Published)
     }
@@ -111,11 +120,7 @@ impl Manager {
 
     /// A newcomer that does not get its commands is turned away, and what serves goes on.
     fn hold_back_losers(&mut self, sonames: &[Candidate], plan: &Plan<'_>) -> bool {
-        let lost = |soname: &Candidate| {
-            plan.unserved
-                .iter()
-                .any(|unserved| unserved.soname.as_ref() == Some(&soname.soname))
-        };
+        let lost = |soname: &Candidate| plan.unserved.iter().any(|unserved| unserved.is_of(soname));
         let losers = sonames
             .iter()
             .filter(|soname| soname.takes_link && self.known.served.contains_key(&soname.soname) && lost(soname));
@@ -150,7 +155,7 @@ impl Manager {
         if missing.is_empty() || self.stop.is_set() {
             return Ok(());
         }
-        self.told.report(survey);
+        self.told.report(survey, config);
         self.told.plan(plan);
         // It may be no fault of theirs.
         self.lack_verdicts(survey);

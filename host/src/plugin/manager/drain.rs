@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Manager;
+use crate::config::Standby;
 use crate::plugin::Plugin;
+use crate::plugin::admit::Admitted;
 use crate::plugin::claims::config_of;
 use crate::plugin::instances::Key;
+use crate::plugin::name;
 use crate::plugin::stage::Digest;
 use crate::plugin::survey::Survey;
 use crate::plugin::swap::Swap;
@@ -19,6 +22,8 @@ const HOLDERS: usize = 2;
 /// while one of them does not.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LAST_LOOK: Duration = Duration::from_secs(1);
+/// How long calls into a version that was replaced may take before the log names it.
+const LONG: Duration = Duration::from_secs(5);
 
 /// A handler that new batches don't reach any more.
 pub(super) struct Leaving {
@@ -27,6 +32,8 @@ pub(super) struct Leaving {
     pub(super) since: Instant,
     /// How long it took until its last batch had returned.
     pub(super) drained: Option<Duration>,
+    /// Whether the log was told that it takes long.
+    pub(super) is_told: bool,
 }
 
 impl Manager {
@@ -42,49 +49,41 @@ impl Manager {
         // A call holds its handler and no table, so one that hangs keeps no other handler from draining.
         let mut is_news = false;
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            if Arc::strong_count(&leaving.plugin) <= HOLDERS {
+            let calls = Arc::strong_count(&leaving.plugin).saturating_sub(HOLDERS);
+            if calls == 0 {
                 leaving.drained = Some(leaving.since.elapsed());
                 is_news = true;
+            } else if !leaving.is_told && leaving.since.elapsed() >= LONG {
+                Swap::draining(&leaving.plugin, &leaving.key, calls);
+                leaving.is_told = true;
             }
         }
         is_news
     }
 
-    /// Handlers that have drained wait in standby; those that can't serve again are shut down: their content is gone, or
-    /// their configuration is another one.
+    /// Handlers that have drained wait in standby, or are shut down: see [`Manager::why_end`].
     pub(super) fn retire(&mut self, survey: &Survey) {
         let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
-        let files = || survey.groups.iter().flat_map(|group| group.files());
-        // Of a file that can't be judged at the moment it is not known that it is gone, or another one.
-        let undecided: Vec<Digest> = self
-            .known
-            .judged
-            .iter()
-            .filter(|(name, _)| survey.undecided.contains(name))
-            .map(|(_, digest)| *digest)
-            .collect();
-        let may_serve = |key: &Key| {
-            if undecided.contains(&key.digest) {
-                return true;
-            }
-            let mut of_content = files().filter(|(_, admitted)| admitted.digest() == key.digest);
-            of_content.any(|(_, admitted)| config_of(admitted, &self.config) == key.config)
-        };
-        for leaving in self.leaving.extract_if(.., |leaving| leaving.drained.is_some()) {
-            if !serving.contains(&leaving.key) {
-                let then = if may_serve(&leaving.key) { "standby" } else { "shutdown" };
-                Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
-            }
-        }
         let mut lacks = Vec::new();
-        for key in self.instances.keys() {
+        let leaving: Vec<Leaving> = self
+            .leaving
+            .extract_if(.., |leaving| leaving.drained.is_some())
+            .collect();
+        for leaving in leaving.iter().filter(|leaving| !serving.contains(&leaving.key)) {
+            let then = match self.why_end(&leaving.key, leaving.plugin.admitted(), survey) {
+                None => "standby",
+                Some(_) => "shutdown",
+            };
+            Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
+        }
+        drop(leaving);
+        for (key, plugin) in self.instances.alive() {
             let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
-            if !is_leaving && !serving.contains(&key) && !may_serve(&key) {
-                let is_there = files().any(|(_, admitted)| admitted.digest() == key.digest);
-                let reason = match is_there {
-                    true => "its configuration is another one",
-                    false => "its file is gone, or has other content",
-                };
+            if is_leaving || serving.contains(&key) {
+                continue;
+            }
+            if let Some(reason) = self.why_end(&key, plugin.admitted(), survey) {
+                drop(plugin);
                 let retired = self.instances.retire(&key, reason);
                 lacks.extend(retired.err().map(|lack| (key, lack)));
             }
@@ -92,10 +91,38 @@ impl Manager {
         if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
             self.settling.look_again(again);
         }
-        let is_there = |digest| files().any(|(_, admitted)| admitted.digest() == digest);
-        self.instances.discard_copies(is_there);
+        self.instances.discard_copies(|digest| has_file(survey, digest));
         for (key, lack) in lacks {
             self.lack(&key.digest.to_string(), None, lack);
         }
     }
+
+    /// Why a handler that serves nothing is shut down; nothing while it waits in standby. Only a version that another one of
+    /// its plugin has taken over from waits there, while its file and its configuration are what they were: what was taken
+    /// away is gone.
+    fn why_end(&self, key: &Key, admitted: &Admitted, survey: &Survey) -> Option<&'static str> {
+        let record = admitted.record();
+        let successor = self.known.served.get(&name::soname(record));
+        if successor.is_none_or(|successor| successor.plugin() != record.name) {
+            return Some("it was taken away: nothing of it serves any more");
+        }
+        if self.config.plugins.standby == Standby::Shutdown {
+            return Some("another version serves, and plugins.standby is \"shutdown\"");
+        }
+        // Of a file that can't be judged at the moment it is not known that it is gone, or another one.
+        let mut judged = self.known.judged.iter();
+        if judged.any(|(name, digest)| *digest == key.digest && survey.undecided.contains(name)) {
+            return None;
+        }
+        if !has_file(survey, key.digest) {
+            return Some("its file is gone, or has other content");
+        }
+        (config_of(admitted, &self.config) != key.config).then_some("its configuration is another one")
+    }
+}
+
+/// Whether an admitted file has this content.
+fn has_file(survey: &Survey, digest: Digest) -> bool {
+    let mut files = survey.groups.iter().flat_map(|group| group.files());
+    files.any(|(_, admitted)| admitted.digest() == digest)
 }

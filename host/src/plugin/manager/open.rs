@@ -9,13 +9,14 @@ use super::Manager;
 use crate::config::Config;
 use crate::logging;
 use crate::plugin::Refusal;
-use crate::plugin::claims::{Candidate, Claim, Unserved, json_of};
+use crate::plugin::claims::{Candidate, Claim, json_of};
 use crate::plugin::instances::Key;
 use crate::plugin::load::Library;
 use crate::plugin::stage::Digest;
 use crate::plugin::swap::Times;
 use crate::plugin::trial::Trial;
 use crate::plugin::unavailable::{Lack, LoadError, Unavailable};
+use crate::plugin::unserved::Unserved;
 
 /// How long a line of the log is waited for before what it is about begins.
 const LOG_PATIENCE: Duration = Duration::from_millis(20);
@@ -146,7 +147,7 @@ impl Manager {
             if self.stop.is_set() {
                 return false;
             }
-            let data_dir = config.plugins.dir.join("data").join(&ready.claim.candidate.plugin);
+            let data_dir = config.plugins.data_dir().join(&ready.claim.candidate.plugin);
             let began = Instant::now();
             let (library, timeout) = (ready.library.clone(), config.plugins.init_timeout);
             let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);

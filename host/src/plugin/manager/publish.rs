@@ -10,6 +10,7 @@ use super::{Manager, identity};
 use crate::plugin::instances::Key;
 use crate::plugin::links::{link_command, point};
 use crate::plugin::stage::Digest;
+use crate::plugin::standby::Outcome;
 use crate::plugin::survey::Survey;
 use crate::plugin::swap::Swap;
 use crate::plugin::unavailable::Unavailable;
@@ -20,11 +21,12 @@ impl Manager {
     /// Moves links, puts the new table in force, and says what has changed.
     pub(super) fn publish(
         &mut self,
-        survey: &Survey,
+        outcome: Outcome<'_>,
         ready: Vec<Ready<'_>>,
         made: &HashMap<Key, Duration>,
         is_start: bool,
     ) {
+        let survey = outcome.survey;
         let mut now = BTreeMap::new();
         let mut entries = Vec::new();
         let mut swaps = Vec::new();
@@ -34,9 +36,10 @@ impl Manager {
             let Some(plugin) = self.instances.get(&ready.key) else {
                 continue; // the host ends
             };
-            let group = survey.groups.iter().find(|group| group.soname == soname);
+            let group = survey.group(plugin.name(), &soname);
             let file = group.and_then(|group| group.file_name(ready.key.digest));
-            let before = self.known.served.get(&soname);
+            let at_soname = self.known.served.get(&soname);
+            let before = at_soname.filter(|before| before.plugin() == plugin.name());
             let mut is_linked = ready.claim.candidate.is_linked;
             if ready.claim.candidate.takes_link
                 && let Some(file) = &file
@@ -55,7 +58,7 @@ impl Manager {
                         if !is_start {
                             // The link is what says what runs: without it the newcomer would be gone at the next start.
                             self.known.held_back.insert(ready.key.digest); // it is still new
-                            if let Some(before) = before {
+                            if let Some(before) = at_soname {
                                 entries.extend(
                                     self.instances
                                         .get(&before.key)
@@ -116,13 +119,10 @@ impl Manager {
             .retain(|leaving| !self.known.served.values().any(|now| now.key == leaving.key));
         for (soname, served) in &before {
             let serves = self.known.served.values().any(|now| now.key == served.key);
-            if !self.known.served.contains_key(soname) {
-                let is_claimed = survey.groups.iter().any(|group| group.soname == *soname);
-                let reason = match is_claimed && !self.known.removed.contains(soname) {
-                    true => "another one serves its commands, or the configuration says so",
-                    false => "its link is gone",
-                };
-                Swap::removed(soname, served, reason);
+            let now = self.known.served.get(soname);
+            if now.is_none_or(|now| now.plugin() != served.plugin()) {
+                let why = outcome.why(&served.admitted, now.map(|now| &*now.admitted));
+                Swap::removed(soname, served, &why.text);
             }
             if let (false, Some(plugin)) = (serves, self.instances.get(&served.key)) {
                 self.leaving.push(Leaving {
@@ -130,6 +130,7 @@ impl Manager {
                     plugin,
                     since: Instant::now(),
                     drained: None,
+                    is_told: false,
                 });
             }
         }

@@ -76,6 +76,14 @@ impl Running {
         Arc::clone(self.instances.routes())
     }
 
+    /// The plugins that are inside a call, each with its version and how many calls.
+    pub fn calls(&self) -> Vec<String> {
+        let calls = self.instances.calls().into_iter();
+        calls
+            .map(|(plugin, version, calls)| format!("{plugin} {version}: {calls}"))
+            .collect()
+    }
+
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
     pub fn shutdown(self, deadline: Instant) {
         self.instances.close();
@@ -100,7 +108,7 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
     let instances = Instances::new(hints.sender(), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
-        watched: Watched::new(path, config.source),
+        watched: Watched::new(path, &config.source),
         config,
         instances: instances.clone(),
         known: Known::default(),
@@ -139,7 +147,7 @@ impl Manager {
     fn start(&mut self) -> Result<(), StartError> {
         let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
         self.apply(&survey, true)?;
-        self.told.report(&survey);
+        self.told.report(&survey, &self.config);
         self.finish(&survey);
         Ok(())
     }
@@ -155,7 +163,7 @@ pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
 
 fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
     let path = &config.plugins.dir;
-    match survey_again(path, staging, &config.policy, memory, None) {
+    match survey_again(config, staging, memory, None) {
         Ok(survey) => Ok(survey),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");
