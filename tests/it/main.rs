@@ -40,6 +40,7 @@ mod owed;
 mod pace;
 mod panics;
 mod random;
+mod readme;
 mod records;
 mod refusals;
 mod schema;
