@@ -1,9 +1,14 @@
-//! plugins.toml: its keys, their defaults and ranges, and errors that name the key, its line and the nearest known key.
+//! plugins.toml: its keys and their defaults. `keys.rs` says how they are written, `value.rs` what their values may be; every
+//! error of a file is reported, each with its line and key.
 
 mod due;
 mod error;
 mod file;
-mod finite;
+mod json;
+mod keys;
+mod restart;
+mod section;
+mod syntax;
 mod value;
 mod watched;
 
@@ -14,20 +19,20 @@ use std::time::Duration;
 
 use plugin_record::{Line, Policy};
 use serde::Deserialize;
+use toml::de::DeTable;
 
 pub use error::ConfigError;
+use error::Fault;
 use file::{Accept, Found};
-use finite::first_not_finite;
+pub use restart::NextStart;
 pub use value::is_package_name;
-use value::{commands, duration, line};
 pub use watched::Watched;
 
 use crate::plugin::permissions;
 use crate::plugin::settle::Stamp;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where to listen and what one connection may use.
     pub server: Server,
@@ -38,10 +43,8 @@ pub struct Config {
     /// What admission accepts.
     pub policy: Policy,
     /// One table for each plugin that is configured by name.
-    #[serde(deserialize_with = "value::plugins")]
     pub plugin: BTreeMap<String, PluginTable>,
     /// What it was read from.
-    #[serde(skip)]
     pub source: Source,
 }
 
@@ -57,35 +60,25 @@ pub struct Source {
 }
 
 /// `[server]`
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// The address to listen on; port 0 takes a free one.
-    #[serde(deserialize_with = "value::address")]
     pub listen: SocketAddr,
     /// The largest frame in bytes, its length included.
-    #[serde(deserialize_with = "value::frame_size")]
     pub max_frame: usize,
     /// How many connections may be open at once; further ones wait unaccepted.
-    #[serde(deserialize_with = "value::at_least_one")]
     pub max_connections: usize,
     /// A connection that completes no frame for this long is closed.
-    #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
     /// A frame that has begun must be complete after this long, else its connection is closed.
-    #[serde(deserialize_with = "duration")]
     pub frame_timeout: Duration,
     /// A connection stops being read while it has this many bytes of acks to take.
-    #[serde(deserialize_with = "value::unsent_size")]
     pub max_unsent: usize,
     /// A connection that takes none of its acks for this long is closed.
-    #[serde(deserialize_with = "duration")]
     pub write_timeout: Duration,
     /// How long calls in flight may take at the end.
-    #[serde(deserialize_with = "duration")]
     pub drain_timeout: Duration,
     /// How many event loops, each with a thread, share the connections; by default one for each processor.
-    #[serde(deserialize_with = "value::some_threads")]
     pub threads: Option<usize>,
 }
 
@@ -106,8 +99,7 @@ impl Default for Server {
 }
 
 /// `[protocol]`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protocol {
     /// How ack commands are numbered.
     pub ack: AckNumbering,
@@ -125,22 +117,21 @@ pub enum AckNumbering {
 }
 
 /// `[plugins]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Plugins {
     /// The plugin directory; in the file, relative to it.
     pub dir: PathBuf,
+    /// Whether a start makes that directory when it is missing; else that is an error.
+    pub create: bool,
     /// Where private copies are made; by default the user's runtime directory, else the system's temporary one.
     pub staging: Option<PathBuf>,
     /// Whether to follow changes in the directory while running.
     pub watch: bool,
     /// How often to look without being told.
-    #[serde(deserialize_with = "duration")]
     pub poll: Duration,
     /// Whether to serve plugins that have no table, on the commands of their record.
     pub discover: bool,
     /// How long a plugin's init may take.
-    #[serde(deserialize_with = "duration")]
     pub init_timeout: Duration,
     /// What a version does that another one has taken over from.
     pub standby: Standby,
@@ -161,6 +152,7 @@ impl Default for Plugins {
     fn default() -> Plugins {
         Plugins {
             dir: PathBuf::from("plugins"),
+            create: false,
             staging: None,
             watch: true,
             poll: Duration::from_secs(10),
@@ -194,21 +186,18 @@ pub enum Replace {
 }
 
 /// `[plugin.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct PluginTable {
     /// The compatibility line to serve; by default the one that has a link, else the lowest.
-    #[serde(deserialize_with = "line")]
     pub version: Option<Line>,
     /// The commands to serve; by default those of the plugin's record.
-    #[serde(deserialize_with = "commands")]
     pub commands: Option<Vec<u8>>,
     /// Whether the host refuses to start without it.
     pub required: bool,
     /// Whether to serve it at all.
     pub enabled: bool,
-    /// What the plugin's init is given.
-    pub config: toml::Table,
+    /// What the plugin's init is given. Dates are text here.
+    pub config: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for PluginTable {
@@ -218,20 +207,15 @@ impl Default for PluginTable {
             commands: None,
             required: false,
             enabled: true,
-            config: toml::Table::new(),
+            config: serde_json::Map::new(),
         }
     }
 }
 
 impl PluginTable {
-    /// The plugin's own configuration, as it is handed over: a JSON object. A date becomes its text.
+    /// The plugin's own configuration, as it is handed over: a JSON object.
     pub fn config_json(&self) -> String {
-        let object: serde_json::Map<_, _> = self
-            .config
-            .iter()
-            .map(|(key, value)| (key.clone(), value::json(value)))
-            .collect();
-        serde_json::Value::Object(object).to_string()
+        serde_json::Value::Object(self.config.clone()).to_string()
     }
 }
 
@@ -245,37 +229,6 @@ impl Source {
 }
 
 impl Config {
-    /// The keys in which a new configuration differs from this one and which a running host does not take over.
-    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
-        let keys = [
-            ("server", self.server != new.server),
-            ("protocol", self.protocol != new.protocol),
-            ("plugins.dir", self.plugins.dir != new.plugins.dir),
-            ("plugins.staging", self.plugins.staging != new.plugins.staging),
-            ("plugins.data_dir", self.plugins.data_dir != new.plugins.data_dir),
-        ];
-        keys.iter()
-            .filter(|(_, differs)| *differs)
-            .map(|(key, _)| *key)
-            .collect()
-    }
-
-    /// This configuration as far as a host that runs with `running` takes it over.
-    #[must_use]
-    pub fn taken_over(self, running: &Config) -> Config {
-        Config {
-            server: running.server.clone(),
-            protocol: running.protocol.clone(),
-            plugins: Plugins {
-                dir: running.plugins.dir.clone(),
-                staging: running.plugins.staging.clone(),
-                data_dir: running.plugins.data_dir.clone(),
-                ..self.plugins
-            },
-            ..self
-        }
-    }
-
     /// Reads a configuration file, or a pipe to its end. Relative paths in it are relative to the file's folder, those of a
     /// pipe to the current directory; they are absolute here, so that nothing depends on where the process is later.
     ///
@@ -287,10 +240,7 @@ impl Config {
 
     fn parse(path: &Path, found: &Found) -> Result<Config, ConfigError> {
         let text = &found.text;
-        let mut config: Config = toml::from_str(text).map_err(|error| ConfigError::explain(path, text, &error))?;
-        if let Some(number) = first_not_finite(text) {
-            return Err(ConfigError::not_finite(path, text, number));
-        }
+        let mut config = Config::from_text(text).map_err(|faults| ConfigError::invalid(path, text, faults))?;
         let base = file::base(path, found.stamp.is_none()).map_err(|error| ConfigError::Unreadable {
             path: path.to_owned(),
             error,
@@ -305,5 +255,16 @@ impl Config {
             has_content: !found.text.trim().is_empty(),
         };
         Ok(config)
+    }
+
+    /// What a file with this text says; or everything that is wrong with it, in the order of the text.
+    fn from_text(text: &str) -> Result<Config, Vec<Fault>> {
+        let (root, broken) = DeTable::parse_recoverable(text);
+        let (config, said) = keys::read(root.get_ref());
+        let faults = syntax::faults(text, root.get_ref(), &broken, said);
+        match faults.is_empty() {
+            true => Ok(config),
+            false => Err(faults),
+        }
     }
 }

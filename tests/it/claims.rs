@@ -23,7 +23,7 @@ fn what_serves_is_what_the_configuration_says() {
         ("[plugin.start-a]\nenabled = false\nrequired = true", &[(0x10, 0xF0)]),
         ("plugins.discover = false", &[(0x10, 0xF0)]),
         ("plugins.discover = false\n[plugin.start-a]", &[(0x10, 0)]),
-        ("plugins.dir = \"elsewhere\"", &[(0x10, 0xF0)]),
+        ("plugins.dir = \"elsewhere\"\nplugins.create = true", &[(0x10, 0xF0)]),
     ] {
         let site = Site::new(configuration);
         put(&site, "start-a", "1.0.0", &[0x10]);

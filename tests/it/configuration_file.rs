@@ -232,11 +232,11 @@ fn relative_paths_are_those_of_the_start() {
 fn numbers_that_json_has_not_are_errors_that_name_the_key() {
     let site = Site::default();
     for (text, line, says) in [
-        ("[plugin.x.config]\n\nratio = inf", 3, "`plugin.x.config.ratio` is inf"),
+        ("[plugin.x.config]\n\nratio = inf", 3, "`plugin.x.config.ratio`: is inf"),
         (
             "[plugin.x]\nconfig = { a = [1.0, -nan] }",
             2,
-            "`plugin.x.config.a[1]` is -nan",
+            "`plugin.x.config.a[1]`: is nan",
         ),
     ] {
         fs::write(site.configuration(), text).unwrap();

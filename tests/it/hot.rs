@@ -564,7 +564,7 @@ fn the_configuration_is_followed_and_a_broken_one_changes_nothing() {
 
     scene.site.configure("server.listen = \"127.0.0.1:1\"\n");
     let restart = host.wait_for("takes effect at the next start");
-    assert_eq!(restart["key"], "server");
+    assert_eq!(restart["key"], "server.listen");
     wait(&host, "added", "1.0.0");
     assert!(body(0x10).is_some());
     host.stop();

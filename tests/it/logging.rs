@@ -179,7 +179,8 @@ fn a_configuration_forges_no_line_and_moves_no_cursor() {
             "\"a\\nFORGED: all is well\\u001b[2J\" = 1",
             r"a\nFORGED: all is well\u{1b}[2J",
         ),
-        ("listen = \u{1b}[2J", r"listen = \u{1b}[2J"),
+        ("server.listen = \"\\u001b[2J\"", r"\u{1b}[2J"),
+        ("listen = \u{1b}[2J", "`listen`: string values must be quoted"),
     ] {
         let site = Site::default();
         fs::write(site.configuration(), text).unwrap();

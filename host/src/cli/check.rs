@@ -16,6 +16,7 @@ use crate::plugin::claims::{Plan, json_of, settle};
 use crate::plugin::host_record::host_record;
 use crate::plugin::judge::Verdict;
 use crate::plugin::load;
+use crate::plugin::manager::StartError;
 use crate::plugin::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
@@ -51,7 +52,11 @@ impl Check {
         };
         let staging = Staging::create(config.plugins.staging.as_deref())?;
         let survey = match self.plugins {
-            Some(_) => manager::read(&config, &staging)?,
+            Some(_) => match manager::read(&config, &staging) {
+                // A file is judged before there is a directory for it, which `host install` makes.
+                Err(StartError::Missing { path }) if !self.files.is_empty() => Survey::nothing(&path),
+                survey => survey?,
+            },
             None => Survey::nothing(&config.plugins.dir),
         };
         let plan = settle(&survey, &config);

@@ -108,7 +108,13 @@ pub fn main() -> ! {
     // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
     let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
     let code = outcome.unwrap_or_else(|error| {
-        logging::say(&format!("host: {error:#}"));
+        let said = match error.downcast_ref::<ConfigError>() {
+            Some(error) => error.lines(),
+            None => vec![format!("{error:#}")],
+        };
+        for line in said {
+            logging::say(&format!("host: {line}"));
+        }
         let unusable = error.chain().any(|cause| {
             cause.is::<ConfigError>()
                 || cause.is::<StagingError>()

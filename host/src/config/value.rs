@@ -1,13 +1,24 @@
-//! Values that are written for people: sizes, durations, commands, compatibility lines.
+//! What the value of a key may be: sizes, durations, commands, compatibility lines. The host's own keys are no secrets, so a
+//! value that is wrong is shown; one of another type than expected may be meant for another key, and only its type is.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use plugin_record::Line;
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::Spanned;
+use toml::de::{DeString, DeValue};
 
-use super::PluginTable;
+use super::error::{Fault, clipped};
+
+/// A value and where it stands.
+type Written<'i> = Spanned<DeValue<'i>>;
+
+/// A value as the host has it, or everything that is wrong with it.
+type Read<T> = Result<T, Vec<Fault>>;
 
 /// Longer ones are a mistake, and would overflow the clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -19,58 +30,207 @@ const FRAME_SIZES: std::ops::RangeInclusive<usize> = 14..=64 * 1024 * 1024;
 const UNSENT_SIZES: std::ops::RangeInclusive<usize> = 14..=1024 * 1024 * 1024;
 
 /// More would only be in each other's way.
-const MOST_THREADS: usize = 1024;
+const MOST_THREADS: i64 = 1024;
 
-fn size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let size = bytesize::ByteSize::deserialize(from)?;
-    usize::try_from(size.as_u64()).map_err(D::Error::custom)
+/// A value of another type than the key has.
+pub(super) fn expected(what: &str, found: &Written<'_>) -> Vec<Fault> {
+    let found_type = match found.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    wrong(found, format!("expected {what}, found {found_type}"))
 }
 
-pub(super) fn frame_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let size = size(from)?;
-    if FRAME_SIZES.contains(&size) {
-        return Ok(size);
-    }
-    Err(D::Error::custom(format!(
-        "a frame of {size} bytes is out of range: 14 bytes to 64 MiB"
-    )))
+fn wrong(value: &Written<'_>, reason: String) -> Vec<Fault> {
+    vec![Fault::new(value.span().start, reason)]
 }
 
-pub(super) fn unsent_size<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let size = size(from)?;
-    if UNSENT_SIZES.contains(&size) {
-        return Ok(size);
-    }
-    Err(D::Error::custom(format!(
-        "{size} bytes are out of range: 14 bytes to 1 GiB"
-    )))
-}
-
-pub(super) fn some_threads<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
-    match usize::deserialize(from)? {
-        threads @ 1..=MOST_THREADS => Ok(Some(threads)),
-        threads => Err(D::Error::custom(format!(
-            "{threads} threads are out of range: 1 to {MOST_THREADS}"
-        ))),
+fn text<'v>(value: &'v Written<'_>, what: &str) -> Read<&'v str> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text),
+        _ => Err(expected(what, value)),
     }
 }
 
-pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(from)?;
+pub(super) fn integer(value: &Written<'_>, what: &str) -> Read<i64> {
+    match value.get_ref() {
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_err(|_| wrong(value, "is out of range: integers have 64 bits".to_owned())),
+        _ => Err(expected(what, value)),
+    }
+}
+
+pub(super) fn truth(value: &Written<'_>) -> Read<bool> {
+    value
+        .get_ref()
+        .as_bool()
+        .ok_or_else(|| expected("true or false", value))
+}
+
+pub(super) fn path(value: &Written<'_>) -> Read<PathBuf> {
+    text(value, "a string, a path").map(PathBuf::from)
+}
+
+fn size(value: &Written<'_>) -> Read<usize> {
+    let size = match value.get_ref() {
+        DeValue::Integer(_) => {
+            u64::try_from(integer(value, "a size")?).map_err(|_| "a size is not negative".to_owned())
+        }
+        _ => {
+            let text = text(value, "a size such as \"64KiB\" or a number of bytes")?;
+            text.parse::<bytesize::ByteSize>()
+                .map(|size| size.as_u64())
+                .map_err(|_| format!("{} is not a size such as \"64KiB\"", quoted(text)))
+        }
+    };
+    size.and_then(|size| usize::try_from(size).map_err(|error| error.to_string()))
+        .map_err(|reason| wrong(value, reason))
+}
+
+pub(super) fn frame_size(value: &Written<'_>) -> Read<usize> {
+    let size = size(value)?;
+    let what = format!("a frame of {size} bytes is out of range: 14 bytes to 64 MiB");
+    FRAME_SIZES
+        .contains(&size)
+        .then_some(size)
+        .ok_or_else(|| wrong(value, what))
+}
+
+pub(super) fn unsent_size(value: &Written<'_>) -> Read<usize> {
+    let size = size(value)?;
+    let what = format!("{size} bytes are out of range: 14 bytes to 1 GiB");
+    UNSENT_SIZES
+        .contains(&size)
+        .then_some(size)
+        .ok_or_else(|| wrong(value, what))
+}
+
+pub(super) fn threads(value: &Written<'_>) -> Read<usize> {
+    match integer(value, "a number of threads")? {
+        threads @ 1..=MOST_THREADS => Ok(threads as usize),
+        threads => Err(wrong(
+            value,
+            format!("{threads} threads are out of range: 1 to {MOST_THREADS}"),
+        )),
+    }
+}
+
+pub(super) fn at_least_one(value: &Written<'_>) -> Read<usize> {
+    let count = integer(value, "an integer")?;
+    let positive = usize::try_from(count).ok().filter(|count| *count > 0);
+    positive.ok_or_else(|| wrong(value, format!("{count} is out of range: at least 1")))
+}
+
+pub(super) fn address(value: &Written<'_>) -> Read<SocketAddr> {
+    let text = text(value, "a string such as \"127.0.0.1:8888\"")?;
     text.parse().map_err(|_| {
-        D::Error::custom(format!(
-            "{text:?} is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\""
-        ))
+        let reason = format!(
+            "{} is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\"",
+            quoted(text)
+        );
+        wrong(value, reason)
     })
 }
 
-pub(super) fn plugins<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, PluginTable>, D::Error> {
-    let tables = BTreeMap::<String, PluginTable>::deserialize(from)?;
-    match tables.keys().find(|name| !is_package_name(name)) {
-        Some(name) => Err(D::Error::custom(format!(
-            "{name:?} is no plugin's name: letters, digits, - and _ make one"
-        ))),
-        None => Ok(tables),
+pub(super) fn duration(value: &Written<'_>) -> Read<Duration> {
+    let text = text(value, "a string such as \"30s\" or \"5m\"")?;
+    let shown = quoted(text);
+    let reason = match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => "a duration of 0 is out of range: at least \"1ms\"".to_owned(),
+        Ok(duration) if duration > LONGEST => format!("a duration of {shown} is out of range: at most 365 days"),
+        Ok(duration) => return Ok(duration),
+        Err(error) => format!("{shown} is not a duration such as \"30s\" or \"5m\": {error}"),
+    };
+    Err(wrong(value, reason))
+}
+
+pub(super) fn line(value: &Written<'_>) -> Read<Line> {
+    let text = text(value, "a string such as \"1\" or \"0.3\"")?;
+    text.parse::<Line>()
+        .map_err(|error| wrong(value, clipped(&error.to_string())))
+}
+
+/// One word of several. Which ones, its type says.
+pub(super) fn word<'v, T: Deserialize<'v>>(value: &'v Written<'_>) -> Read<T> {
+    let text = text(value, "a string")?;
+    let read: Result<T, NotAWord> = T::deserialize(text.into_deserializer());
+    read.map_err(|error| wrong(value, clipped(&error.to_string())))
+}
+
+/// What serde says of a word, in the words of this file's other errors.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAWord(String);
+
+impl serde::de::Error for NotAWord {
+    fn custom<T: Display>(message: T) -> NotAWord {
+        NotAWord(message.to_string())
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> NotAWord {
+        let expected: Vec<String> = expected.iter().map(|word| format!("{word:?}")).collect();
+        NotAWord(format!("{} is not {}", quoted(variant), expected.join(" or ")))
+    }
+}
+
+pub(super) fn commands(value: &Written<'_>) -> Read<Vec<u8>> {
+    let what = "an array of commands such as [0x02]";
+    let DeValue::Array(numbers) = value.get_ref() else {
+        return Err(expected(what, value));
+    };
+    let mut commands = Vec::with_capacity(numbers.len().min(128));
+    let mut faults = Vec::new();
+    for number in numbers {
+        match command(number) {
+            Err(found) => faults.extend(found),
+            Ok(command) if commands.contains(&command) => {
+                faults.extend(wrong(number, format!("command {command:#04x} is listed twice")));
+            }
+            Ok(command) => commands.push(command),
+        }
+    }
+    if numbers.is_empty() {
+        faults.extend(wrong(
+            value,
+            "no command is listed; to keep a plugin out, write `enabled = false`".to_owned(),
+        ));
+    }
+    match faults.is_empty() {
+        true => Ok(commands),
+        false => Err(faults),
+    }
+}
+
+fn command(value: &Written<'_>) -> Read<u8> {
+    let number = integer(value, "a command such as 0x02")?;
+    let command = u8::try_from(number).ok();
+    command
+        .filter(|command| crate::wire::is_submit(*command))
+        .ok_or_else(|| {
+            let shown = match number {
+                0.. => format!("{number:#04x}"),
+                _ => number.to_string(),
+            };
+            wrong(value, format!("command {shown} is out of range: 0x02 to 0x7f"))
+        })
+}
+
+/// Whether the name of a plugin's table can be one.
+pub(super) fn plugin_name(name: &Spanned<DeString<'_>>) -> Read<()> {
+    match is_package_name(name.get_ref()) {
+        true => Ok(()),
+        false => Err(vec![Fault::new(
+            name.span().start,
+            format!(
+                "{} is no plugin's name: letters, digits, - and _ make one",
+                quoted(name.get_ref())
+            ),
+        )]),
     }
 }
 
@@ -79,69 +239,6 @@ pub fn is_package_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-pub(super) fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    match usize::deserialize(from)? {
-        0 => Err(D::Error::custom("0 is out of range: at least 1")),
-        count => Ok(count),
-    }
-}
-
-pub(super) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    match humantime::parse_duration(&text) {
-        Ok(Duration::ZERO) => Err(D::Error::custom("a duration of 0 is out of range: at least \"1ms\"")),
-        Ok(duration) if duration > LONGEST => Err(D::Error::custom(format!(
-            "a duration of {text:?} is out of range: at most 365 days"
-        ))),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(D::Error::custom(format!(
-            "{text:?} is not a duration such as \"30s\" or \"5m\": {error}"
-        ))),
-    }
-}
-
-pub(super) fn line<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Line>, D::Error> {
-    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
-}
-
-pub(super) fn commands<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
-    let numbers = Vec::<i64>::deserialize(from)?;
-    let mut commands = Vec::with_capacity(numbers.len());
-    for number in numbers {
-        let command = u8::try_from(number)
-            .ok()
-            .filter(|command| crate::wire::is_submit(*command));
-        match command {
-            None => {
-                return Err(D::Error::custom(format!(
-                    "command {number:#x} is out of range: 0x02 to 0x7f"
-                )));
-            }
-            Some(command) if commands.contains(&command) => {
-                return Err(D::Error::custom(format!("command {command:#04x} is listed twice")));
-            }
-            Some(command) => commands.push(command),
-        }
-    }
-    if commands.is_empty() {
-        return Err(D::Error::custom(
-            "no command is listed; to keep a plugin out, write `enabled = false`",
-        ));
-    }
-    Ok(Some(commands))
-}
-
-/// A TOML value as JSON. Dates become text; numbers that JSON has not don't get here, see `finite.rs`.
-pub(super) fn json(value: &toml::Value) -> serde_json::Value {
-    match value {
-        toml::Value::String(text) => text.as_str().into(),
-        toml::Value::Integer(number) => (*number).into(),
-        toml::Value::Float(number) => (*number).into(),
-        toml::Value::Boolean(truth) => (*truth).into(),
-        toml::Value::Datetime(date) => date.to_string().into(),
-        toml::Value::Array(values) => values.iter().map(json).collect(),
-        toml::Value::Table(table) => {
-            serde_json::Value::Object(table.iter().map(|(key, value)| (key.clone(), json(value))).collect())
-        }
-    }
+fn quoted(text: &str) -> String {
+    format!("{:?}", clipped(text))
 }

@@ -248,6 +248,6 @@ fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<O
 }
 
 /// As `mkdir -p`, but never writable by others, whatever the umask: the host would refuse what lies there.
-fn create(directory: &Path) -> io::Result<()> {
+pub(super) fn create(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(directory)
 }

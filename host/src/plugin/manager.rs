@@ -30,7 +30,7 @@ use super::told::{Lacking, Told};
 use super::trial::Trials;
 use super::unavailable::{BackOff, Lack, Unavailable, is_of_machine};
 use super::wishes::{Identity, Known};
-use crate::config::{Config, Watched};
+use crate::config::{Config, NextStart, Watched};
 use crate::shutdown::Stop;
 use drain::Leaving;
 pub use start::{Running, StartError, read, start};
@@ -39,6 +39,7 @@ struct Manager {
     config: Config,
     /// The file that it was read from.
     watched: Watched,
+    next_start: NextStart,
     instances: Instances,
     known: Known,
     memory: Memory,
@@ -195,7 +196,7 @@ impl Manager {
         let Some(config) = self.watched.reread(asked, &self.config, &mut self.settling) else {
             return false;
         };
-        for key in self.config.needs_restart(&config) {
+        for key in self.next_start.news(&self.config, &config) {
             tracing::warn!(key, "takes effect at the next start");
         }
         if config.policy != self.config.policy {

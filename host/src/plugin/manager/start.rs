@@ -8,12 +8,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Manager;
-use crate::config::{Config, Watched};
+use crate::config::{Config, NextStart, Watched};
 use crate::exit;
 use crate::plugin::hints::Hints;
+use crate::plugin::install;
 use crate::plugin::instances::Instances;
 use crate::plugin::judge::Memory;
 use crate::plugin::load::{self, StaticHost};
+use crate::plugin::permissions::quoted;
 use crate::plugin::settle::Settling;
 use crate::plugin::side_effects::SideEffects;
 use crate::plugin::stage::{Staging, StagingError};
@@ -34,6 +36,25 @@ pub enum StartError {
     /// No place for private copies.
     #[error(transparent)]
     Staging(#[from] StagingError),
+    /// There is no plugin directory, and it is not to be made.
+    #[error(
+        "the plugin directory {} does not exist; make it (mkdir -p {}), have it made at the start (`create = true` under \
+         [plugins]), or mend plugins.dir",
+        path.display(),
+        quoted(path)
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The plugin directory can't be made.
+    #[error("can't make the plugin directory {}: {error}; mend plugins.dir or the permissions there", path.display())]
+    NotMade {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// The plugin directory can't be read.
     #[error("can't read the plugin directory {}: {error}; mend plugins.dir or its permissions", path.display())]
     Directory {
@@ -101,7 +122,7 @@ impl Running {
 /// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
 ///
 /// # Errors
-/// When there is no place for private copies, the directory can't be read, or a required plugin does not serve.
+/// When there is no place for private copies, the directory is missing or can't be read, or a required plugin does not serve.
 pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
     load::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
@@ -109,6 +130,7 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
+        next_start: NextStart::default(),
         config,
         instances: instances.clone(),
         known: Known::default(),
@@ -145,6 +167,9 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
 
 impl Manager {
     fn start(&mut self) -> Result<(), StartError> {
+        if self.config.plugins.create {
+            make(&self.config.plugins.dir)?;
+        }
         let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
         self.apply(&survey, true)?;
         self.told.report(&survey, &self.config);
@@ -153,25 +178,34 @@ impl Manager {
     }
 }
 
-/// Surveys the plugin directory of a configuration. One that does not exist is an empty one, with a warning.
+/// Makes the plugin directory where there is none, as an installation does.
+fn make(path: &Path) -> Result<(), StartError> {
+    if path.exists() {
+        return Ok(());
+    }
+    install::create(path).map_err(|error| StartError::NotMade {
+        path: path.to_owned(),
+        error,
+    })?;
+    tracing::info!(directory = %path.display(), "plugin directory made");
+    Ok(())
+}
+
+/// Surveys the plugin directory of a configuration as a start would find it. One that a start would make is an empty one.
 ///
 /// # Errors
-/// When the directory can't be read.
+/// When the directory is missing or can't be read.
 pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
-    read_with(config, staging, &mut Memory::default())
+    match read_with(config, staging, &mut Memory::default()) {
+        Err(StartError::Missing { path }) if config.plugins.create => Ok(Survey::nothing(&path)),
+        survey => survey,
+    }
 }
 
 fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
-    let path = &config.plugins.dir;
-    match survey_again(config, staging, memory, None) {
-        Ok(survey) => Ok(survey),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!(directory = %path.display(), "the plugin directory does not exist: no plugins");
-            Ok(Survey::nothing(path))
-        }
-        Err(error) => Err(StartError::Directory {
-            path: path.clone(),
-            error,
-        }),
-    }
+    let path = config.plugins.dir.clone();
+    survey_again(config, staging, memory, None).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StartError::Missing { path },
+        _ => StartError::Directory { path, error },
+    })
 }
