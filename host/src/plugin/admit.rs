@@ -334,7 +334,7 @@ fn check_record(record: &Record) -> Vec<Refusal> {
             Code::RecordCommands,
             "commands",
             "at least one of 0x02 to 0x7f, each once",
-            format!("{:02x?}", record.commands),
+            super::report::Commands(&record.commands).to_string(),
             "# mend `commands` under [package.metadata.plugin] in the plugin's Cargo.toml and rebuild",
         ));
     }
