@@ -2,8 +2,7 @@
 //! are documented. (Reports of `check` are in `check`.)
 
 use std::fs;
-use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value;
 use tests::cargo::sample;
@@ -22,6 +21,13 @@ const CALLS: &[(&[&str], i32, &str, &str)] = &[
     (&["align"], 2, "", "<CRATE_DIR>"),
     (&["install", "--help"], 0, "Usage: host install", ""),
     (&["submit", "--help"], 0, "Usage: host submit", ""),
+    (
+        &["submit", "--help"],
+        0,
+        "each line of the standard input is a payload",
+        "",
+    ),
+    (&["bench", "--help"], 0, "(an open loop)", ""),
     (&["fingerprint"], 0, "compiler    rustc ", ""),
     (&["inspect", "FILE"], 0, "soname      libsubmit_echo.so.1\n", ""),
     (
@@ -154,62 +160,6 @@ fn a_records_json_has_the_documented_fields() {
             "{call:?}"
         );
     }
-}
-
-#[test]
-fn submit_sends_a_text_or_lines_and_prints_acks() {
-    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
-    site.install(&sample("submit-echo"));
-    let host = site.start();
-    let address = host.address();
-    let good = "ack 0x81 of 00000001: result 0x00 (success), body \"hello\"\n";
-    let calls: &[(&[&str], &str, i32, &str)] = &[
-        (&["hello"], "", 0, good),
-        (&["-c", "2", "hello"], "", 0, good),
-        (
-            &["--command", "0x02", ""],
-            "",
-            0,
-            "ack 0x81 of 00000001: result 0x00 (success)\n",
-        ),
-        (
-            &[],
-            "hello\nworld\n",
-            0,
-            &format!("{good}ack 0x81 of 00000002: result 0x00 (success), body \"world\"\n"),
-        ),
-        (&[], "", 0, ""),
-        (
-            &["-c", "0x7f", "hello"],
-            "",
-            1,
-            "ack 0xfe of 00000001: result 0xf0 (no plugin for this command)\n",
-        ),
-        (
-            &["--json", "hello"],
-            "",
-            0,
-            "{\"command\":129,\"id\":\"00000001\",\"result\":0,\"meaning\":\"success\",\"body\":\"hello\"}\n",
-        ),
-    ];
-    for (arguments, input, code, expected) in calls {
-        let mut command = site.command();
-        command.args(["submit", "--addr", &address]).args(*arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let (stdout, stderr) = streams(&output);
-        assert_eq!(
-            (output.status.code(), &*stdout, &*stderr),
-            (Some(*code), *expected, ""),
-            "{arguments:?}"
-        );
-    }
-    host.stop();
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod staging;
 mod stale;
 mod start;
 mod stuck;
+mod submit;
 mod swaps;
 mod system;
 mod taken_away;

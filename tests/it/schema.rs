@@ -137,6 +137,47 @@ fn reports_of_bench_are_as_the_schema_says() {
 }
 
 #[test]
+fn acks_of_submit_are_as_the_schema_says() {
+    let schema = schema("submit");
+    let submit = Schema::new(&schema);
+    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
+    site.install(&sample("submit-echo"));
+    let host = site.start();
+    let address = host.address();
+    let run = |more: &[&str]| {
+        let output = site.host(&[&["submit", "--addr", &address, "--json"], more].concat());
+        let acks = String::from_utf8(output.stdout).unwrap();
+        let acks = acks.lines().map(|ack| serde_json::from_str::<Value>(ack).unwrap());
+        acks.inspect(|ack| submit.accepts(ack)).collect::<Vec<_>>()
+    };
+    let acks = run(&["--conn", "hello"]);
+    assert_eq!(
+        (&acks[0]["request"], &acks[1]["body"], &acks[1]["body_hex"]),
+        (&json!(1), &json!("hello"), &json!("68656c6c6f"))
+    );
+    let bytes = run(&["--hex", "00ff 80"]);
+    assert_eq!(
+        (&bytes[0]["body"], &bytes[0]["body_hex"]),
+        (&Value::Null, &json!("00ff80"))
+    );
+    assert_eq!(run(&["-c", "0x7f", "x"])[0]["result"], 0xF0);
+    host.stop();
+
+    let spoil: [fn(&mut Value); 5] = [
+        |ack| ack["more"] = json!(1),
+        |ack| ack["id"] = json!("1"),
+        |ack| ack["body_hex"] = json!("0"),
+        |ack| ack["command"] = json!(1),
+        |ack| drop(ack.as_object_mut().unwrap().remove("body")),
+    ];
+    for (number, spoil) in spoil.iter().enumerate() {
+        let mut ack = acks[1].clone();
+        spoil(&mut ack);
+        assert!(!submit.0.is_valid(&ack), "wrong ack {number} is accepted");
+    }
+}
+
+#[test]
 fn every_code_is_explained_and_no_other() {
     let page = fs::read_to_string(root().join("host/docs/refusals.md")).unwrap();
     let sections: Vec<&str> = page.split("\n### `").skip(1).collect();

@@ -1,7 +1,7 @@
 //! `host bench`: what the load generator is told, and how its report is printed.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const OPEN_WINDOW: usize = 1024;
 /// Longer ones would say nothing more, and overflow the clock.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Puts a host under load, checks every ack against its Submit, and prints rates and latencies.
+/// Put a host under load, check every ack against its Submit, and print rates and latencies.
 ///
 /// Without --rate each connection keeps its window full (a closed loop). With it, Submits are due at a fixed rate, and their
 /// latency counts from when they were due, so a host that stalls can't hide it (an open loop).
@@ -132,11 +132,11 @@ impl Bench {
         let shows_progress = std::io::stderr().is_terminal();
         let report = bench::run(plan.clone(), |progress| {
             if shows_progress {
-                eprint!("\r{}\x1b[K", line(&progress));
+                let _ = write!(std::io::stderr(), "\r{}\x1b[K", line(&progress));
             }
         });
         if shows_progress {
-            eprint!("\r\x1b[K");
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
         let report = report?;
         match self.json {

@@ -3,6 +3,7 @@
 mod align;
 mod bench;
 mod check;
+mod conn;
 mod fingerprint;
 mod inspect;
 mod install;
@@ -77,9 +78,7 @@ enum Command {
     Install(install::Install),
     #[command(name = trial::COMMAND, hide = true)]
     Open(open::Open),
-    /// Send Submits to a host and print their acks.
     Submit(submit::Submit),
-    /// Put a host under load, check every ack, and print rates and latencies.
     Bench(bench::Bench),
 }
 

@@ -1,33 +1,42 @@
-//! `host submit`: a client for people. Sends each text as a Submit and prints its ack.
+//! `host submit`: a client for people. Sends payloads, each as a Submit, and prints their acks.
 
-use std::io::{BufRead, IsTerminal, Read, Write};
-use std::net::TcpStream;
+mod exchange;
+mod payload;
+mod printed;
+
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
 use clap::Args;
-use serde::Serialize;
 
-use super::output;
-use crate::result;
-use crate::wire::MIN_ACK;
-use crate::wire::client::{self, Decoded};
+use super::conn::Conn;
+use crate::wire;
+use exchange::Exchange;
+use payload::Source;
 
+/// How long a connection may take to come about, and an exchange from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Send Submits to a host, one after another, and print their acks.
+///
+/// Without TEXT, --hex and --file, each line of the standard input is a payload: without its line feed (or carriage return
+/// and line feed), and the last one also when it has none.
+///
+/// Exit code 1 when a result is not 0x00, or there is no ack within 30 s.
 #[derive(Debug, Args)]
 pub(super) struct Submit {
     /// The host's address.
     #[arg(long, default_value = "127.0.0.1:8888")]
     addr: String,
-    /// The command: 2 to 127, decimal or 0x.. .
+    /// The command: 0x02 to 0x7f, or as a decimal number.
     #[arg(short, long, value_name = "CMD", default_value = "0x02", value_parser = command)]
     command: u8,
+    #[command(flatten)]
+    conn: Conn,
     /// Print the acks as JSON, one a line.
     #[arg(long)]
     json: bool,
-    /// The payload. Without it, each line of the standard input is one.
-    text: Option<String>,
+    #[command(flatten)]
+    source: Source,
 }
 
 pub(super) fn command(text: &str) -> Result<u8, String> {
@@ -37,97 +46,39 @@ pub(super) fn command(text: &str) -> Result<u8, String> {
     };
     parsed
         .ok()
-        .filter(|command| crate::wire::is_submit(*command))
+        .filter(|command| wire::is_submit(*command))
         .ok_or_else(|| format!("{text:?} is no Submit command: 0x02 to 0x7f"))
-}
-
-#[derive(Debug, Serialize)]
-struct Ack {
-    command: u8,
-    id: String,
-    result: u8,
-    meaning: &'static str,
-    body: String,
 }
 
 impl Submit {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let stream = TcpStream::connect(&self.addr);
-        let mut stream = stream.with_context(|| format!("can't reach a host at {}; does it run?", self.addr))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        let mut all_good = true;
-        let mut submit = |number: u32, payload: &[u8]| -> anyhow::Result<()> {
-            let id = format!("{:08}", number % 100_000_000);
-            ensure!(
-                payload.len() <= client::MAX_PAYLOAD,
-                "the payload is too long for a frame"
-            );
-            let mut request = Vec::new();
-            client::request(&mut request, self.command, id_bytes(&id), payload);
-            stream.write_all(&request)?;
-            let ack = read_ack(&mut stream).with_context(|| format!("no ack for Submit {id}"))?;
-            ensure!(ack.id == id, "expected the ack of Submit {id}, found one of {}", ack.id);
-            all_good &= ack.result == 0;
-            self.print(&ack)
+        let whole = self.source.whole()?;
+        let mut exchange = Exchange::connect(&self.addr, PATIENCE)?;
+        let mut ask = |command: u8, number: u32, payload: &[u8]| -> anyhow::Result<bool> {
+            let answer = exchange.ask(command, id(number), payload)?;
+            printed::print(&answer, self.json)?;
+            Ok(answer.result == 0)
         };
-        match &self.text {
-            Some(text) => submit(1, text.as_bytes())?,
-            None => {
-                if std::io::stdin().is_terminal() {
-                    eprintln!("each line is sent as one Submit; end with Ctrl-D");
-                }
-                for (line, number) in std::io::stdin().lock().split(b'\n').zip(1..) {
-                    submit(number, &line?)?;
-                }
-            }
+        // Who is not let in has nothing to submit.
+        if let Some(payload) = self.conn.payload()
+            && !ask(wire::CONN, 0, payload)?
+        {
+            return Ok(super::FAILED);
+        }
+        let mut all_good = true;
+        match whole {
+            Some(payload) => all_good &= ask(self.command, 1, &payload)?,
+            None => payload::each_line(|number, line| {
+                all_good &= ask(self.command, number, line)?;
+                Ok(())
+            })?,
         }
         Ok(if all_good { super::GOOD } else { super::FAILED })
-    }
-
-    fn print(&self, ack: &Ack) -> anyhow::Result<()> {
-        if self.json {
-            return output::line(&serde_json::to_string(ack)?);
-        }
-        let body = if ack.body.is_empty() {
-            String::new()
-        } else {
-            format!(", body {:?}", ack.body)
-        };
-        output::line(&format!(
-            "ack {:#04x} of {}: result {:#04x} ({}){body}",
-            ack.command, ack.id, ack.result, ack.meaning
-        ))
     }
 }
 
 /// Eight digits are eight bytes.
-fn id_bytes(digits: &str) -> [u8; 8] {
+fn id(number: u32) -> [u8; 8] {
+    let digits = format!("{:08}", number % 100_000_000);
     digits.as_bytes().try_into().unwrap_or_default()
-}
-
-fn read_ack(stream: &mut TcpStream) -> anyhow::Result<Ack> {
-    let mut bytes = vec![0; MIN_ACK];
-    stream
-        .read_exact(&mut bytes)
-        .context("the host closed the connection, its log says why")?;
-    loop {
-        match client::decode(&bytes) {
-            Decoded::Ack { ack, .. } => {
-                return Ok(Ack {
-                    command: ack.command,
-                    id: String::from_utf8_lossy(&ack.id).into_owned(),
-                    result: ack.result,
-                    meaning: result::describe(ack.result),
-                    body: String::from_utf8_lossy(ack.body).into_owned(),
-                });
-            }
-            Decoded::Incomplete { missing } => {
-                let received = bytes.len();
-                bytes.resize(received + missing, 0);
-                stream.read_exact(&mut bytes[received..])?;
-            }
-            Decoded::Malformed { length } => bail!("an ack of {length} bytes: is this a host?"),
-        }
-    }
 }

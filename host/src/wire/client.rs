@@ -30,7 +30,8 @@ pub enum Decoded<'a> {
     },
     /// The beginning of an ack, or nothing.
     Incomplete {
-        /// How many bytes are missing: exact as soon as the ack's length is here, until then the least it can be.
+        /// How many bytes are missing: exact as soon as the ack's length is here, until then the least it can be. So says the
+        /// peer: it is how much may be read, not how much to make room for.
         missing: usize,
     },
     /// No host sends this: a length that no ack has.

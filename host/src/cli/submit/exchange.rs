@@ -1,0 +1,231 @@
+//! One request, one ack, with a peer that may be anything: nothing it says is believed, and nothing is waited for without end.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::config::Server;
+use crate::wire::client::{self, Decoded, MAX_ACK, MAX_PAYLOAD};
+use crate::wire::{self, MIN_ACK, MIN_FRAME};
+
+/// How much is read at once. What an ack says of its length takes no memory; what has come does.
+const PART: usize = 64 * 1024;
+
+/// A connection to a host.
+pub(super) struct Exchange {
+    stream: TcpStream,
+    patience: Duration,
+}
+
+/// An ack, and the command that it is for.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) request: u8,
+    pub(super) command: u8,
+    pub(super) id: [u8; 8],
+    pub(super) result: u8,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no ack; `came` is how many bytes of it there are.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("it took too long, {came} bytes of it came")]
+    Late { came: usize },
+    #[error("the host closed the connection after {came} bytes of it{reset}")]
+    Closed { came: usize, reset: &'static str },
+    #[error("its length would be {length} bytes, expected {MIN_ACK} to {MAX_ACK}: is this a host?")]
+    NoAck { length: i32 },
+    #[error(transparent)]
+    Failed(io::Error),
+}
+
+impl Exchange {
+    /// Connects to the first address of this name that answers. That may take as long as `patience`, and so may each exchange.
+    pub(super) fn connect(address: &str, patience: Duration) -> anyhow::Result<Exchange> {
+        let unreachable = || format!("can't reach a host at {address}; does it run?");
+        let addresses = match address.to_socket_addrs() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                bail!("{address:?} is no address: expected one with a port, such as 127.0.0.1:8888 or localhost:8888")
+            }
+            addresses => addresses.with_context(unreachable)?,
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, patience) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Exchange { stream, patience });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last).with_context(unreachable)
+    }
+
+    /// Sends a request and waits for its ack.
+    pub(super) fn ask(&mut self, command: u8, id: [u8; 8], payload: &[u8]) -> anyhow::Result<Answer> {
+        let name = format!("{} {}", name(command), id.escape_ascii());
+        ensure!(
+            payload.len() <= MAX_PAYLOAD,
+            "the payload of {name} is too long for a frame: expected at most {MAX_PAYLOAD} bytes, found {}",
+            payload.len()
+        );
+        let deadline = Instant::now() + self.patience;
+        let mut request = Vec::with_capacity(MIN_FRAME + payload.len());
+        client::request(&mut request, command, id, payload);
+        let outcome = self
+            .send(&request, deadline)
+            .and_then(|()| self.receive(command, deadline));
+        let answer = outcome.with_context(|| match advice(&request) {
+            Some(advice) => format!("no ack for {name} ({advice})"),
+            None => format!("no ack for {name}"),
+        })?;
+        ensure!(
+            answer.id == id,
+            "expected the ack of {name}, found one of {}: is this a host?",
+            answer.id.escape_ascii()
+        );
+        // Both of protocol.ack.
+        let good = [command + 0x7f, command + 0x80];
+        ensure!(
+            good.contains(&answer.command),
+            "expected ack {:#04x} or {:#04x} for {name}, found {:#04x}: is this a host?",
+            good[0],
+            good[1],
+            answer.command
+        );
+        Ok(answer)
+    }
+
+    fn send(&mut self, mut request: &[u8], deadline: Instant) -> Result<(), Broken> {
+        while !request.is_empty() {
+            self.stream
+                .set_write_timeout(Some(left(deadline, 0)?))
+                .map_err(Broken::Failed)?;
+            match self.stream.write(request) {
+                Ok(taken) => request = &request[taken..],
+                Err(error) => again(error, 0)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, request: u8, deadline: Instant) -> Result<Answer, Broken> {
+        let mut bytes = Vec::new();
+        let mut part = vec![0; PART];
+        loop {
+            let missing = match client::decode(&bytes) {
+                Decoded::Ack { ack, .. } => {
+                    return Ok(Answer {
+                        request,
+                        command: ack.command,
+                        id: ack.id,
+                        result: ack.result,
+                        body: ack.body.to_vec(),
+                    });
+                }
+                Decoded::Malformed { length } => return Err(Broken::NoAck { length }),
+                Decoded::Incomplete { missing } => missing.min(PART),
+            };
+            let came = bytes.len();
+            self.stream
+                .set_read_timeout(Some(left(deadline, came)?))
+                .map_err(Broken::Failed)?;
+            match self.stream.read(&mut part[..missing]) {
+                Ok(0) => return Err(Broken::Closed { came, reset: "" }),
+                Ok(read) => bytes.extend_from_slice(&part[..read]),
+                Err(error) => again(error, came)?,
+            }
+        }
+    }
+}
+
+fn name(command: u8) -> &'static str {
+    match command {
+        wire::CONN => "Conn",
+        _ => "Submit",
+    }
+}
+
+/// The time that is left; a timeout of 0 would be none.
+fn left(deadline: Instant, came: usize) -> Result<Duration, Broken> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(Broken::Late { came }),
+        false => Ok(left),
+    }
+}
+
+/// Nothing for what is to be tried again.
+fn again(error: io::Error, came: usize) -> Result<(), Broken> {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, WouldBlock};
+    match error.kind() {
+        Interrupted => Ok(()),
+        WouldBlock | TimedOut => Err(Broken::Late { came }),
+        BrokenPipe | ConnectionReset | ConnectionAborted => Err(Broken::Closed {
+            came,
+            reset: " (by a reset)",
+        }),
+        _ => Err(Broken::Failed(error)),
+    }
+}
+
+/// What an end without an ack may come from: no host says how large its frames may be.
+fn advice(request: &[u8]) -> Option<String> {
+    let usual = Server::default().max_frame;
+    (request.len() > usual).then(|| {
+        format!(
+            "the frame has {} bytes, and this host may take fewer: by default server.max_frame is {usual}",
+            request.len()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A peer may say nothing, or a byte now and then; or read nothing.
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let said = |serve: fn(TcpStream), payload: &[u8]| {
+            let mut exchange = Exchange::connect(&address, Duration::from_millis(100)).expect("a connection");
+            let peer = listener.accept().expect("a connection").0;
+            let peer = std::thread::spawn(move || serve(peer));
+            let error = exchange.ask(0x02, *b"00000001", payload).expect_err("no ack comes");
+            drop(exchange);
+            peer.join().expect("a peer that ends with the connection");
+            format!("{error:#}")
+        };
+        let silent = said(|mut peer| drop(peer.read_to_end(&mut Vec::new())), b"x");
+        assert_eq!(
+            silent,
+            "no ack for Submit 00000001: it took too long, 0 bytes of it came"
+        );
+        let slow = |mut peer: TcpStream| {
+            let mut bytes = 0x0400_0000_u32.to_be_bytes().into_iter().chain(std::iter::repeat(0));
+            while let Some(byte) = bytes.next()
+                && peer.write_all(&[byte]).is_ok()
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        assert!(said(slow, b"x").contains("it took too long"));
+        let deaf = said(wait_for_the_end, &vec![0; MAX_PAYLOAD]);
+        assert!(deaf.contains("it took too long, 0 bytes of it came"), "{deaf}");
+    }
+
+    /// Reads nothing until the other end has gone.
+    fn wait_for_the_end(peer: TcpStream) {
+        let hung_up = rustix::event::PollFlags::RDHUP;
+        let mut ends = [rustix::event::PollFd::new(&peer, hung_up)];
+        let _ = rustix::event::poll(&mut ends, None);
+    }
+}
