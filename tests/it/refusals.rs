@@ -115,6 +115,9 @@ fn every_bad_file_has_its_code_and_keeps_nobody_from_being_served() {
         let file = named(&report, &path);
         assert_eq!(self::codes(file), codes, "{what}: {file:#}");
         assert_eq!(file["state"], "refused", "{what}");
+        if *what == "an ack's command" {
+            assert_eq!(file["refusals"][0]["plugin"], "[0x02, 0x80]");
+        }
     }
 }
 
