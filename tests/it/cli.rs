@@ -1,18 +1,23 @@
 //! The command line: exit codes, results on standard output and nothing else there, and JSON with the fields that
 //! are documented. (Reports of `check` are in `check`.)
 
-use std::fs;
-use std::process::Output;
+use std::fs::{self, OpenOptions};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use tests::cargo::sample;
+use tests::cargo::{root, sample};
 use tests::host::Site;
 
 /// Arguments, exit code, and what standard output and standard error hold. `FILE` is cargo's submit-echo, `TEXT` a text.
 const CALLS: &[(&[&str], i32, &str, &str)] = &[
     (&["--help"], 0, "Exit codes: 0 good", ""),
     (&["--version"], 0, "host 1.", ""),
+    (&["-V"], 0, "host 1.", ""),
+    (&["-h"], 0, "Usage: host", ""),
     (&["help"], 0, "Usage: host", ""),
+    (&["help", "check"], 0, "Usage: host check", ""),
+    (&["help", "submit"], 0, "Usage: host submit", ""),
+    (&["help", "chek"], 2, "", "'chek'"),
     (&["serve", "--help"], 0, "Usage: host serve", ""),
     (&["check", "--help"], 0, "Usage: host check", ""),
     (&["inspect", "--help"], 0, "Usage: host inspect", ""),
@@ -54,9 +59,45 @@ const CALLS: &[(&[&str], i32, &str, &str)] = &[
         &["--plugins", "plugins.toml", "fingerprint"],
         2,
         "",
-        "name --plugins after the subcommand",
+        "name --plugins after the subcommand: host fingerprint --plugins plugins.toml",
+    ),
+    (
+        &["--plugins", "a b.toml", "check", "--json"],
+        2,
+        "",
+        "host check --plugins 'a b.toml'",
+    ),
+    (
+        &["--plugins", "plugins.toml", "check"],
+        2,
+        "",
+        "host check --plugins plugins.toml",
+    ),
+    (
+        &["--log-format", "json", "--plugins", "plugins.toml", "install"],
+        2,
+        "",
+        "host install --plugins plugins.toml",
+    ),
+    (
+        &["--plugins", "plugins.toml", "submit"],
+        2,
+        "",
+        "host submit takes no --plugins",
+    ),
+    (
+        &["--plugins", "plugins.toml", "check", "--help"],
+        0,
+        "Usage: host check",
+        "",
     ),
     (&["serve"], 2, "", "--plugins <FILE>"),
+    (&["--plugins"], 2, "", "'--plugins <FILE>'"),
+    (&["check", "--plugins"], 2, "", "'--plugins <FILE>'"),
+    (&["--plugin", "plugins.toml"], 2, "", "'--plugins'"),
+    (&["chek"], 2, "", "'check'"),
+    (&["check", "--jsn", "FILE"], 2, "", "'--json'"),
+    (&["install"], 2, "", "<FILE>"),
     (&["check"], 2, "", "Usage: host check"),
     (&["check", "--json"], 2, "", "Usage: host check"),
     (&["install", "FILE"], 2, "", "--plugins <FILE>"),
@@ -160,6 +201,71 @@ fn a_records_json_has_the_documented_fields() {
             "{call:?}"
         );
     }
+}
+
+/// Runs `host ARGUMENTS` with this as its standard output; gives exit code and standard error.
+fn with_output(site: &Site, arguments: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
+    let mut command = site.command();
+    command.args(arguments).stdout(stdout).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_goes_away_and_a_full_disk_are_told_apart() {
+    let site = Site::default();
+    let file = sample("submit-echo");
+    let file = file.to_str().unwrap();
+    for (call, no_reader) in [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["help", "check"], 0),
+        (&["check", "--help"], 0),
+        (&["inspect", file], 141),
+        (&["inspect", "--json", file], 141),
+        (&["check", file], 141),
+        (&["check", "--json", file], 141),
+        (&["check", "nowhere.so"], 141),
+        (&["fingerprint"], 141),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(
+            with_output(&site, call, writer),
+            (Some(no_reader), String::new()),
+            "{call:?}: nobody reads"
+        );
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (code, stderr) = with_output(&site, call, full);
+        assert_eq!(code, Some(1), "{call:?}: {stderr}");
+        assert!(
+            stderr.starts_with("host: can't write the output: No space left on device") && stderr.lines().count() == 1,
+            "{call:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
+fn help_lists_the_commands_that_the_readme_lists() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let listed = readme
+        .split("\n## Commands\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .nth(1)
+        .unwrap();
+    let listed = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("host ")?.split(' ').next());
+    let listed: Vec<&str> = listed
+        .map(|word| if word == "--plugins" { "serve" } else { word })
+        .collect();
+    let help = streams(&Site::default().host(&["help"])).0;
+    let shown = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let shown = shown.lines().filter_map(|line| line.split_whitespace().next());
+    let shown: Vec<&str> = shown.filter(|word| *word != "help").collect();
+    assert_eq!(shown, listed, "left: `host help`, right: the README");
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod output;
 mod serve;
 mod submit;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,9 +25,11 @@ use crate::config::ConfigError;
 use crate::exit;
 use crate::logging::{self, Format};
 use crate::plugin::manager::StartError;
+use crate::plugin::permissions::quoted;
 use crate::plugin::stage::StagingError;
 use crate::plugin::trial;
 use crate::shutdown::Signals;
+use output::OutputError;
 
 /// All is well.
 const GOOD: u8 = 0;
@@ -35,6 +37,10 @@ const GOOD: u8 = 0;
 const FAILED: u8 = 1;
 /// The configuration is unusable, or a required plugin is refused. sysexits.h calls it EX_CONFIG.
 const UNUSABLE: u8 = 78;
+/// Wrong usage.
+const MISUSED: u8 = 2;
+/// Nobody reads the output any more: what a shell shows for tools that end by SIGPIPE.
+const NO_READER: u8 = 128 + 13;
 /// How long a command that a person waits for waits for its log to be read, while nothing of it is. A host that serves has
 /// less time: see `exit`.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,7 +50,8 @@ const LOG_PATIENCE: Duration = Duration::from_secs(2);
 /// `host --plugins plugins.toml` serves; the other commands judge, install and try out plugins.
 ///
 /// Exit codes: 0 good; 1 something was refused or a request failed; 2 wrong usage; 70 a fault of the host's own; 78 the
-/// configuration is unusable (or the address or the staging directory that it names) or a required plugin does not serve.
+/// configuration is unusable (or the address or a directory that it names) or a required plugin does not serve; 141 nobody
+/// reads the output any more.
 #[derive(Debug, Parser)]
 #[command(
     name = "host",
@@ -92,12 +99,7 @@ struct Configuration {
 
 /// Runs the command that the process was started with, and ends it; see `exit` for how.
 pub fn main() -> ! {
-    let cli = Cli::parse();
-    if cli.command.is_some() && cli.serve.names_configuration() {
-        // clap's own rule for this would forbid --log-format there as well.
-        let message = "name --plugins after the subcommand";
-        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
-    }
+    let cli = understood().unwrap_or_else(|said| exit::at_once(answer(&said)));
     let command = cli.command.unwrap_or(Command::Serve(cli.serve));
     // Before the first thread is started: they are held back from those alone that come after. Other commands end by them.
     let is_server = matches!(command, Command::Serve(_));
@@ -106,27 +108,65 @@ pub fn main() -> ! {
     let run = AssertUnwindSafe(|| command.run(signals));
     // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
     let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
-    let code = outcome.unwrap_or_else(|error| {
-        let said = match error.downcast_ref::<ConfigError>() {
-            Some(error) => error.lines(),
-            None => vec![format!("{error:#}")],
-        };
-        for line in said {
-            logging::say(&format!("host: {line}"));
-        }
-        let unusable = error.chain().any(|cause| {
-            cause.is::<ConfigError>()
-                || cause.is::<StagingError>()
-                || cause.is::<StartError>()
-                || cause.is::<serve::ListenError>()
-        });
-        if unusable { UNUSABLE } else { FAILED }
-    });
-    let _ = std::io::stdout().flush(); // who has closed it wants no more
+    let code = outcome.unwrap_or_else(|error| failed(&error));
     if !is_server {
         logging::flush(LOG_PATIENCE);
     }
     exit::at_once(code)
+}
+
+/// What the command line asks for; or what clap has to say, which may be the help that was asked for.
+fn understood() -> Result<Cli, clap::Error> {
+    // First, and whatever else is missing: clap would name that. Its own rule for this would forbid --log-format there as well.
+    if let Ok(matches) = Cli::command().ignore_errors(true).try_get_matches()
+        && let Some(command) = matches.subcommand_name()
+        && let Ok(Some(configuration)) = matches.try_get_one::<PathBuf>("plugins")
+    {
+        let takes_it = |taker: &clap::Command| taker.get_arguments().any(|argument| argument.get_id() == "plugins");
+        let message = match Cli::command().find_subcommand(command).is_some_and(takes_it) {
+            true => format!(
+                "name --plugins after the subcommand: host {command} --plugins {}",
+                quoted(configuration)
+            ),
+            false => format!("host {command} takes no --plugins"),
+        };
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+    }
+    Cli::try_parse()
+}
+
+/// Prints what clap has to say. Gives the exit code: help that was asked for is no failure, even if it is not read to its end.
+fn answer(said: &clap::Error) -> u8 {
+    let printed = said.print().and_then(|()| io::stdout().flush());
+    match printed.map_err(OutputError::from) {
+        _ if said.use_stderr() => MISUSED,
+        Ok(()) | Err(OutputError::NoReader) => GOOD,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "host: {error}"); // the log has not begun
+            FAILED
+        }
+    }
+}
+
+/// Says why a command failed. Gives the exit code.
+fn failed(error: &anyhow::Error) -> u8 {
+    if matches!(error.downcast_ref(), Some(OutputError::NoReader)) {
+        return NO_READER;
+    }
+    let said = match error.downcast_ref::<ConfigError>() {
+        Some(error) => error.lines(),
+        None => vec![format!("{error:#}")],
+    };
+    for line in said {
+        logging::say(&format!("host: {line}"));
+    }
+    let unusable = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<StagingError>()
+            || cause.is::<StartError>()
+            || cause.is::<serve::ListenError>()
+    });
+    if unusable { UNUSABLE } else { FAILED }
 }
 
 impl Command {

@@ -1,6 +1,6 @@
 //! How results are printed: tables for people, on standard output.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -12,9 +12,29 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// Prints one line. A reader that went away (`| head`) is an error like any other.
+/// Why nothing more can be printed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    /// Whoever read it wants no more (`| head`), which is no failure of theirs.
+    #[error("nobody reads the output any more")]
+    NoReader,
+    /// A full disk, for example.
+    #[error("can't write the output: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> OutputError {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::NoReader,
+            _ => OutputError::Failed(error),
+        }
+    }
+}
+
+/// Prints one line.
 pub(super) fn line(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    Ok(writeln!(io::stdout(), "{text}").map_err(OutputError::from)?)
 }
 
 /// Refusals or accepted differences, side by side.

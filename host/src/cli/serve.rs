@@ -37,10 +37,6 @@ pub(super) struct ListenError {
 }
 
 impl Serve {
-    pub(super) fn names_configuration(&self) -> bool {
-        self.plugins.is_some()
-    }
-
     pub(super) fn run(self, signals: Signals) -> anyhow::Result<u8> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
         let hints = Hints::default();
