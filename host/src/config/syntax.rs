@@ -1,7 +1,7 @@
 //! What is no TOML in a configuration, and what is said of the rest of the file all the same.
 //!
 //! The parser goes on after an error, by a guess at what was meant. So one mistake may bring further errors of the parser, and
-//! wrong values and keys that nobody wrote: a table's header without its `]` leaves its keys to the root. Each error has a
+//! wrong values and keys that nobody wrote: a table's header without its `]` leaves its keys to another table. Each error has a
 //! region in which nothing else is believed.
 
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub(super) fn faults(text: &str, root: &DeTable<'_>, broken: &[Error], said: Vec
     }
     let twice = twice.into_iter().map(|error| {
         let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-        Fault::new(start(error, text), DUPLICATE.to_owned()).under(key.trim_matches(['"', '\'']))
+        Fault::new(start(error, text), DUPLICATE.to_owned()).under(&clipped(key.trim_matches(['"', '\''])))
     });
     let believed = said
         .into_iter()
