@@ -50,6 +50,7 @@ mod smoke;
 mod staging;
 mod stale;
 mod start;
+mod static_tls;
 mod stuck;
 mod submit;
 mod swaps;

@@ -41,6 +41,10 @@ fn reports_of_check_are_as_the_schema_says() {
     assert_eq!(elsewhere["files"][0]["state"], "admitted");
     check.accepts(&elsewhere);
 
+    let taking = site.check(&[crate::static_tls::library()]).1;
+    assert!(taking["files"][0]["static_tls"]["size"].is_u64(), "{taking:#}");
+    check.accepts(&taking);
+
     let accepting = Site::new("[policy]\ncompiler = \"any\"\n");
     Bad::new(&accepting, &plugin, "schema-othr", "lib?.so.1.1.0").record(|record| {
         record.compiler.release = "1.2.3".into();
@@ -78,6 +82,7 @@ fn fingerprints_and_records_are_as_the_schema_says() {
     let mut record = json!({ "$ref": "#/$defs/record" });
     record["$defs"] = whole["$defs"].clone();
     Schema::new(&record).accepts(&site.inspect(&small(site.path())));
+    Schema::new(&record).accepts(&site.inspect(crate::static_tls::library()));
     assert!(!Schema::new(&whole).0.is_valid(&printed["record"]));
 }
 

@@ -374,3 +374,30 @@ fn refused_to_start(host: Host, what: &str, texts: &[&str]) {
     assert!(texts.iter().all(|text| log.contains(text)), "{what}: {log}");
     assert!(!log.contains("listening"), "{what}: {log}");
 }
+
+/// Somebody mounts the place anew while the host runs: that is no fault of the next file.
+#[test]
+fn a_place_that_becomes_noexec_is_the_machine_s_fault() {
+    let site = site("");
+    let [run, flag, done] = ["run", "flag", "done"].map(|name| site.path().join(name).display().to_string());
+    let mounts = format!(
+        "mount -t tmpfs none {run} && {{ (until [ -e {flag} ]; do sleep 0.05; done; mount -o remount,noexec {run}; touch {done}) \
+         >/dev/null 2>&1 & }}"
+    );
+    let Some(host) = site.spawn_with_mounts(&mounts) else {
+        return;
+    };
+    host.wait_for("listening");
+    fs::write(&flag, "").unwrap();
+    let deadline = std::time::Instant::now() + tests::host::PATIENCE;
+    while !Path::new(&done).exists() {
+        assert!(std::time::Instant::now() < deadline, "not mounted anew");
+        std::thread::yield_now();
+    }
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    let lack = host.wait_for("unavailable, trying again");
+    assert_eq!(lack["code"], "staging", "{lack:#}");
+    assert!(lack["cure"].as_str().unwrap().starts_with("findmnt -T /"), "{lack:#}");
+    assert_eq!(host.events("refused"), Vec::<serde_json::Value>::new());
+    host.stop();
+}

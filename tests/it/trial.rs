@@ -1,4 +1,4 @@
-//! `check --load` opens what is admitted, each file in a process of its own: what only that can tell is shown like any
+//! `check --load` opens what is admitted, in a process of its own: what only that can tell is shown like any
 //! refusal, and no plugin's code can harm the check or hide another plugin's faults.
 
 use std::collections::BTreeMap;
@@ -198,6 +198,239 @@ fn a_link_to_a_file_of_another_name_is_opened_as_it_is_judged() {
     }
 }
 
+/// The dynamic linker's words tell one fault from another: each has a cure of its own, a line for a shell that shows it.
+#[test]
+fn what_is_wrong_with_a_needed_library_is_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let here = folder.path();
+    let named = |name: &str| here.join(name);
+    versioned(&named("V1.map"), "V1");
+    versioned(&named("V2.map"), "V2");
+    let map = |version: &str| format!("-Wl,--version-script={}", named(&format!("{version}.map")).display());
+    let good = "int dep(void) { return 1; }";
+    c_library(&named("libtrial-deeper.so"), "int deeper(void) { return 1; }", &[]);
+    let search = format!("-L{}", here.display());
+    // Linked with these in their first, good state; what the dynamic linker finds later is another one.
+    let dep = named("libtrial-dep.so");
+    c_library(&dep, good, &["-Wl,-soname,libtrial-dep.so", &map("V1")]);
+    let items = "unsafe extern \"C\" { safe fn dep() -> i32; }";
+    let plugin = linked("trial-needs", items, "dep();", &[&search, "-ltrial-dep"]);
+    // A path that a shell would take for two.
+    let file = here.join("a folder").join("libtrial_needs.so");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    fs::copy(plugin, &file).unwrap();
+
+    type Case<'a> = (&'a str, Box<dyn Fn() + 'a>, [&'a str; 2], &'a str, &'a str);
+    let make = |code: &'static str, arguments: Vec<String>| {
+        let dep = dep.clone();
+        move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            c_library(&dep, code, &arguments);
+        }
+    };
+    let path = dep.to_str().unwrap().to_owned();
+    let not_found = "libtrial-deeper.so: cannot open shared object file: No such file or directory";
+    let cases: Vec<Case<'_>> = vec![
+        (
+            "missing",
+            Box::new(|| fs::remove_file(&dep).unwrap()),
+            ["load-open", "needed library"],
+            "libtrial-dep.so: cannot open shared object file: No such file or directory",
+            "not found",
+        ),
+        (
+            "no library",
+            Box::new(|| {
+                fs::write(
+                    &dep,
+                    "not a library, but long enough to be taken for the beginning of one: 64",
+                )
+                .unwrap()
+            }),
+            ["load-open", "needed library"],
+            ": invalid ELF header",
+            &path,
+        ),
+        (
+            "cut off",
+            Box::new(|| fs::write(&dep, "x").unwrap()),
+            ["load-open", "needed library"],
+            ": file too short",
+            &path,
+        ),
+        (
+            "of 32 bits",
+            Box::new(|| {
+                c_library(&dep, good, &[&map("V1")]);
+                let mut bytes = fs::read(&dep).unwrap();
+                bytes[4] = 1;
+                fs::write(&dep, bytes).unwrap();
+            }),
+            ["load-open", "needed library"],
+            ": wrong ELF class: ELFCLASS32",
+            "libtrial-dep.so => not found",
+        ),
+        (
+            "of another version",
+            Box::new(make(good, vec![map("V2")])),
+            ["load-open", "symbol version"],
+            "version `V1' not found (required by ",
+            "",
+        ),
+        (
+            "without the symbol",
+            Box::new(make("int other(void) { return 1; }", vec![map("V1")])),
+            ["load-open", "symbol"],
+            "undefined symbol: dep, version V1",
+            "undefined symbol: dep",
+        ),
+        (
+            "which needs one that is missing",
+            Box::new(|| {
+                let arguments = [&map("V1"), &search, "-Wl,--no-as-needed", "-ltrial-deeper"];
+                c_library(&dep, good, &arguments);
+                fs::remove_file(named("libtrial-deeper.so")).unwrap();
+            }),
+            ["load-open", "needed library"],
+            not_found,
+            "libtrial-deeper.so => not found",
+        ),
+        (
+            "which lacks a symbol itself",
+            Box::new(make(
+                "extern int lost(void); int dep(void) { return lost(); }",
+                vec![map("V1")],
+            )),
+            ["load-open", "symbol"],
+            "undefined symbol: lost",
+            "undefined symbol: lost",
+        ),
+        (
+            "which takes too much static TLS",
+            Box::new(make(
+                "static __thread char b[4000] __attribute__((tls_model(\"initial-exec\"))); int dep(void) { return b[1]++; }",
+                vec![map("V1")],
+            )),
+            ["static-tls", "static TLS"],
+            "libtrial-dep.so, which it links, needs more",
+            "",
+        ),
+    ];
+    let site = Site::default();
+    for (what, spoil, [code, field], found, shown) in cases {
+        spoil();
+        let check = site
+            .command()
+            .args(["check", "--load", "--json"])
+            .arg(&file)
+            .env("LD_LIBRARY_PATH", here)
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&check.stdout).unwrap_or_else(|error| panic!("{error}: {check:?}"));
+        let refusal = &report["files"][0]["refusals"][0];
+        let text = |key: &str| refusal[key].as_str().unwrap();
+        assert_eq!((text("code"), text("field")), (code, field), "{what}: {report:#}");
+        assert!(text("plugin").contains(found), "{what}: {report:#}");
+        assert!(!text("plugin").contains("host-staging"), "{what}: {report:#}");
+        if !shown.is_empty() {
+            let mut cure = Command::new("sh");
+            let output = cure
+                .args(["-c", text("cure")])
+                .env("LD_LIBRARY_PATH", here)
+                .output()
+                .unwrap();
+            let output = tests::cargo::text(&output);
+            assert!(output.contains(shown), "{what}: {}\n{output}", text("cure"));
+        }
+    }
+}
+
+/// Some containers and most chroots have none.
+#[test]
+fn libraries_are_tried_out_without_proc_as_well() {
+    let site = Site::default();
+    site.install(&sample("submit-echo"));
+    let binary = tests::cargo::host_binary();
+    let (folder, name) = (binary.parent().unwrap(), binary.file_name().unwrap());
+    let check = |program: &str| {
+        let inner = format!(
+            "mount -t tmpfs none /proc && {program} check --load --json --plugins {}",
+            site.configuration().display()
+        );
+        Command::new("unshare")
+            .args(["-rm", "sh", "-c", &inner])
+            .current_dir(folder)
+            .env("XDG_RUNTIME_DIR", site.path().join("run"))
+            .env(
+                "PATH",
+                format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()),
+            )
+            .output()
+    };
+    let Some(host) = site.spawn_with_mounts("mount -t tmpfs none /proc") else {
+        return;
+    };
+    // It takes newcomers, too.
+    host.wait_for("listening");
+    site.install(&sample("submit-log"));
+    host.wait_for("added");
+    assert_eq!(host.connect().submit(0x02, b"").result, 0);
+    host.stop();
+    let name = name.to_str().unwrap();
+    for program in [binary.to_str().unwrap(), &format!("./{name}"), name] {
+        let output = check(program).unwrap();
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let files = report["files"].as_array().unwrap();
+        assert!(files.iter().all(|file| file["opened"] == true), "{program}: {report:#}");
+    }
+}
+
+/// A limit that is reached is the machine's, whichever step meets it, and says which that was. Root has no such limit.
+#[test]
+fn a_process_or_a_thread_that_cannot_be_started_is_no_verdict_on_a_file() {
+    let site = Site::default();
+    let file = site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    let program = site.path().join("host");
+    fs::copy(tests::cargo::host_binary(), &program).unwrap();
+    let user = 54_321;
+    let give = |path: &Path| std::os::unix::fs::chown(path, Some(user), None);
+    let all = [site.path(), &site.path().join("run"), &site.plugins(), &file, &program];
+    if all.into_iter().any(|path| give(path).is_err()) {
+        eprintln!("SKIPPED: only root can start a host as another user");
+        return;
+    }
+    let mut met = Vec::new();
+    for limit in 1..=4 {
+        let output = Command::new("setpriv")
+            .args([
+                &format!("--reuid={user}"),
+                "--clear-groups",
+                "--inh-caps=-all",
+                "prlimit",
+            ])
+            .arg(format!("--nproc={limit}"))
+            .arg(&program)
+            .args(["check", "--load", "--json", "--plugins"])
+            .arg(site.configuration())
+            .env("XDG_RUNTIME_DIR", site.path().join("run"))
+            .current_dir(site.path())
+            .output()
+            .unwrap();
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let lack = &named(&report, &file)["unavailable"];
+        let text = |key: &str| lack[key].as_str().unwrap_or_else(|| panic!("{limit}: {report:#}"));
+        let said = format!("could not start a {}", text("code"));
+        assert!(
+            text("found").starts_with(&said) && text("cure").starts_with("ulimit -u"),
+            "{limit}: {report:#}"
+        );
+        met.push(text("code").to_owned());
+    }
+    assert!(met[0] == "process" && met.contains(&"thread".to_owned()), "{met:?}");
+}
+
 /// `check --load --json` with that mood of the constructor; nothing of a child's output may come between.
 fn check(site: &Site, mood: &str) -> (i32, Value) {
     let output = site
@@ -209,6 +442,24 @@ fn check(site: &Site, mood: &str) -> (i32, Value) {
         .unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     (output.status.code().unwrap(), report)
+}
+
+fn versioned(map: &Path, version: &str) {
+    fs::write(map, format!("{version} {{ global: *; }};\n")).unwrap();
+}
+
+fn c_library(library: &Path, code: &str, arguments: &[&str]) {
+    let source = library.with_extension("c");
+    fs::write(&source, code).unwrap();
+    // Anew, for somebody may have the old one open.
+    let _ = fs::remove_file(library);
+    succeed(
+        Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(library)
+            .arg(&source)
+            .args(arguments),
+    );
 }
 
 /// A plugin that needs a library which is gone.

@@ -20,8 +20,9 @@ use crate::plugin::manager::StartError;
 use crate::plugin::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
 use crate::plugin::serving::Serving;
 use crate::plugin::stage::Staging;
+use crate::plugin::static_tls;
 use crate::plugin::survey::{Survey, judge_foreign};
-use crate::plugin::trial::{Output, Trial, Trials};
+use crate::plugin::trial::{NoProgram, Output, Trial, Trials};
 use crate::plugin::unserved::other_content;
 use crate::plugin::{Code, Refusal, manager, name, permissions};
 use crate::shutdown::Stop;
@@ -35,7 +36,7 @@ pub(super) struct Check {
     /// The files to judge. One that lies in the plugin directory is judged as such, any other by itself.
     #[arg(required_unless_present = "plugins")]
     files: Vec<PathBuf>,
-    /// Also open what is admitted, each file in a process of its own that its code can't harm others from: shows missing
+    /// Also open what is admitted, in a process of its own that its code can't harm others from: shows missing
     /// libraries and symbols, other type layouts, an unusable configuration, and code that crashes when it is opened.
     #[arg(long)]
     load: bool,
@@ -61,14 +62,14 @@ impl Check {
         };
         let plan = settle(&survey, &config);
         let mut report = Report::new(&survey, &plan, &config);
-        report
-            .plugins
-            .extend(not_taken_over(&report, &survey, &staging, &config));
         let mut admitted: Admissions = survey
             .findings
             .iter()
             .filter_map(|finding| by_digest(&finding.verdict))
             .collect();
+        report
+            .plugins
+            .extend(not_taken_over(&report, &survey, &admitted, &staging, &config));
         if !self.files.is_empty() {
             report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
         }
@@ -147,29 +148,43 @@ fn open(
     survey: &Survey,
     plan: &Plan<'_>,
     config: &Config,
-) -> std::io::Result<()> {
-    let mut trials: Vec<Trial> = Vec::new();
+) -> Result<(), NoProgram> {
+    let mut trials: Vec<(Option<usize>, Trial)> = Vec::new();
     for file in &report.files {
         let Some(admitted) = file.digest.as_ref().and_then(|digest| admitted.get(digest)) else {
             continue;
         };
         let digest = admitted.digest();
-        if trials.iter().any(|trial| trial.admitted.digest() == digest) {
+        if trials.iter().any(|(_, trial)| trial.admitted.digest() == digest) {
             continue;
         }
         let is_foreign = file.file.parent() != Some(&survey.directory);
-        let claim = plan.claims.iter().find(|claim| claim.admitted.digest() == digest);
-        trials.push(Trial {
+        let claim = plan.claims.iter().position(|claim| claim.admitted.digest() == digest);
+        let claim = claim.filter(|_| !is_foreign);
+        let config = match claim {
+            Some(at) => Some(json_of(plan.claims[at].table)),
+            None if is_foreign => foreign_config(file, config),
+            None => None,
+        };
+        let trial = Trial {
             admitted: Arc::clone(admitted),
-            config: match (claim, is_foreign) {
-                (Some(claim), false) => Some(json_of(claim.table)),
-                (_, true) => foreign_config(file, config),
-                (None, false) => None,
-            },
-        });
+            file: file.file.clone(),
+            config,
+        };
+        trials.push((claim, trial));
     }
+    // What a start would open, in its order, and all in one process, as there: what they take, of static TLS for one, they take
+    // together. What no start would open beside it has a process of its own for that.
+    trials.sort_by_key(|(claim, trial)| (claim.is_none(), *claim, trial.admitted.static_tls().is_some()));
+    let together = |(claim, trial): &(Option<usize>, Trial)| claim.is_some() || trial.admitted.static_tls().is_none();
+    let of_start = trials.iter().take_while(|(claim, _)| claim.is_some()).count();
+    let shared = trials.iter().take_while(|trial| together(trial)).count();
+    let trials: Vec<Trial> = trials.into_iter().map(|(_, trial)| trial).collect();
     let children = Trials::here(Output::Shown)?;
-    let verdicts = children.run(&trials, config.plugins.init_timeout, &Stop::never());
+    let run = |trials: &[Trial]| children.run(trials, &[], config.plugins.init_timeout, &Stop::never());
+    let mut verdicts = run(&trials[..of_start]);
+    verdicts.extend(run(&trials[of_start..shared]));
+    trials[shared..].chunks(1).for_each(|trial| verdicts.extend(run(trial)));
     for (trial, verdict) in trials.iter().zip(&verdicts) {
         let digest = trial.admitted.digest().to_string();
         let files = report
@@ -193,24 +208,62 @@ fn foreign_config(file: &FileReport, config: &Config) -> Option<String> {
 }
 
 /// What the hosts that run on this directory don't take over.
-fn not_taken_over(report: &Report, survey: &Survey, staging: &Staging, config: &Config) -> Vec<PluginReport> {
-    if config.plugins.replace == Replace::Allow {
-        return Vec::new();
-    }
+fn not_taken_over(
+    report: &Report,
+    survey: &Survey,
+    admitted: &Admissions,
+    staging: &Staging,
+    config: &Config,
+) -> Vec<PluginReport> {
     let running = Serving::of_running_hosts(staging, &survey.directory);
-    let contents = running.iter().flat_map(|serving| &serving.files);
-    contents
-        .filter_map(|(soname, content)| {
-            let path = survey.directory.join(&content.file);
-            let file = report.files.iter().find(|file| file.file == path)?;
-            let found = file.digest.as_ref().filter(|found| **found != content.digest)?;
-            Some(PluginReport {
-                plugin: file.plugin.clone()?,
-                soname: Some(soname.clone()),
-                refusal: other_content(&content.file, &content.digest, found),
-            })
+    let is_replaced = config.plugins.replace == Replace::Allow;
+    let contents = running
+        .iter()
+        .flat_map(|serving| &serving.files)
+        .filter(|_| !is_replaced);
+    let others = contents.filter_map(|(soname, content)| {
+        let path = survey.directory.join(&content.file);
+        let file = report.files.iter().find(|file| file.file == path)?;
+        let found = file.digest.as_ref().filter(|found| **found != content.digest)?;
+        Some(PluginReport {
+            plugin: file.plugin.clone()?,
+            soname: Some(soname.clone()),
+            refusal: other_content(&content.file, &content.digest, found),
         })
-        .collect()
+    });
+    let without_room = running.iter().flat_map(|serving| {
+        let files = report.files.iter().filter(|file| file.link.is_none());
+        files.filter_map(|file| without_room(file, admitted.get(file.digest.as_ref()?)?, serving))
+    });
+    others.chain(without_room).collect()
+}
+
+/// A file that a running host would take over, had it the static TLS for it.
+fn without_room(file: &FileReport, admitted: &Admitted, serving: &Serving) -> Option<PluginReport> {
+    let need = admitted
+        .static_tls()
+        .filter(|need| serving.room.is_too_small_for(*need))?;
+    let record = admitted.record();
+    let soname = name::soname(record);
+    let is_open = file
+        .digest
+        .as_ref()
+        .is_none_or(|digest| serving.with_static_tls.contains(digest));
+    // What is older than what serves is not taken over anyway.
+    let served = serving.files.get(&soname);
+    if is_open || served.is_some_and(|served| served.version >= record.version) {
+        return None;
+    }
+    let mut refusal = static_tls::refusal(Some(need), None, serving.room, record);
+    refusal.field = format!(
+        "static TLS of the host that runs, for {} {}",
+        record.name, record.version
+    );
+    Some(PluginReport {
+        plugin: record.name.clone(),
+        soname: Some(soname),
+        refusal,
+    })
 }
 
 fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
@@ -335,10 +388,16 @@ fn verdict(file: &FileReport) -> String {
         " with differences"
     };
     let layout = if file.opened { "same" } else { "at load" };
+    let tls = file
+        .static_tls
+        .map_or_else(String::new, |need| format!("; static TLS: {need}"));
     match file.state {
-        State::Admitted => format!("admitted{differences}; layout: {layout}"),
-        State::Serving => format!("serves {}{differences}; layout: {layout}", Commands(&file.commands)),
-        State::Standby => format!("admitted{differences}, does not serve"),
+        State::Admitted => format!("admitted{differences}; layout: {layout}{tls}"),
+        State::Serving => format!(
+            "serves {}{differences}; layout: {layout}{tls}",
+            Commands(&file.commands)
+        ),
+        State::Standby => format!("admitted{differences}, does not serve{tls}"),
         State::Refused => "refused".to_owned(),
         State::Unavailable => "unavailable".to_owned(),
     }

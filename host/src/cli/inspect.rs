@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use plugin_record::{Record, printable};
+use serde::Serialize;
 
 use super::output;
 use crate::plugin::report::Commands;
+use crate::plugin::static_tls::StaticTls;
 use crate::plugin::{inspect as inspection, stage};
 
 #[derive(Debug, Args)]
@@ -19,14 +21,23 @@ pub(super) struct Inspect {
     json: bool,
 }
 
+/// What there is to say in JSON.
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    record: Record,
+    static_tls: Option<StaticTls>,
+}
+
 impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let file = self.file.display().to_string();
         let bytes = stage::read(&self.file).map_err(|refusal| anyhow::anyhow!("{file}: {refusal}"))?;
         let inspection = inspection::read(&bytes).with_context(|| file.clone())?;
         let record = inspection.record.with_context(|| file)?;
+        let static_tls = inspection.needs.static_tls;
         match self.json {
-            true => output::json(&record)?,
+            true => output::json(&Inspected { record, static_tls })?,
             false => {
                 print(&record)?;
                 output::line(&format!("file        {}", inspection.machine))?;
@@ -34,6 +45,8 @@ impl Inspect {
                     "soname      {}",
                     inspection.soname.as_deref().unwrap_or("none")
                 ))?;
+                let static_tls = static_tls.map_or_else(|| "none".to_owned(), |need| need.to_string());
+                output::line(&format!("static TLS  {static_tls}"))?;
             }
         }
         Ok(super::GOOD)

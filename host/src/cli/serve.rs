@@ -50,7 +50,7 @@ impl Serve {
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that nobody connects to a host that then refuses to start.
-        let children = Trials::here(Output::Null).context("can't tell where this program is")?;
+        let children = Trials::here(Output::Null)?;
         let address = config.server.listen;
         let bound = Bound::new(address).map_err(|error| ListenError { address, error })?;
         let manager = manager::start(&path, config.clone(), hints, children, &stop)?;

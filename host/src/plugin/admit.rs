@@ -13,6 +13,7 @@ use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
 use super::name::{self, LibraryName, Platform};
 use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
+use super::static_tls::StaticTls;
 use super::{Code, Refusal, system};
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
@@ -25,6 +26,7 @@ pub struct Admitted {
     staged: Staged,
     record: Arc<Record>,
     differences: Vec<Refusal>,
+    static_tls: Option<StaticTls>,
 }
 
 impl Admitted {
@@ -56,6 +58,11 @@ impl Admitted {
     /// What would have been refused under a stricter policy.
     pub fn differences(&self) -> &[Refusal] {
         &self.differences
+    }
+
+    /// The static TLS that it takes once it is open.
+    pub fn static_tls(&self) -> Option<StaticTls> {
+        self.static_tls
     }
 }
 
@@ -97,6 +104,7 @@ pub fn admit(
     let mut refusals = found;
     let mut accepted = Vec::new();
     let mut known = None;
+    let mut static_tls = None;
     match inspection {
         Err(fault) => refusals.push(file_refusal(&fault)),
         Ok(Inspection {
@@ -125,6 +133,7 @@ pub fn admit(
             refusals.extend(comparison.refusals);
             accepted.extend(comparison.accepted);
             refusals.extend(system::check(&needs, host.glibc, Some(&record.name)));
+            static_tls = needs.static_tls;
             known = Some(Arc::new(record));
         }
     }
@@ -133,6 +142,7 @@ pub fn admit(
             staged,
             record,
             differences: accepted,
+            static_tls,
         }),
         record => Err(Refused {
             record,

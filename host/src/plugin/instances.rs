@@ -3,7 +3,6 @@
 //!
 //! The lock is never held while a plugin's code runs, so that the end of the host does not wait for a plugin.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use super::admit::Admitted;
 use super::hints::{Hint, Sender};
 use super::load::Library;
 use super::stage::Digest;
+use super::static_tls::Room;
 use super::unavailable::{Lack, LoadError, Unavailable};
 use super::{Code, Plugin, Refusal};
 use crate::routes::{RouteTable, Routes};
@@ -41,7 +41,8 @@ pub struct Instances {
 
 #[derive(Default)]
 struct State {
-    libraries: HashMap<Digest, Library>,
+    /// In the order in which they were opened.
+    libraries: Vec<Library>,
     live: Vec<Live>,
     /// How many handlers there were.
     count: u64,
@@ -62,6 +63,23 @@ enum Phase {
     Alive(Arc<Plugin>),
     /// The plugin of that name and version is being shut down, since then.
     Ending(String, Instant),
+}
+
+impl State {
+    fn library(&self, digest: Digest) -> Option<&Library> {
+        self.libraries
+            .iter()
+            .find(|library| library.admitted().digest() == digest)
+    }
+
+    /// What static TLS is left, by estimate.
+    fn room(&self) -> Room {
+        let needs = self
+            .libraries
+            .iter()
+            .filter_map(|library| library.admitted().static_tls());
+        Room::at_start().after(needs)
+    }
 }
 
 impl Live {
@@ -109,18 +127,39 @@ impl Instances {
 
     /// Whether a library is open.
     pub fn is_open(&self, digest: Digest) -> bool {
-        self.lock().libraries.contains_key(&digest)
+        self.lock().library(digest).is_some()
     }
 
-    /// Opens a library, the first time, and has it check a configuration.
+    /// The libraries that are open and take static TLS, in the order in which they were opened.
+    pub fn with_static_tls(&self) -> Vec<Arc<Admitted>> {
+        let state = self.lock();
+        let admitted = state.libraries.iter().map(Library::admitted);
+        admitted
+            .filter(|admitted| admitted.static_tls().is_some())
+            .cloned()
+            .collect()
+    }
+
+    /// What static TLS is left for further ones, by estimate.
+    pub fn room(&self) -> Room {
+        self.lock().room()
+    }
+
+    /// Opens a library, the first time, and has it check a configuration. `file` is its path, for what is told to people.
     ///
     /// # Errors
     /// See [`Library::open`] and [`Library::check_config`]; and what another library holds up, which never came back.
-    pub fn open(&self, admitted: &Arc<Admitted>, config: &str, timeout: Duration) -> Result<Library, LoadError> {
-        let known = self.lock().libraries.get(&admitted.digest()).cloned();
+    pub fn open(
+        &self,
+        admitted: &Arc<Admitted>,
+        file: &Path,
+        config: &str,
+        timeout: Duration,
+    ) -> Result<Library, LoadError> {
+        let known = self.lock().library(admitted.digest()).cloned();
         let library = match known {
             Some(library) => library,
-            None => self.open_new(admitted, timeout)?,
+            None => self.open_new(admitted, file, timeout)?,
         };
         library.check_config(config.to_owned(), timeout, &self.stop)?;
         Ok(library)
@@ -128,7 +167,7 @@ impl Instances {
 
     /// A library that never comes back from its start-up code holds the dynamic linker's lock: nothing else can be opened,
     /// and on glibc no thread can be started, until it does.
-    fn open_new(&self, admitted: &Arc<Admitted>, timeout: Duration) -> Result<Library, LoadError> {
+    fn open_new(&self, admitted: &Arc<Admitted>, file: &Path, timeout: Duration) -> Result<Library, LoadError> {
         if let Some(other) = self.lock().opening.clone() {
             let found = format!("the start-up code of {other} has not returned");
             return Err(Unavailable::new(Lack::Linker, "library", found).into());
@@ -136,7 +175,8 @@ impl Instances {
         let record = admitted.record();
         self.lock().opening = Some(format!("{} {}", record.name, record.version));
         let late = self.clone();
-        let opened = Library::open(Arc::clone(admitted), timeout, &self.stop, move |library| {
+        let (file, room) = (file.to_owned(), self.room());
+        let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
             late.came_back(library.ok());
             let _ = late.changed.send(Hint::Ended);
         });
@@ -145,8 +185,9 @@ impl Instances {
             Err(error) if is_under_way(error) => {}
             Err(_) => self.came_back(None),
         }
-        // It opened well in another process.
+        // It opened well in another process. But that one may have had more static TLS.
         opened.map_err(|error| match error {
+            LoadError::Refused(refusal) if refusal.code == Code::StaticTls => refusal.into(),
             LoadError::Refused(refusal) => opens_once(&refusal).into(),
             error => error,
         })
@@ -156,7 +197,11 @@ impl Instances {
         let mut state = self.lock();
         state.opening = None;
         if let Some(library) = library {
-            state.libraries.insert(library.admitted().digest(), library);
+            let admitted = Arc::clone(library.admitted());
+            state.libraries.push(library);
+            let room = state.room();
+            drop(state);
+            warn_of_the_next(&admitted, room);
         }
     }
 
@@ -310,12 +355,18 @@ impl Instances {
         again
     }
 
-    /// Removes the private copies of libraries that are open and that nothing leads to any more.
+    /// Removes the private copies of libraries that are open and that nothing leads to any more; those that take static TLS
+    /// stay, for the processes that try others out.
     pub fn discard_copies(&self, is_needed: impl Fn(Digest) -> bool) {
         let state = self.lock();
-        for (digest, library) in &state.libraries {
-            let is_live = state.live.iter().any(|live| live.key.digest == *digest);
-            if !is_live && !is_needed(*digest) {
+        let others = state
+            .libraries
+            .iter()
+            .filter(|library| library.admitted().static_tls().is_none());
+        for library in others {
+            let digest = library.admitted().digest();
+            let is_live = state.live.iter().any(|live| live.key.digest == digest);
+            if !is_live && !is_needed(digest) {
                 library.admitted().staged().discard();
             }
         }
@@ -369,6 +420,24 @@ impl Instances {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; and if so, the handlers are still there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells in time that the reserve comes to its end.
+fn warn_of_the_next(admitted: &Admitted, room: Room) {
+    if let Some(need) = admitted.static_tls()
+        && !room.is_enough_for([need])
+    {
+        let record = admitted.record();
+        tracing::warn!(
+            plugin = record.name,
+            version = %record.version,
+            needs = %need,
+            left = room.left,
+            total = room.total,
+            "too little static TLS is left for another version of this plugin, by estimate: restart the host, which frees what older \
+             ones hold, or raise glibc.rtld.optional_static_tls in GLIBC_TUNABLES"
+        );
     }
 }
 

@@ -11,7 +11,7 @@
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +22,14 @@ use abi_stable::std_types::RStr;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LibHeader, LogEvent, ModuleRef};
 use plugin_record::Record;
-use rustix::io::Errno;
 
 use super::admit::Admitted;
 use super::deadline::within;
 use super::host_record::host_record;
+use super::linker::{self, Subject};
 use super::log::PluginLog;
-use super::unavailable::{Lack, LoadError, Unavailable};
+use super::static_tls::Room;
+use super::unavailable::LoadError;
 use super::{Code, Refusal};
 use crate::shutdown::Stop;
 
@@ -67,20 +68,28 @@ pub fn check_dynamic() -> Result<(), StaticHost> {
 }
 
 impl Library {
-    /// Opens the private copy, on a thread of its own. Runs the library's constructors. What they come to after that time
-    /// goes to `late`.
+    /// Opens the private copy of a `file`, on a thread of its own. Runs the library's constructors. What they come to after
+    /// that time goes to `late`. `room` is what static TLS is left, for what is said if it is too little.
     ///
     /// # Errors
     /// When the dynamic linker refuses it, it has no entry, or other layouts than the host, or does not return within
     /// `timeout`; what the machine lacks; and when it is time to stop.
     pub fn open(
         admitted: Arc<Admitted>,
+        file: PathBuf,
+        room: Room,
         timeout: Duration,
         stop: &Stop,
         late: impl FnOnce(Result<Library, LoadError>) + Send + 'static,
     ) -> Result<Library, LoadError> {
         let open = move || {
-            let opened = Opened::open(&admitted.staged().path, admitted.record())?;
+            let opened = Opened::open(Subject {
+                copy: &admitted.staged().path,
+                file: &file,
+                record: admitted.record(),
+                static_tls: admitted.static_tls(),
+                room,
+            })?;
             Ok(Library { admitted, opened })
         };
         within(timeout, stop, "load", open, late)
@@ -117,8 +126,9 @@ impl Library {
 
 impl Opened {
     /// Opens a private copy of an admitted file, here and now. For [`Library`], and for the process that tries it out.
-    pub(super) fn open(copy: &Path, record: &Record) -> Result<Opened, LoadError> {
-        let header = entry(copy)?;
+    pub(super) fn open(subject: Subject<'_>) -> Result<Opened, LoadError> {
+        let record = subject.record;
+        let header = entry(subject)?;
         let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
         let module = checked_module(header, record)?;
         let log = PluginLog::leak(&record.name);
@@ -138,62 +148,41 @@ impl Opened {
     }
 }
 
-fn entry(copy: &Path) -> Result<AbiHeaderRef, LoadError> {
+/// Opens the private copy of a library that is open in the host, for the place that it takes: nothing of it is called but its
+/// start-up code.
+pub(super) fn hold(copy: &Path) -> Result<(), String> {
+    dlopen(copy).map(drop)
+}
+
+/// The error is in the dynamic linker's words.
+fn dlopen(copy: &Path) -> Result<&'static Handle, String> {
     // RTLD_NOW: a missing symbol shows here and not in the middle of a call. RTLD_LOCAL: one plugin's symbols never
     // answer for another's.
     // SAFETY: opening runs the library's constructors. That they are well meant is the operator's decision in putting
     // the file there; admission has shown that it is a whole Rust library for this machine, built to be a plugin.
     let handle = unsafe { Handle::open(Some(copy), RTLD_NOW | RTLD_LOCAL) };
-    let handle = handle.map_err(|error| {
-        let cure = "# install what is missing, or link it statically; `ldd` on the file shows what it needs";
-        let reason = reason(&error);
-        match lack(&reason) {
-            Some(code) => Unavailable::new(code, "library", reason).into(),
-            None if !copy.exists() => Unavailable::new(Lack::Staging, "private copy", "it was removed").into(),
-            None => LoadError::from(Refusal::new(
-                Code::LoadOpen,
-                "library",
-                "a library that the dynamic linker opens",
-                reason,
-                cure,
-            )),
-        }
-    })?;
     // Never closed, see above; also not when what follows fails, for its constructors have run.
-    let handle: &'static Handle = Box::leak(Box::new(handle));
+    handle
+        .map(|handle| -> &'static Handle { Box::leak(Box::new(handle)) })
+        .map_err(|error| reason(&error))
+}
+
+fn entry(subject: Subject<'_>) -> Result<AbiHeaderRef, LoadError> {
+    let handle = dlopen(subject.copy).map_err(|words| linker::error(&words, subject))?;
     // SAFETY: a static of this name is written by `export_plugin!` alone, as a `LibHeader`, which starts with the
     // `AbiHeader` that this reference points to; the record has shown that the file was built with plugin-api. The
     // header's magic and version are checked before anything behind it is read.
     let symbol = unsafe { handle.get::<AbiHeaderRef>(ENTRY_SYMBOL) };
     symbol.map(|symbol| *symbol).map_err(|error| {
         let cure = "# put `export_plugin!(YourHandler);` in the crate's root";
-        Refusal::new(Code::LoadEntry, "library", ENTRY_SYMBOL, reason(&error), cure).into()
+        let said = linker::said(&reason(&error), subject);
+        Refusal::new(Code::LoadEntry, "library", ENTRY_SYMBOL, said, cure).into()
     })
 }
 
 /// libloading keeps the linker's own words in the source.
 fn reason(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// What the machine lacks, as far as the dynamic linker's words tell: it gives no error numbers, but ends with what
-/// strerror(3) says. Room for thread-local storage is the library's to do without, and is not among them.
-fn lack(reason: &str) -> Option<Lack> {
-    let is = |errno: Errno| reason.ends_with(&format!(": {}", strerror(errno)));
-    [
-        (Errno::NOMEM, Lack::Memory),
-        (Errno::MFILE, Lack::Descriptors),
-        (Errno::NFILE, Lack::Descriptors),
-        (Errno::IO, Lack::Device),
-    ]
-    .into_iter()
-    .find_map(|(errno, lack)| is(errno).then_some(lack))
-}
-
-/// The system's text for an error number, without the number.
-fn strerror(errno: Errno) -> String {
-    let text = std::io::Error::from(errno).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The library's module, whose layout is ours as far as both have one.

@@ -175,7 +175,7 @@ impl Manager {
     fn finish(&mut self, survey: &Survey) {
         self.lack_verdicts(survey);
         if !self.is_serving_told {
-            match Serving::write(&self.staging, &survey.directory, &self.known.served) {
+            match Serving::write(&self.staging, &survey.directory, &self.known.served, &self.instances) {
                 Ok(()) => self.is_serving_told = true,
                 Err(error) => {
                     let lack = Unavailable::staging(&self.staging.directory(), &error);

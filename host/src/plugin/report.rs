@@ -13,6 +13,7 @@ use super::misnamed::Misnamed;
 use super::name::Platform;
 use super::permissions::quoted;
 use super::standby::{Outcome, Standby};
+use super::static_tls::StaticTls;
 use super::survey::Survey;
 use super::unavailable::{LoadError, Unavailable};
 use super::unserved::Unserved;
@@ -67,6 +68,8 @@ pub struct FileReport {
     pub standby: Option<Standby>,
     /// What the policy let through.
     pub differences: Vec<Refusal>,
+    /// The static TLS that it takes once it is open.
+    pub static_tls: Option<StaticTls>,
 }
 
 /// What becomes of an entry.
@@ -185,11 +188,13 @@ impl FileReport {
             unavailable: None,
             standby: None,
             differences: Vec::new(),
+            static_tls: None,
         };
         let record = match verdict {
             Ok(admitted) => {
                 report.digest = Some(admitted.digest().to_string());
                 report.differences = admitted.differences().to_vec();
+                report.static_tls = admitted.static_tls();
                 Some(admitted.record())
             }
             Err(NotAdmitted::Refused(refused)) => {

@@ -6,9 +6,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::instances::Instances;
 use super::stage::Staging;
+use super::static_tls::Room;
 use super::wishes::Served;
 
 const FILE: &str = "serving.json";
@@ -20,6 +23,10 @@ pub struct Serving {
     pub directory: PathBuf,
     /// By soname.
     pub files: BTreeMap<String, Content>,
+    /// What static TLS it has left, by estimate.
+    pub room: Room,
+    /// Digests of the contents that are open and take some.
+    pub with_static_tls: Vec<String>,
 }
 
 /// The content that serves at a soname.
@@ -29,6 +36,8 @@ pub struct Content {
     pub file: String,
     /// Its digest.
     pub digest: String,
+    /// Its version.
+    pub version: Version,
 }
 
 impl Serving {
@@ -36,17 +45,29 @@ impl Serving {
     ///
     /// # Errors
     /// When there is no room.
-    pub fn write(staging: &Staging, directory: &Path, served: &BTreeMap<String, Served>) -> io::Result<()> {
+    pub fn write(
+        staging: &Staging,
+        directory: &Path,
+        served: &BTreeMap<String, Served>,
+        instances: &Instances,
+    ) -> io::Result<()> {
         let files = served.iter().filter_map(|(soname, served)| {
             let content = Content {
                 file: served.file.clone()?,
                 digest: served.key.digest.to_string(),
+                version: served.admitted.record().version.clone(),
             };
             Some((soname.clone(), content))
         });
         let serving = Serving {
             directory: directory.to_owned(),
             files: files.collect(),
+            room: instances.room(),
+            with_static_tls: instances
+                .with_static_tls()
+                .iter()
+                .map(|admitted| admitted.digest().to_string())
+                .collect(),
         };
         let mut new = tempfile::NamedTempFile::new_in(staging.directory())?;
         new.write_all(&serde_json::to_vec(&serving)?)?;

@@ -41,6 +41,18 @@ pub struct Survey {
     pub unsettled: usize,
 }
 
+impl Survey {
+    /// The path of a file with this content, or of a link to one that lies elsewhere.
+    pub fn file_with(&self, digest: Digest) -> PathBuf {
+        let has = |finding: &&Finding| finding.verdict.as_ref().is_ok_and(|found| found.digest() == digest);
+        let mut findings: Vec<&Finding> = self.findings.iter().filter(has).collect();
+        findings.sort_by_key(|finding| finding.link.is_some());
+        findings
+            .first()
+            .map_or_else(|| self.directory.clone(), |finding| finding.path.clone())
+    }
+}
+
 /// One entry and what was found about it.
 #[derive(Debug)]
 pub struct Finding {

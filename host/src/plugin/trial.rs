@@ -5,30 +5,36 @@
 //! what became of each. One that ends it is tried once more apart, for the fault may be an earlier one's; the others go on
 //! in another child. What the child is to do and what it found go over a socket that is its standard input: standard output
 //! is anybody's, and a constructor may well print.
+//!
+//! Where static TLS may be too short for what is tried out (`static_tls`), the child first opens what is open in the host and
+//! has some, in the host's order: then it has what the host has left. Their start-up code runs once more for it, and what
+//! comes of that is no newcomer's fault: if one of them does not open there, nothing is opened beforehand.
 
 mod child;
 mod process;
+mod program;
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugin_record::Record;
+use plugin_record::{Record, printable};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::admit::Admitted;
 use super::deadline::timed_out;
+use super::static_tls::{Room, StaticTls, is_known};
 use super::unavailable::{Lack, LoadError, Unavailable};
 use super::{Code, Refusal};
 use crate::shutdown::Stop;
 pub use child::run as run_child;
 pub use process::Output;
 use process::{Heard, Process};
+pub use program::NoProgram;
 
 /// The hidden command that the child is started with.
 pub const COMMAND: &str = "open";
@@ -42,15 +48,28 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Trial {
     /// The file, as it was admitted.
     pub admitted: Arc<Admitted>,
+    /// Its path, for what is told to people.
+    pub file: PathBuf,
     /// The plugin's configuration (JSON), if it is to check one.
     pub config: Option<String>,
 }
 
 /// What the child is told over the socket: not by its arguments, which everybody may read.
 #[derive(Debug, Serialize, Deserialize)]
+struct Work {
+    /// Copies of what takes the static TLS that is taken in the host.
+    before: Vec<PathBuf>,
+    /// What is left of it there.
+    room: Room,
+    tasks: Vec<Task>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 struct Task {
     copy: PathBuf,
-    /// Without the packages that opening does not look at.
+    file: PathBuf,
+    static_tls: Option<StaticTls>,
+    /// Without the packages that nothing here looks at.
     record: Record,
     config: Option<String>,
     timeout: Duration,
@@ -59,7 +78,7 @@ struct Task {
 /// What the child tells.
 #[derive(Debug, Serialize, Deserialize)]
 enum Message {
-    /// It has its tasks.
+    /// It has its work.
     Ready,
     /// It begins with the task of this number.
     Opening(usize),
@@ -71,6 +90,8 @@ enum Message {
 enum End {
     /// All that it was given has its verdict, or it gave up after a verdict.
     Done,
+    /// It did not come to its tasks: what it was to open before would not open.
+    Unprepared,
     /// The task of this number broke it, in this way.
     Broken(usize, LoadError),
     /// Nothing can be said of what has no verdict.
@@ -89,8 +110,8 @@ impl Trials {
     ///
     /// # Errors
     /// When it is not known where that is.
-    pub fn here(output: Output) -> io::Result<Trials> {
-        Ok(Trials::in_program(process::own_program()?, output))
+    pub fn here(output: Output) -> Result<Trials, NoProgram> {
+        Ok(Trials::in_program(program::own()?, output))
     }
 
     /// In another program that has the same command: for who holds a host as a library.
@@ -99,15 +120,34 @@ impl Trials {
     }
 
     /// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
-    /// each, in their order. Each may take `timeout`.
-    pub fn run(&self, trials: &[Trial], timeout: Duration, stop: &Stop) -> Vec<Result<(), LoadError>> {
+    /// each, in their order. Each may take `timeout`. `open` are the libraries that take static TLS here, in the order in which
+    /// they were opened.
+    pub fn run(
+        &self,
+        trials: &[Trial],
+        open: &[Arc<Admitted>],
+        timeout: Duration,
+        stop: &Stop,
+    ) -> Vec<Result<(), LoadError>> {
         let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; trials.len()];
         let mut waiting: VecDeque<usize> = (0..trials.len()).collect();
         let run = |numbers: &[usize], verdicts: &mut [Option<_>]| {
-            let tasks: Vec<Task> = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
-            match Process::start(&self.program, &tasks, self.output) {
-                Ok(process) => listen(process, numbers, verdicts, timeout, stop),
-                Err(error) => End::Failed(Unavailable::process("load", &error).into()),
+            let (room, before) = before(trials, numbers, verdicts, open);
+            let run = |before: Vec<PathBuf>, verdicts: &mut [Option<_>]| {
+                let is_prepared = before.is_empty();
+                let tasks = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
+                let work = Work { before, room, tasks };
+                match Process::start(&self.program, &work, self.output) {
+                    Ok(process) => Listener::new(process, trials, numbers, timeout, is_prepared).listen(verdicts, stop),
+                    Err(error) => End::Failed(Unavailable::process(&self.program, &error).into()),
+                }
+            };
+            match run(before, verdicts) {
+                End::Unprepared => {
+                    tracing::info!("what takes static TLS here does not open a second time: tried out without it");
+                    run(Vec::new(), verdicts)
+                }
+                end => end,
             }
         };
         while !waiting.is_empty() {
@@ -117,7 +157,7 @@ impl Trials {
                 end => end,
             };
             match end {
-                End::Done => {}
+                End::Done | End::Unprepared => {}
                 End::Broken(number, error) => verdicts[number] = Some(Err(error)),
                 End::Failed(error) => {
                     let missing = verdicts.iter_mut().filter(|verdict| verdict.is_none());
@@ -130,73 +170,168 @@ impl Trials {
     }
 }
 
+/// What static TLS the host has left for these trials, and what a child opens first so that it has no more: nothing where
+/// there is enough. What was tried well already will be open in the host by then.
+fn before(
+    trials: &[Trial],
+    numbers: &[usize],
+    verdicts: &[Option<Result<(), LoadError>>],
+    open: &[Arc<Admitted>],
+) -> (Room, Vec<PathBuf>) {
+    let tried = trials.iter().zip(verdicts);
+    let good = tried.filter(|(_, verdict)| matches!(verdict, Some(Ok(()))));
+    let good = good.map(|(trial, _)| &trial.admitted);
+    let held: Vec<&Arc<Admitted>> = open
+        .iter()
+        .chain(good)
+        .filter(|held| held.static_tls().is_some())
+        .collect();
+    let room = Room::at_start().after(held.iter().filter_map(|held| held.static_tls()));
+    let needs = numbers
+        .iter()
+        .filter_map(|number| trials[*number].admitted.static_tls());
+    let copies = held.iter().map(|held| held.staged().path.clone());
+    match room.is_enough_for(needs) {
+        true => (room, Vec::new()),
+        false => (room, copies.collect()),
+    }
+}
+
 fn task(trial: &Trial, timeout: Duration) -> Task {
     let mut record = Record::clone(trial.admitted.record());
-    record.packages.retain(|package| package.name == "plugin-api");
+    record
+        .packages
+        .retain(|package| package.name == "plugin-api" || is_known(&package.name));
     Task {
         copy: trial.admitted.staged().path.clone(),
+        file: trial.file.clone(),
+        static_tls: trial.admitted.static_tls(),
         record,
         config: trial.config.clone(),
         timeout,
     }
 }
 
-/// Listens to one child; writes its verdicts on its tasks. At least one has a verdict, or the end says why not.
-fn listen(
-    mut process: Process,
-    numbers: &[usize],
-    verdicts: &mut [Option<Result<(), LoadError>>],
+/// Listens to one child.
+struct Listener<'a> {
+    process: Process,
+    trials: &'a [Trial],
+    /// Which of them are its tasks.
+    numbers: &'a [usize],
     timeout: Duration,
-    stop: &Stop,
-) -> End {
-    let mut is_ready = false;
-    let mut missing = numbers.len();
-    let mut current = None;
-    let mut deadline = Instant::now() + START;
-    while missing > 0 {
-        let heard = match process.hear(deadline, stop) {
-            Ok(heard) => heard,
-            Err(error) => return End::Failed(Unavailable::process("load", &error).into()),
-        };
-        let broken = match heard {
-            Heard::Stop => return End::Failed(LoadError::Stopping),
-            Heard::Message(Message::Ready) if !is_ready => {
-                is_ready = true; // once: what comes later is a plugin's
-                continue;
-            }
-            Heard::Message(Message::Opening(at)) if current.is_none() && at < numbers.len() => {
-                current = Some(at);
-                deadline = Instant::now() + timeout + GRACE;
-                continue;
-            }
-            Heard::Message(Message::Verdict(at, verdict)) if current == Some(at) => {
-                verdicts[numbers[at]] = Some(made_anew(verdict));
-                missing -= 1;
-                current = None;
-                continue;
-            }
-            Heard::Ended(_) if current.is_none() && missing < numbers.len() => return End::Done,
-            Heard::Ended(status) => ended(status),
-            Heard::Silent => LoadError::Refused(timed_out("load", timeout)),
-            Heard::Message(_) | Heard::Garbled => {
-                crashed("it disturbed the process that opened it, which could not tell what it found")
-            }
-        };
-        return match current {
-            Some(at) => End::Broken(numbers[at], broken),
-            None => {
-                End::Failed(Unavailable::new(Lack::Process, "load", "the process to open it in did not begin").into())
-            }
-        };
+    /// It has its work.
+    is_ready: bool,
+    /// It has nothing to open before its tasks, or has done that.
+    is_prepared: bool,
+    /// The task that it is at.
+    current: Option<usize>,
+    /// A library has taken static TLS there that will take none in the host.
+    is_spoiled: bool,
+}
+
+impl<'a> Listener<'a> {
+    fn new(
+        process: Process,
+        trials: &'a [Trial],
+        numbers: &'a [usize],
+        timeout: Duration,
+        is_prepared: bool,
+    ) -> Listener<'a> {
+        Listener {
+            process,
+            trials,
+            numbers,
+            timeout,
+            is_ready: false,
+            is_prepared,
+            current: None,
+            is_spoiled: false,
+        }
     }
-    End::Done
+
+    /// Writes the verdicts on its tasks. At least one has a verdict, or the end says why not.
+    fn listen(mut self, verdicts: &mut [Option<Result<(), LoadError>>], stop: &Stop) -> End {
+        let mut missing = self.numbers.len();
+        let mut deadline = Instant::now() + START;
+        while missing > 0 {
+            let heard = match self.process.hear(deadline, stop) {
+                Ok(heard) => heard,
+                Err(error) => {
+                    let found = format!("the process to open it in can't be waited for: {error}");
+                    return End::Failed(Unavailable::new(Lack::Process, "load", found).into());
+                }
+            };
+            let broken = match heard {
+                Heard::Stop => return End::Failed(LoadError::Stopping),
+                // Once: what comes later is a plugin's.
+                Heard::Message(Message::Ready) if !self.is_ready => {
+                    self.is_ready = true;
+                    if !self.is_prepared {
+                        deadline = Instant::now() + self.timeout + GRACE;
+                    }
+                    continue;
+                }
+                Heard::Message(Message::Opening(at)) if self.current.is_none() && at < self.numbers.len() => {
+                    self.current = Some(at);
+                    self.is_prepared = true;
+                    deadline = Instant::now() + self.timeout + GRACE;
+                    continue;
+                }
+                Heard::Message(Message::Verdict(at, verdict)) if self.current == Some(at) => {
+                    self.current = None;
+                    missing -= 1;
+                    self.note(self.numbers[at], made_anew(verdict), verdicts);
+                    continue;
+                }
+                _ if !self.is_prepared => return End::Unprepared,
+                Heard::Ended(_) if self.current.is_none() && missing < self.numbers.len() => return End::Done,
+                Heard::Ended(status) => ended(status),
+                Heard::Silent => LoadError::Refused(timed_out("load", self.timeout)),
+                Heard::Message(_) | Heard::Garbled => {
+                    crashed("it disturbed the process that opened it, which could not tell what it found")
+                }
+            };
+            return match self.current {
+                Some(at) => End::Broken(self.numbers[at], broken),
+                None => End::Failed(not_begun(broken)),
+            };
+        }
+        End::Done
+    }
+
+    /// A lack of static TLS behind a library that was refused after it had taken some may be that one's doing: it is tried in
+    /// another child.
+    fn note(&mut self, number: usize, verdict: Result<(), LoadError>, verdicts: &mut [Option<Result<(), LoadError>>]) {
+        let found_none = matches!(&verdict, Err(LoadError::Refused(refusal)) if refusal.code == Code::StaticTls);
+        if found_none && self.is_spoiled {
+            return;
+        }
+        let takes_some = self.trials[number].admitted.static_tls().is_some();
+        self.is_spoiled |= verdict.is_err() && !found_none && takes_some;
+        verdicts[number] = Some(verdict);
+    }
+}
+
+/// A child that ended before it came to anything. None of that is a file's fault.
+fn not_begun(how: LoadError) -> LoadError {
+    match how {
+        LoadError::Refused(refusal) => {
+            let found = format!("the process to open it in did not begin: {}", refusal.plugin);
+            Unavailable::new(Lack::Process, "load", found).into()
+        }
+        other => other,
+    }
 }
 
 /// The process that wrote it has run the plugin's code.
 fn made_anew(verdict: Result<(), LoadError>) -> Result<(), LoadError> {
     verdict.map_err(|error| match error {
         LoadError::Refused(r) => Refusal::new(r.code, r.field, r.host, r.plugin, r.cure).into(),
-        LoadError::Unavailable(lack) => Unavailable::new(lack.code, "library", lack.found).into(),
+        LoadError::Unavailable(lack) => Unavailable {
+            cure: printable(lack.cure),
+            ..Unavailable::new(lack.code, &printable(lack.field), lack.found)
+        }
+        .into(),
         LoadError::Stopping => LoadError::Stopping,
     })
 }

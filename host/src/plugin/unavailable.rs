@@ -131,14 +131,44 @@ impl Unavailable {
         })
     }
 
-    /// A thread that could not be started.
-    pub fn thread(field: &str, error: &io::Error) -> Unavailable {
-        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Thread, field, text(error)))
+    /// A private copy of which nothing may be executed where it lies.
+    pub fn not_executable(copy: &Path, found: String) -> Unavailable {
+        let folder = quoted(&copy.parent().unwrap_or(copy).display().to_string());
+        Unavailable {
+            cure: format!(
+                "findmnt -T {folder} # shows that it is mounted noexec: mount it otherwise, or set plugins.staging"
+            ),
+            ..Unavailable::new(Lack::Staging, "private copy", found)
+        }
     }
 
-    /// A process that could not be started.
-    pub fn process(field: &str, error: &io::Error) -> Unavailable {
-        Unavailable::of(field, error).unwrap_or_else(|| Unavailable::new(Lack::Process, field, text(error)))
+    /// A thread that could not be started.
+    pub fn thread(field: &str, error: &io::Error) -> Unavailable {
+        let code = Unavailable::of(field, error).map_or(Lack::Thread, |lack| lack.code);
+        Unavailable::new(code, field, format!("could not start a thread: {}", text(error)))
+    }
+
+    /// A process of this program that could not be started, to open libraries in.
+    pub fn process(program: &Path, error: &io::Error) -> Unavailable {
+        let found = format!(
+            "could not start a process ({}) to open it in: {}",
+            program.display(),
+            text(error)
+        );
+        let code = Unavailable::of("", error).map_or(Lack::Process, |lack| lack.code);
+        let lack = Unavailable::new(code, "load", found);
+        // The limit on processes is EAGAIN; what else there is, is about the program itself.
+        match errno(error) {
+            Some(Errno::AGAIN) | None => lack,
+            _ if code != Lack::Process => lack,
+            _ => Unavailable {
+                cure: format!(
+                    "ls -lL {} # the host's own program, which it starts anew for this: put it back, or restart the host",
+                    quoted(&program.display().to_string())
+                ),
+                ..lack
+            },
+        }
     }
 
     /// A link that could not be made or moved; `command` would make it.
@@ -238,8 +268,18 @@ mod tests {
         }
         let denied = Unavailable::staging(Path::new("/s"), &Errno::ACCESS.into());
         assert_eq!(denied.code, Lack::Staging);
-        let again = Unavailable::process("load", &Errno::AGAIN.into());
-        assert_eq!(again.code, Lack::Process);
+        let process = |errno: Errno| Unavailable::process(Path::new("/bin/host"), &errno.into());
+        let again = process(Errno::AGAIN);
+        assert!(
+            again.code == Lack::Process && again.cure.starts_with("ulimit -u"),
+            "{again:?}"
+        );
+        assert_eq!(process(Errno::NOMEM).code, Lack::Memory);
+        let gone = process(Errno::NOENT);
+        assert!(
+            gone.code == Lack::Process && gone.cure.starts_with("ls -lL /bin/host"),
+            "{gone:?}"
+        );
     }
 
     #[test]

@@ -194,6 +194,8 @@ codes! {
     LoadCrash = "load-crash",
     /// The dynamic linker would not open it.
     LoadOpen = "load-open",
+    /// It needs thread-local storage in every thread's fixed part, and there is too little left.
+    StaticTls = "static-tls",
     /// It exports no entry.
     LoadEntry = "load-entry",
     /// Its types are laid out otherwise.

@@ -12,6 +12,7 @@ use super::FileFault;
 use super::dynamic::Dynamic;
 use super::elf::Segment;
 use crate::plugin::glibc::Glibc;
+use crate::plugin::static_tls::StaticTls;
 
 /// More needed versions than any library has: the C library's own have some forty, and a library needs a few others.
 const MAX_VERSIONS: usize = 4096;
@@ -33,6 +34,8 @@ pub struct Needs {
     pub executable_stack: Option<&'static str>,
     /// How it asks for writable code, if it does.
     pub text_relocations: Option<&'static str>,
+    /// The static TLS that it takes, if its code was built for that.
+    pub static_tls: Option<StaticTls>,
 }
 
 impl Needs {
@@ -43,6 +46,7 @@ impl Needs {
             search_paths: search_paths(dynamic)?,
             executable_stack: executable_stack(segments, endian),
             text_relocations: text_relocations(dynamic),
+            static_tls: static_tls(segments, dynamic, endian),
         })
     }
 }
@@ -83,6 +87,21 @@ fn text_relocations(dynamic: &Dynamic<'_>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// DF_STATIC_TLS says that code relies on a fixed place. Its own variables are then all there: they are one block, PT_TLS.
+/// Without a block it relies on another library's.
+fn static_tls(segments: &[Segment], dynamic: &Dynamic<'_>, endian: Endianness) -> Option<StaticTls> {
+    let flags = dynamic.value(elf::DT_FLAGS).unwrap_or(0);
+    if flags & elf::DF_STATIC_TLS.0 == 0 {
+        return None;
+    }
+    let is_block = |segment: &&Segment| segment.p_type(endian) == elf::PT_TLS && segment.p_memsz(endian) > 0;
+    let block = segments.iter().rev().find(is_block)?;
+    Some(StaticTls {
+        size: block.p_memsz(endian),
+        align: block.p_align(endian).max(1),
+    })
 }
 
 /// Walks the needed versions (DT_VERNEED: one list for each library, with one entry for each version) along their links

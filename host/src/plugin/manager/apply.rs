@@ -35,7 +35,7 @@ impl Manager {
                 continue;
             }
             let claims = std::mem::take(&mut plan.claims);
-            let Opened { ready, is_complete } = self.open_all(claims, &config);
+            let Opened { ready, is_complete } = self.open_all(claims, survey, &config);
             took_time |= ready.iter().any(|ready| self.instances.get(&ready.key).is_none()) || !is_complete;
             if self.stop.is_set() || self.instances.is_closed() {
                 return Ok(Applied::Published);

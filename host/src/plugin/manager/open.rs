@@ -2,6 +2,7 @@
 //! the machine's is tried again.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::plugin::claims::{Candidate, Claim, json_of};
 use crate::plugin::instances::Key;
 use crate::plugin::load::Library;
 use crate::plugin::stage::Digest;
+use crate::plugin::survey::Survey;
 use crate::plugin::swap::Times;
 use crate::plugin::trial::Trial;
 use crate::plugin::unavailable::{Lack, LoadError, Unavailable};
@@ -39,7 +41,7 @@ pub(super) struct Ready<'a> {
 impl Manager {
     /// Opens all libraries and has them check their configurations; those that are not open yet in a process of their own
     /// first. Tells also whether all went well; what did not is known then, and said.
-    pub(super) fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, config: &Config) -> Opened<'a> {
+    pub(super) fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, survey: &Survey, config: &Config) -> Opened<'a> {
         let mut is_complete = true;
         let mut keyed = Vec::new();
         for claim in claims {
@@ -57,14 +59,18 @@ impl Manager {
             }
         }
         let began = Instant::now();
-        let mut tried = self.try_out(&keyed, config.plugins.init_timeout);
+        let mut tried = self.try_out(&keyed, survey, config.plugins.init_timeout);
         let trial = began.elapsed();
         let mut ready = Vec::new();
         for (claim, key) in keyed {
             let began = Instant::now();
+            let file = survey.file_with(key.digest);
             let (library, trial) = match tried.remove(&key.digest) {
-                None => (self.open(&claim, &key, config.plugins.init_timeout), Duration::ZERO),
-                Some(Ok(())) => (self.open_new(&claim, &key, config.plugins.init_timeout), trial),
+                None => (
+                    self.open(&claim, &file, &key, config.plugins.init_timeout),
+                    Duration::ZERO,
+                ),
+                Some(Ok(())) => (self.open_new(&claim, &file, &key, config.plugins.init_timeout), trial),
                 Some(Err(error)) => (Err(error), trial),
             };
             let took = self.memory.took(key.digest);
@@ -101,18 +107,26 @@ impl Manager {
     }
 
     /// Opens what is not open yet in another process.
-    fn try_out(&self, claims: &[(Claim<'_>, Key)], timeout: Duration) -> HashMap<Digest, Result<(), LoadError>> {
+    fn try_out(
+        &self,
+        claims: &[(Claim<'_>, Key)],
+        survey: &Survey,
+        timeout: Duration,
+    ) -> HashMap<Digest, Result<(), LoadError>> {
         let mut trials: Vec<Trial> = Vec::new();
         for (claim, key) in claims {
             let is_known = trials.iter().any(|trial| trial.admitted.digest() == key.digest);
             if !is_known && !self.instances.is_open(key.digest) {
                 trials.push(Trial {
                     admitted: Arc::clone(&claim.admitted),
+                    file: survey.file_with(key.digest),
                     config: Some(key.config.clone()),
                 });
             }
         }
-        let verdicts = self.children.run(&trials, timeout, &self.stop);
+        let verdicts = self
+            .children
+            .run(&trials, &self.instances.with_static_tls(), timeout, &self.stop);
         trials
             .iter()
             .map(|trial| trial.admitted.digest())
@@ -120,19 +134,22 @@ impl Manager {
             .collect()
     }
 
-    fn open(&mut self, claim: &Claim<'_>, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+    fn open(&mut self, claim: &Claim<'_>, file: &Path, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
         match self.instances.get(key) {
             Some(plugin) => Ok(plugin.library().clone()),
-            None => self.instances.open(&claim.admitted, &key.config, timeout),
+            None => self.instances.open(&claim.admitted, file, &key.config, timeout),
         }
     }
 
     /// Opens a library that opened well in another process. Said before, so that a death of this one names its cause.
-    fn open_new(&mut self, claim: &Claim<'_>, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+    fn open_new(&mut self, claim: &Claim<'_>, file: &Path, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
         let record = claim.admitted.record();
         tracing::info!(plugin = record.name, version = %record.version, digest = %key.digest, "opening");
         logging::flush(LOG_PATIENCE);
-        let library = self.instances.open(&claim.admitted, &key.config, timeout);
+        let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
+        if claim.admitted.static_tls().is_some() {
+            self.is_serving_told = false; // there is less of it, whatever becomes of the plugin
+        }
         self.side_effects.look(&record.name, &record.version, &self.staging);
         library
     }

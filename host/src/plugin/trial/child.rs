@@ -9,10 +9,12 @@ use std::os::unix::net::UnixStream;
 use nix::sys::signal::SigSet;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 
-use super::{Message, Task};
+use super::{Message, Task, Work};
 use crate::plugin::Code;
 use crate::plugin::deadline::within;
-use crate::plugin::load::Opened;
+use crate::plugin::linker::Subject;
+use crate::plugin::load::{Opened, hold};
+use crate::plugin::static_tls::Room;
 use crate::plugin::unavailable::LoadError;
 use crate::shutdown::Stop;
 
@@ -37,12 +39,20 @@ pub fn run() -> io::Result<()> {
     let _ = setrlimit(Resource::Core, none);
     let mut line = String::new();
     BufReader::new(&socket).read_line(&mut line)?;
-    let tasks: Vec<Task> = serde_json::from_str(&line)?;
+    let work: Work = serde_json::from_str(&line)?;
     let tell = |message: &Message| writeln!(&socket, "{}", serde_json::to_string(message)?);
     tell(&Message::Ready)?;
-    for (number, task) in tasks.into_iter().enumerate() {
+    if !work.before.iter().all(|copy| hold(copy).is_ok()) {
+        kill_process(getpid(), Signal::KILL)?; // which tells it
+    }
+    let mut room = work.room;
+    for (number, task) in work.tasks.into_iter().enumerate() {
         tell(&Message::Opening(number))?;
-        let verdict = open(task);
+        let static_tls = task.static_tls;
+        let verdict = open(task, room);
+        if verdict.is_ok() {
+            room = room.after(static_tls);
+        }
         // It holds the dynamic linker's lock: nothing else can be opened here.
         let is_stuck = matches!(&verdict, Err(LoadError::Refused(refusal)) if refusal.code == Code::LoadTimeout);
         tell(&Message::Verdict(number, verdict))?;
@@ -55,9 +65,15 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-fn open(task: Task) -> Result<(), LoadError> {
+fn open(task: Task, room: Room) -> Result<(), LoadError> {
     let open = move || {
-        let opened = Opened::open(&task.copy, &task.record)?;
+        let opened = Opened::open(Subject {
+            copy: &task.copy,
+            file: &task.file,
+            record: &task.record,
+            static_tls: task.static_tls,
+            room,
+        })?;
         match &task.config {
             Some(config) => opened.check_config(&task.record.name, config),
             None => Ok(()),

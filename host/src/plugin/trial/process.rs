@@ -1,24 +1,23 @@
-//! The child as its parent sees it: started, told its tasks, listened to, and ended with all that it has forked.
+//! The child as its parent sees it: started, told its work, listened to, and ended with all that it has forked.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::{COMMAND, Message, START, Task};
+use super::{COMMAND, Message, START, Work};
 use crate::shutdown::Stop;
 
 /// How often it is looked whether the child is still there.
 const LOOK: Duration = Duration::from_millis(50);
 /// No message is longer; what lies behind is the plugin's.
 const MAX_MESSAGE: usize = 1 << 20;
-const SELF: &str = "/proc/self/exe";
 
 /// Where goes what plugins print.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ pub(super) enum Heard {
 }
 
 impl Process {
-    pub(super) fn start(program: &Path, tasks: &[Task], output: Output) -> io::Result<Process> {
+    pub(super) fn start(program: &Path, work: &Work, output: Output) -> io::Result<Process> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new(program);
         command.arg(COMMAND).stdin(Stdio::from(OwnedFd::from(theirs)));
@@ -70,7 +69,7 @@ impl Process {
             text: Vec::new(),
             is_reaped: false,
         };
-        let mut line = serde_json::to_vec(tasks)?;
+        let mut line = serde_json::to_vec(work)?;
         line.push(b'\n');
         process.socket.set_write_timeout(Some(START))?;
         match process.socket.write_all(&line) {
@@ -161,13 +160,5 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.reap();
-    }
-}
-
-/// This program, also where its file was replaced since.
-pub(super) fn own_program() -> io::Result<PathBuf> {
-    match Path::new(SELF).exists() {
-        true => Ok(PathBuf::from(SELF)),
-        false => std::env::current_exe(),
     }
 }
