@@ -26,6 +26,7 @@ pub(super) struct Inspect {
 struct Inspected {
     #[serde(flatten)]
     record: Record,
+    #[serde(skip_serializing_if = "Option::is_none")]
     static_tls: Option<StaticTls>,
 }
 

@@ -68,7 +68,8 @@ pub struct FileReport {
     pub standby: Option<Standby>,
     /// What the policy let through.
     pub differences: Vec<Refusal>,
-    /// The static TLS that it takes once it is open.
+    /// The static TLS that it takes once it is open, if it takes some.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub static_tls: Option<StaticTls>,
 }
 
