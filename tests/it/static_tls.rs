@@ -66,6 +66,7 @@ fn a_version_that_finds_too_little_is_refused_and_the_cure_makes_room() {
 
     let (code, report) = site.check(&[]);
     assert_eq!(code, 1, "{report:#}");
+    assert_eq!(report["plugins"].as_array().unwrap().len(), 1, "{report:#}");
     let beside = &report["plugins"][0];
     assert_eq!(
         (

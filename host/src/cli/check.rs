@@ -1,6 +1,6 @@
 //! `host check`: admission without running anything of a plugin; with `--load` what only opening it can tell.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -233,22 +233,34 @@ fn not_taken_over(
     });
     let without_room = running.iter().flat_map(|serving| {
         let files = report.files.iter().filter(|file| file.link.is_none());
-        files.filter_map(|file| without_room(file, admitted.get(file.digest.as_ref()?)?, serving))
+        let files = files.filter_map(|file| admitted.get(file.digest.as_ref()?));
+        newest(files)
+            .into_values()
+            .filter_map(|admitted| without_room(admitted, serving))
     });
     others.chain(without_room).collect()
 }
 
+/// The newest file of each soname: of several newcomers a host takes over this one.
+fn newest<'a>(files: impl Iterator<Item = &'a Arc<Admitted>>) -> BTreeMap<String, &'a Admitted> {
+    let mut newest = BTreeMap::<String, &Admitted>::new();
+    for admitted in files {
+        let known = newest.entry(name::soname(admitted.record())).or_insert(admitted);
+        if known.record().version < admitted.record().version {
+            *known = admitted;
+        }
+    }
+    newest
+}
+
 /// A file that a running host would take over, had it the static TLS for it.
-fn without_room(file: &FileReport, admitted: &Admitted, serving: &Serving) -> Option<PluginReport> {
+fn without_room(admitted: &Admitted, serving: &Serving) -> Option<PluginReport> {
     let need = admitted
         .static_tls()
         .filter(|need| serving.room.is_too_small_for(*need))?;
     let record = admitted.record();
     let soname = name::soname(record);
-    let is_open = file
-        .digest
-        .as_ref()
-        .is_none_or(|digest| serving.with_static_tls.contains(digest));
+    let is_open = serving.with_static_tls.contains(&admitted.digest().to_string());
     // What is older than what serves is not taken over anyway.
     let served = serving.files.get(&soname);
     if is_open || served.is_some_and(|served| served.version >= record.version) {
