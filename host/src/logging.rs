@@ -6,28 +6,41 @@
 //! The way into the queue must not register anything with the C library for its thread (thread-locals with destructors,
 //! channels): for that, glibc takes a lock that a library's start-up code which hangs holds for good.
 
+mod cut;
+mod json;
+mod last_words;
 mod limit;
 mod line;
+mod output;
 mod panics;
 mod queue;
+mod repeats;
 mod store;
 mod text;
+mod value;
 mod writer;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use tracing::{Level, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit;
+pub(crate) use cut::{LONGEST, cut, cut_at};
 pub use limit::{LEFT_OUT, Limit};
-pub(crate) use limit::{Told, Window, register};
+pub(crate) use limit::{Told, register};
 pub use line::warm_up;
 use queue::Queue;
+pub(crate) use repeats::{Repeated, Repeats};
 use store::Origin;
+pub use value::FieldValue;
 
 static QUEUE: Queue = Queue::new();
+static FORMAT: OnceLock<Format> = OnceLock::new();
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -39,8 +52,11 @@ pub enum Format {
     Json,
 }
 
-/// Starts the log; `info` and above unless RUST_LOG says otherwise. Once per process. Panics are logged from here on.
-pub fn start(format: Format) {
+/// Starts the log; `info` and above unless RUST_LOG says otherwise. Once per process. Panics are logged from here on, and in the
+/// JSON format what this process prints to standard error; what it prints to standard output too, unless that is where
+/// `results` go.
+pub fn start(format: Format, results: bool) {
+    let format = *FORMAT.get_or_init(|| format);
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
@@ -51,25 +67,38 @@ pub fn start(format: Format) {
         .log_internal_errors(false);
     match format {
         Format::Text => log.fmt_fields(text::Fields).with_ansi(colour()).init(),
-        Format::Json => log.json().flatten_event(true).init(),
+        Format::Json => log.event_format(json::Lines).init(),
     }
     panics::install();
+    let own = output::own_stderr();
+    let has_own = own.is_some();
     // Without a thread for it lines are written where they are logged; such a host won't get far.
-    if exit::critical("log", || writer::run(&QUEUE)).is_ok() {
+    if exit::critical("log", || writer::run(&QUEUE, own)).is_ok() {
         QUEUE.open();
+        if format == Format::Json && has_own {
+            match output::capture(!results) {
+                Ok(()) => last_words::install(),
+                Err(error) => warn!(%error, "what plugins print can't be made lines of the log"),
+            }
+        }
     }
 }
 
 /// Waits until everything logged so far is written, and told what was left out of it. Gives up when nothing was written for
 /// `patience`, or after ten times that: a reader that is slow can't keep the process from ending.
 pub fn flush(patience: Duration) {
+    output::drain();
     QUEUE.flush(patience);
 }
 
-/// Writes a line that is no event, in the order of the log. It is for people in either format; what a terminal would obey
-/// is written out.
-pub fn say(text: &str) {
-    push(Origin::Host, format!("{}\n", plugin_record::Printable(text)).as_bytes());
+/// Says why the process can't go on, in the order of the log and whatever its filter is: as `host: REASON` for people; what a
+/// terminal would obey is written out.
+pub fn fatal(reason: &dyn Display) {
+    let line = match FORMAT.get() {
+        Some(Format::Json) => json::line(Level::ERROR, "host", &reason.to_string()),
+        _ => format!("host: {}\n", plugin_record::Printable(reason)),
+    };
+    push(Origin::Host, line.as_bytes());
 }
 
 /// Hands a finished line on.

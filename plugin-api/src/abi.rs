@@ -226,12 +226,137 @@ impl HostLog {
     }
 }
 
-/// One line for the host's log.
+/// One event for the host's log.
+///
+/// Its layout stays as it is when it grows: what more there is to say of an event is one more entry of `about`, under a name
+/// that older hosts pass over; another type of value is another kind of [`LogValue`].
 #[repr(C)]
-#[derive(StableAbi)]
+#[derive(StableAbi, Clone, Copy)]
 pub struct LogEvent<'a> {
     /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
     pub level: u8,
-    /// Message and fields as one text.
+    /// What happened, without the fields.
     pub message: RStr<'a>,
+    /// What the author's code says of it, under names of its own choice.
+    pub fields: RSlice<'a, LogField<'a>>,
+    /// What this crate says of it, under the names that are listed as `ABOUT_...`; each is there at most once.
+    pub about: RSlice<'a, LogField<'a>>,
+}
+
+/// A text: the module that an event comes from, or what stands in its place (the target, in `tracing` and `log`).
+pub const ABOUT_MODULE: &str = "module";
+
+impl<'a> LogEvent<'a> {
+    /// A message by itself.
+    pub fn new(level: u8, message: &'a str) -> LogEvent<'a> {
+        LogEvent {
+            level,
+            message: message.into(),
+            fields: RSlice::EMPTY,
+            about: RSlice::EMPTY,
+        }
+    }
+}
+
+/// One field of an event.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Hash)]
+pub struct LogField<'a> {
+    /// Its name.
+    pub name: RStr<'a>,
+    /// Its value.
+    pub value: LogValue<'a>,
+}
+
+/// A value as it crosses: see [`Scalar`], which it is made of and gives back.
+#[repr(C)]
+#[derive(StableAbi, Clone, Copy, Hash)]
+pub struct LogValue<'a> {
+    /// Which type it is. One that the reader does not know is read as [`Scalar::Shown`], so a newer one fills in `text` too.
+    kind: u8,
+    /// A number's bits, as wide as they are.
+    bits: u64,
+    text: RStr<'a>,
+}
+
+/// What a field's value may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// A text.
+    Text(&'a str),
+    /// The text that a value of another type shows itself by.
+    Shown(&'a str),
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Signed(i64),
+    /// A whole number from 0.
+    Unsigned(u64),
+    /// A number, or what is none: `NaN`, infinities.
+    Float(f64),
+}
+
+const TEXT: u8 = 0;
+const SHOWN: u8 = 1;
+const BOOL: u8 = 2;
+const SIGNED: u8 = 3;
+const UNSIGNED: u8 = 4;
+const FLOAT: u8 = 5;
+
+impl<'a> From<Scalar<'a>> for LogValue<'a> {
+    fn from(scalar: Scalar<'a>) -> LogValue<'a> {
+        let (kind, bits, text) = match scalar {
+            Scalar::Text(text) => (TEXT, 0, text),
+            Scalar::Shown(text) => (SHOWN, 0, text),
+            Scalar::Bool(value) => (BOOL, value.into(), ""),
+            Scalar::Signed(number) => (SIGNED, number.cast_unsigned(), ""),
+            Scalar::Unsigned(number) => (UNSIGNED, number, ""),
+            Scalar::Float(number) => (FLOAT, number.to_bits(), ""),
+        };
+        LogValue {
+            kind,
+            bits,
+            text: text.into(),
+        }
+    }
+}
+
+impl<'a> From<LogValue<'a>> for Scalar<'a> {
+    fn from(value: LogValue<'a>) -> Scalar<'a> {
+        match value.kind {
+            TEXT => Scalar::Text(value.text.as_str()),
+            BOOL => Scalar::Bool(value.bits != 0),
+            SIGNED => Scalar::Signed(value.bits.cast_signed()),
+            UNSIGNED => Scalar::Unsigned(value.bits),
+            FLOAT => Scalar::Float(f64::from_bits(value.bits)),
+            _ => Scalar::Shown(value.text.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cross_as_they_are_and_unknown_kinds_as_their_text() {
+        for scalar in [
+            Scalar::Text("text"),
+            Scalar::Shown("Some(7)"),
+            Scalar::Bool(true),
+            Scalar::Bool(false),
+            Scalar::Signed(i64::MIN),
+            Scalar::Unsigned(u64::MAX),
+            Scalar::Float(-0.5),
+            Scalar::Float(f64::INFINITY),
+        ] {
+            assert_eq!(Scalar::from(LogValue::from(scalar)), scalar);
+        }
+        let newer = LogValue {
+            kind: 200,
+            bits: 1,
+            text: "2026-01-01".into(),
+        };
+        assert_eq!(Scalar::from(newer), Scalar::Shown("2026-01-01"));
+    }
 }

@@ -1,22 +1,54 @@
-//! Carries this library's `tracing` events to the host's log. The library has its own copy of `tracing`'s statics, so
-//! without this they would go nowhere. Spans are not carried: an event says what it has to by itself.
+//! Carries what this library logs, by the `tracing` crate or by the `log` crate, to the host's log. The library has its own
+//! copy of both crates' statics, so without this it would go nowhere. Spans are not carried: an event says what it has to
+//! by itself. Neither are the key-value pairs of `log`.
+//!
+//! Nothing goes round in circles: what arrives here goes to the host, whose own log is in another copy of these crates.
+//! `tracing` writes to `log` only where it has no subscriber (its feature `log`), and here it has one; who asks it for both
+//! (`log-always`) gets both.
 
+use std::error::Error;
 use std::fmt::{self, Write};
 
+use abi_stable::std_types::RSlice;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::{Interest, Subscriber};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata};
 
-use crate::abi::{HostLog, LogEvent};
+use crate::abi::{ABOUT_MODULE, HostLog, LogEvent, LogField, Scalar};
 
-/// Makes the host's log the default of all threads of this library. An author's own subscriber, if set first, stays.
+/// Makes the host's log the default of all threads of this library, for both crates. What an author has set first stays.
 pub(crate) fn install(log: HostLog) {
     let _ = tracing_core::dispatcher::set_global_default(Dispatch::new(Forward { log }));
+    let forward: &'static Forward = Box::leak(Box::new(Forward { log })); // once for the library, which stays
+    if log::set_logger(forward).is_ok() {
+        log::set_max_level(match log.max_level() {
+            0 => log::LevelFilter::Off,
+            1 => log::LevelFilter::Error,
+            2 => log::LevelFilter::Warn,
+            3 => log::LevelFilter::Info,
+            4 => log::LevelFilter::Debug,
+            _ => log::LevelFilter::Trace,
+        });
+    }
 }
 
 struct Forward {
     log: HostLog,
+}
+
+impl Forward {
+    fn send(&self, level: u8, module: &str, message: &str, fields: &[LogField<'_>]) {
+        let module = LogField {
+            name: ABOUT_MODULE.into(),
+            value: Scalar::Text(module).into(),
+        };
+        self.log.log(&LogEvent {
+            fields: fields.into(),
+            about: RSlice::from_slice(&[module]),
+            ..LogEvent::new(level, message)
+        });
+    }
 }
 
 /// Levels as they cross: 1 is error, 5 is trace.
@@ -35,7 +67,7 @@ fn level_number(level: &Level) -> u8 {
 impl Subscriber for Forward {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         // The host's filter does not change while it runs, so each place in the code is asked about once.
-        if self.enabled(metadata) {
+        if Subscriber::enabled(self, metadata) {
             Interest::always()
         } else {
             Interest::never()
@@ -58,13 +90,16 @@ impl Subscriber for Forward {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut text = Text::default();
-        event.record(&mut text);
+        let mut read = Read::default();
+        event.record(&mut read);
+        let fields: Vec<LogField<'_>> = read.fields.iter().map(Owned::lend).collect();
         let metadata = event.metadata();
-        self.log.log(&LogEvent {
-            level: level_number(metadata.level()),
-            message: text.finish().as_str().into(),
-        });
+        self.send(
+            level_number(metadata.level()),
+            metadata.target(),
+            &read.message,
+            &fields,
+        );
     }
 
     // Never called for spans that `enabled` turned down; a span made in spite of it needs some ID.
@@ -81,38 +116,104 @@ impl Subscriber for Forward {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event as one line: its message, then ` key=value` for each field.
-#[derive(Default)]
-struct Text {
-    message: String,
-    fields: String,
+impl log::Log for Forward {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() as usize <= usize::from(self.log.max_level()) // numbered as ours are
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if log::Log::enabled(self, record.metadata()) {
+            // A value whose Display fails ends the text there.
+            let mut message = String::new();
+            let _ = write!(message, "{}", record.args());
+            self.send(record.level() as u8, record.target(), &message, &[]);
+        }
+    }
+
+    fn flush(&self) {}
 }
 
-impl Text {
-    fn finish(mut self) -> String {
-        if self.message.is_empty() {
-            return self.fields.trim_start().to_owned();
+/// What an event says, read out of it: `tracing` shows values for the length of a call only.
+#[derive(Default)]
+struct Read {
+    message: String,
+    fields: Vec<Owned>,
+}
+
+struct Owned {
+    name: &'static str,
+    value: Value,
+}
+
+enum Value {
+    Text(String),
+    Shown(String),
+    Bool(bool),
+    Signed(i64),
+    Unsigned(u64),
+    Float(f64),
+}
+
+impl Owned {
+    fn lend(&self) -> LogField<'_> {
+        let value = match &self.value {
+            Value::Text(text) => Scalar::Text(text),
+            Value::Shown(text) => Scalar::Shown(text),
+            Value::Bool(value) => Scalar::Bool(*value),
+            Value::Signed(number) => Scalar::Signed(*number),
+            Value::Unsigned(number) => Scalar::Unsigned(*number),
+            Value::Float(number) => Scalar::Float(*number),
+        };
+        LogField {
+            name: self.name.into(),
+            value: value.into(),
         }
-        self.message.push_str(&self.fields);
-        self.message
     }
 }
 
-impl Visit for Text {
+impl Read {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::Text(text) | Value::Shown(text)) => self.message = text,
+            (name, value) => self.fields.push(Owned { name, value }),
+        }
+    }
+
+    fn add_shown(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        // Writing to a String fails only where the value's own code does; what was written till then is kept.
+        let mut text = String::new();
+        let _ = text.write_fmt(value);
+        self.add(field, Value::Shown(text));
+    }
+}
+
+impl Visit for Read {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String fails only where the value's own Debug does; what was written till then is kept.
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
+        self.add_shown(field, format_args!("{value:?}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.add_shown(field, format_args!("{value}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => self.message.push_str(value),
-            name => {
-                let _ = write!(self.fields, " {name}={value}");
-            }
-        }
+        self.add(field, Value::Text(value.to_owned()));
     }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, Value::Bool(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, Value::Signed(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, Value::Unsigned(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, Value::Float(value));
+    }
+    // Wider whole numbers are shown (`record_debug`): JSON's readers would round them.
 }

@@ -229,10 +229,7 @@ static LOG: std::sync::OnceLock<HostLog> = std::sync::OnceLock::new();
 
 fn report(text: &str) {
     if let Some(log) = LOG.get() {
-        log.log(&LogEvent {
-            level: events::ERROR,
-            message: text.into(),
-        });
+        log.log(&LogEvent::new(events::ERROR, text));
     }
 }
 

@@ -35,8 +35,13 @@
 //! - a build.rs with `fn main() { plugin_build::emit() }`, and `plugin-build` under `[build-dependencies]`.
 //!
 //! Handlers are called from many threads at once and share them with other connections: a handler that blocks holds
-//! everybody on that thread up. A panic in a handler fails its Submit and nothing else. Events of the `tracing` crate
-//! reach the host's log under `plugin.NAME`.
+//! everybody on that thread up. A panic in a handler fails its Submit and nothing else.
+//!
+//! Events of the `tracing` crate, with their fields, and records of the `log` crate reach the host's log under `plugin.NAME`,
+//! from `init` on. The host's filter decides which ones, and one that it does not want costs next to nothing. Spans and their
+//! fields, and `log`'s key-value pairs, are not carried. A subscriber or logger need not be set, and can't be from `init` on:
+//! there is one (so `env_logger::init()` panics, and `try_init()` changes nothing). What a plugin prints is not filtered, and
+//! may keep its thread waiting.
 //!
 //! This crate knows no host, no runtime and no files. [`abi`] holds what crosses into the library; authors need none of
 //! it.

@@ -166,10 +166,13 @@ fn a_payload_forges_no_line_and_moves_no_cursor() {
     let text = String::from_utf8(reading.join().unwrap()).unwrap();
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
     let forged: Vec<&str> = text.lines().filter(|line| line.contains("forged")).collect();
-    let shown = r"payload=x\r\n2026-01-01T00:00:00Z ERROR host: forged\u{1b}[2J\u{9b}2J\u{2028}\u{202e}";
+    let shown = r"payload=x\r\n2026-01-01T00:00:00Z ERROR host: forged\u{1b}[2J\u{9b}2J\u{2028}\u{202e} version=1.0.0";
     assert!(forged.len() == 1 && forged[0].ends_with(shown), "{forged:?}");
     let cut = text.lines().find(|line| line.contains(r"payload=a\na\n")).unwrap();
-    assert!(cut.ends_with(" bytes more)") && !cut.contains("the end"), "{cut}");
+    assert!(
+        cut.ends_with(" bytes more) version=1.0.0") && !cut.contains("the end"),
+        "{cut}"
+    );
 }
 
 #[test]

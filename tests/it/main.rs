@@ -58,5 +58,6 @@ mod system;
 mod taken_away;
 mod trial;
 mod truth;
+mod voices;
 mod wire;
 mod wishes;

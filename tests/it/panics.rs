@@ -164,7 +164,11 @@ fn a_panic_at_the_end_is_logged_and_the_exit_is_good() {
             event["reason"].as_str().unwrap().contains(&place(how)),
             "{end}: {event}"
         );
-        assert_eq!(event["plugin"], "panics", "{end}");
+        assert_eq!(
+            (&event["plugin"], &event["version"]),
+            (&"panics".into(), &"1.0.0".into()),
+            "{end}"
+        );
     }
 }
 
@@ -196,7 +200,7 @@ fn a_panic_on_a_thread_of_the_plugin_is_logged() {
 fn events_of_a_plugin_reach_the_log_under_its_name_as_far_as_rust_log_lets_them() {
     let texts = [
         ("ERROR", "at error"),
-        ("WARN", "at warn number=7 text=x"),
+        ("WARN", "at warn"),
         ("INFO", "at info"),
         ("DEBUG", "at debug"),
         ("TRACE", "at trace"),
@@ -218,6 +222,8 @@ fn events_of_a_plugin_reach_the_log_under_its_name_as_far_as_rust_log_lets_them(
             .map(|event| (text(event, "level"), text(event, "message")))
             .collect();
         assert_eq!(found, texts[..count], "{filter:?}");
+        let mut of_plugin = log.iter().filter(|event| event["target"] == "plugin.panics");
+        assert!(of_plugin.all(|event| event["version"] == "1.0.0"), "{}", show(&log));
     }
 }
 

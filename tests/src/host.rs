@@ -346,6 +346,12 @@ pub fn show(log: &[Value]) -> String {
     log.iter().map(|event| format!("{event}\n")).collect()
 }
 
+/// The last line of a log, which says why a host ended.
+pub fn fatal(log: &[Value]) -> &str {
+    let last = log.last().filter(|event| event["level"] == "ERROR");
+    last.and_then(|event| event["message"].as_str()).unwrap_or_default()
+}
+
 /// How many events with this message there were: lines, and those that other lines say were left out.
 pub fn happened(log: &[Value], message: &str) -> u64 {
     let lines = log.iter().filter(|event| event["message"] == message).count() as u64;

@@ -104,7 +104,7 @@ pub fn main() -> ! {
     // Before the first thread is started: they are held back from those alone that come after. Other commands end by them.
     let is_server = matches!(command, Command::Serve(_));
     let signals = is_server.then(Signals::hold_back).and_then(Result::ok);
-    logging::start(cli.log_format);
+    logging::start(cli.log_format, !is_server);
     let run = AssertUnwindSafe(|| command.run(signals));
     // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
     let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
@@ -158,7 +158,7 @@ fn failed(error: &anyhow::Error) -> u8 {
         None => vec![format!("{error:#}")],
     };
     for line in said {
-        logging::say(&format!("host: {line}"));
+        logging::fatal(&line);
     }
     let unusable = error.chain().any(|cause| {
         cause.is::<ConfigError>()

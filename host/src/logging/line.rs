@@ -10,6 +10,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::output;
 use super::store::Origin;
 
 /// What the targets of plugins' events begin with.
@@ -69,7 +70,7 @@ impl MakeWriter<'_> for ToQueue {
         Line(match metadata.target() {
             target if target == NOTHING.target() => None,
             _ if IS_WRITER.get() => Some(Origin::Writer),
-            target if target.starts_with(OF_PLUGIN) => Some(Origin::Plugin),
+            target if target.starts_with(OF_PLUGIN) || target == output::TARGET => Some(Origin::Plugin),
             _ => Some(Origin::Host),
         })
     }

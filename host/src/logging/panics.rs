@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::LazyLock;
 
@@ -60,12 +59,7 @@ pub(super) fn install() {
         if LIMIT.admits()
             && let Err(untold) = QUEUE.push_panic(Panic::new(info))
         {
-            let _ = writeln!(
-                std::io::stderr(),
-                "host: panicked at {}: {}",
-                untold.place,
-                untold.message
-            );
+            super::fatal(&format_args!("panicked at {}: {}", untold.place, untold.message));
         }
         INSIDE.set(false);
     }));

@@ -1,6 +1,7 @@
 //! Where threads meet over the log: those that have lines, which never wait; the one that writes them; and who waits for them
 //! to be written, for as long as they are. The lock is held for a copy or a swap, never while anything is written.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub(super) struct Queue {
     work: Condvar,
     /// Something was written, or a flush is over.
     progress: Condvar,
+    /// All that came is written. For who can take no lock; as true as the state was when it was left last.
+    is_written: AtomicBool,
 }
 
 struct State {
@@ -60,6 +63,7 @@ impl Queue {
             state: Mutex::new(state),
             work: Condvar::new(),
             progress: Condvar::new(),
+            is_written: AtomicBool::new(true),
         }
     }
 
@@ -75,6 +79,7 @@ impl Queue {
             return false;
         }
         let was_empty = state.store.is_empty();
+        self.is_written.store(false, Ordering::SeqCst);
         state.store.push(origin, line);
         drop(state);
         if was_empty {
@@ -89,6 +94,7 @@ impl Queue {
         if !state.is_open {
             return Err(panic);
         }
+        self.is_written.store(false, Ordering::SeqCst);
         if state.panics.len() < PANICS {
             state.panics.push(panic);
         } else {
@@ -129,8 +135,17 @@ impl Queue {
 
     /// The writer's: all that this round was about is written.
     pub(super) fn done(&self, round: &Round) {
-        self.lock().served = round.asked;
+        let mut state = self.lock();
+        state.served = round.asked;
+        let is_written = state.store.is_empty() && state.panics.is_empty();
+        self.is_written.store(is_written, Ordering::SeqCst);
+        drop(state);
         self.progress.notify_all();
+    }
+
+    /// Whether all that came is written, or given up. For a signal handler.
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written.load(Ordering::SeqCst)
     }
 
     /// See [`flush`](super::flush).

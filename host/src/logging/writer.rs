@@ -3,7 +3,7 @@
 //! lost and never ends anything: the disk may be full, the reader gone.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::limit;
 use super::line;
+use super::output;
 use super::queue::Queue;
 use super::store::Lost;
 
@@ -23,12 +24,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The largest buffer that is kept when there is little to write.
 const KEPT: usize = 64 << 10;
 
-/// Writes what comes into the queue, for good.
-pub(super) fn run(queue: &Queue) {
+/// Writes what comes into the queue, for good. `own` is a descriptor that nobody else has: should a plugin close standard
+/// error, the next connection has that number.
+pub(super) fn run(queue: &Queue, own: Option<OwnedFd>) {
     line::is_writer();
     line::warm_up();
-    // A descriptor of its own: should a plugin close standard error, the next connection has that number.
-    let own = io::stderr().as_fd().try_clone_to_owned().ok();
     let mut lines = Lines::default();
     let mut buffer = Vec::new();
     let mut lost = Lost::default();
@@ -53,6 +53,8 @@ pub(super) fn run(queue: &Queue) {
         }
         queue.take(&mut buffer);
         let write = |bytes: &[u8]| match own.as_ref().map(|own| write(own, bytes)) {
+            // That would be read as what somebody printed, and come back here.
+            None | Some(Err(Errno::BADF)) if output::is_captured() => Err(Errno::BADF),
             None | Some(Err(Errno::BADF)) => write(io::stderr().as_fd(), bytes),
             Some(outcome) => outcome,
         };

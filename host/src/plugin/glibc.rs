@@ -33,7 +33,7 @@ impl Glibc {
         static RUNNING: OnceLock<Option<Glibc>> = OnceLock::new();
         *RUNNING.get_or_init(|| {
             let running = mapped();
-            tracing::debug!(?running, "the C library");
+            tracing::debug!(running = running.map(tracing::field::display), "the C library");
             running
         })
     }

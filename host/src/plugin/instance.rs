@@ -20,11 +20,10 @@ use super::admit::Admitted;
 use super::data_dir;
 use super::deadline::within;
 use super::load::{Library, contain};
-use super::log;
 use super::numbers;
 use super::unavailable::LoadError;
 use super::{Code, Refusal};
-use crate::logging::{LEFT_OUT, Limit};
+use crate::logging::{self, FieldValue, LEFT_OUT, Limit};
 use crate::result::{FIRST_OF_HOST, HANDLER_FAILED};
 use crate::shutdown::Stop;
 use crate::wire::{AckWriter, MIN_ACK};
@@ -176,7 +175,12 @@ impl Plugin {
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         let outcome = unsafe { self.library.module().shutdown()(self.instance) };
         if let Err(error) = outcome.into_result() {
-            tracing::error!(plugin = self.name(), reason = error.as_str(), "shutdown failed");
+            tracing::error!(
+                plugin = self.name(),
+                version = %self.version(),
+                reason = &*logging::cut(error.as_str()),
+                "shutdown failed"
+            );
         }
     }
 
@@ -192,7 +196,8 @@ impl Drop for Plugin {
         if let Err(error) = outcome.into_result() {
             tracing::error!(
                 plugin = self.name(),
-                reason = error.as_str(),
+                version = %self.version(),
+                reason = &*logging::cut(error.as_str()),
                 "dropping the handler failed"
             );
         }
@@ -264,9 +269,9 @@ impl Batch<'_, '_> {
             tracing::error!(
                 plugin = self.plugin.name(),
                 version = %self.plugin.version(),
-                command = submit.command,
+                command = FieldValue::Command(submit.command).field(),
                 id = %submit.id.escape_ascii(),
-                reason = &*log::cut(&reason.to_string()),
+                reason = &*logging::cut(&reason.to_string()),
                 "{FAILED}"
             );
         }

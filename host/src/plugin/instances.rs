@@ -62,7 +62,7 @@ struct Live {
 enum Phase {
     Alive(Arc<Plugin>),
     /// The plugin of that name and version is being shut down, since then.
-    Ending(String, Instant),
+    Ending((String, Version), Instant),
 }
 
 impl State {
@@ -331,7 +331,7 @@ impl Instances {
         let mut state = self.lock();
         let live = state.live.iter_mut().find(|live| live.number == number)?;
         let plugin = Arc::clone(live.plugin()?);
-        live.phase = Phase::Ending(format!("{} {}", plugin.name(), plugin.version()), Instant::now());
+        live.phase = Phase::Ending((plugin.name().to_owned(), plugin.version().clone()), Instant::now());
         Some((plugin, live.key.digest))
     }
 
@@ -341,12 +341,12 @@ impl Instances {
         let now = Instant::now();
         let mut again: Option<Instant> = None;
         self.lock().live.retain(|live| {
-            let Phase::Ending(plugin, since) = &live.phase else {
+            let Phase::Ending((plugin, version), since) = &live.phase else {
                 return true;
             };
             let due = *since + timeout;
             if due <= now {
-                tracing::error!(plugin, digest = %live.key.digest, "its shutdown does not return, given up");
+                tracing::error!(plugin, %version, digest = %live.key.digest, "its shutdown does not return, given up");
                 return false;
             }
             again = Some(again.map_or(due, |again| again.min(due)));
@@ -393,7 +393,15 @@ impl Instances {
         let numbers: Vec<u64> = self.lock().live.iter().map(|live| live.number).collect();
         for number in numbers {
             if let Err(lack) = self.end(number, None) {
-                tracing::error!(found = lack.found, "no thread to shut a plugin down");
+                let state = self.lock();
+                let live = state.live.iter().find(|live| live.number == number);
+                let plugin = live.and_then(Live::plugin);
+                tracing::error!(
+                    plugin = plugin.map(|plugin| plugin.name()),
+                    version = plugin.map(|plugin| tracing::field::display(plugin.version())),
+                    found = lack.found,
+                    "no thread to shut a plugin down"
+                );
             }
         }
         let left = deadline
@@ -404,16 +412,10 @@ impl Instances {
             .ended
             .wait_timeout_while(self.lock(), left, |state| state.live.iter().any(is_ending));
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let late: Vec<&str> = state
-            .live
-            .iter()
-            .filter_map(|live| match &live.phase {
-                Phase::Ending(plugin, _) => Some(plugin.as_str()),
-                Phase::Alive(_) => None,
-            })
-            .collect();
-        if !late.is_empty() {
-            tracing::error!(plugins = ?late, "shutdown did not return in time");
+        for live in &state.live {
+            if let Phase::Ending((plugin, version), _) = &live.phase {
+                tracing::error!(plugin, %version, "shutdown did not return in time");
+            }
         }
     }
 

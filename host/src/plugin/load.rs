@@ -18,7 +18,6 @@ use std::time::Duration;
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::check_layout_compatibility;
 use abi_stable::library::AbiHeaderRef;
-use abi_stable::std_types::RStr;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LibHeader, LogEvent, ModuleRef};
 use plugin_record::Record;
@@ -131,7 +130,7 @@ impl Opened {
         let header = entry(subject)?;
         let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
         let module = checked_module(header, record)?;
-        let log = PluginLog::leak(&record.name);
+        let log = PluginLog::leak(record);
         // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
         let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
         Ok(Opened { module, log })
@@ -220,7 +219,7 @@ fn is_older(record: &Record) -> bool {
 
 fn layout(record: &Record, report: &str) -> Refusal {
     // The whole comparison of a single field runs to hundreds of lines; the log is not the place for them.
-    tracing::debug!("layout check:\n{report}");
+    tracing::debug!(plugin = record.name, version = %record.version, "layout check:\n{report}");
     // The report begins with what was compared; what is wrong with it follows behind "Error".
     let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let first = lines.iter().position(|line| line.starts_with("Error")).unwrap_or(0);
@@ -248,8 +247,7 @@ fn layout(record: &Record, report: &str) -> Refusal {
 unsafe extern "C" fn write_event(state: *const (), event: &LogEvent<'_>) {
     // SAFETY: see above; the reference is shared, and `PluginLog` is Sync.
     let log = unsafe { &*state.cast::<PluginLog>() };
-    let message: RStr<'_> = event.message;
-    contain(|| log.write(event.level, message.as_str()));
+    contain(|| log.write(event));
 }
 
 /// Runs the host's side of a callback. Nothing in it means to panic, but a log that is written while its thread ends

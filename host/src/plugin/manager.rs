@@ -18,6 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use plugin_record::Record;
+
 use super::hints::{Heard, Hints, Places};
 use super::instances::Instances;
 use super::judge::{Memory, NotAdmitted};
@@ -154,10 +156,10 @@ impl Manager {
     }
 
     /// Takes note of what the machine can't give now.
-    fn lack(&mut self, title: &str, plugin: Option<&str>, lack: Unavailable) {
+    fn lack(&mut self, title: &str, plugin: Option<&Record>, lack: Unavailable) {
         self.lacks.push(Lacking {
             title: title.to_owned(),
-            plugin: plugin.map(str::to_owned),
+            plugin: plugin.map(|record| (record.name.clone(), record.version.clone())),
             lack,
         });
     }

@@ -25,7 +25,6 @@ pub mod misnamed;
 pub mod name;
 pub mod numbers;
 pub mod permissions;
-mod repeats;
 pub mod report;
 pub mod serving;
 pub mod settle;

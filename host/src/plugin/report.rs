@@ -255,14 +255,8 @@ impl From<&Unserved> for PluginReport {
     }
 }
 
-/// Commands as they are written in the configuration.
+/// Commands as they are written in the configuration, for people; `logging::FieldValue` has them for the log.
 pub struct Commands<'a>(pub &'a [u8]);
-
-impl std::fmt::Debug for Commands<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
 
 impl std::fmt::Display for Commands<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

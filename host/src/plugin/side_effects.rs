@@ -5,6 +5,7 @@
 use std::fs;
 
 use super::stage::Staging;
+use crate::logging::FieldValue;
 use crate::{descriptors, exit};
 
 /// SIGHUP, SIGINT and SIGTERM, signal(7).
@@ -31,16 +32,19 @@ impl SideEffects {
         }
         let closed = descriptors::keep_standard_streams();
         if !closed.is_empty() {
-            tracing::warn!(plugin, %version, ?closed, "its code has closed standard streams, which are /dev/null now");
+            let closed = FieldValue::words(&closed);
+            let closed = closed.field();
+            tracing::warn!(plugin, %version, closed, "its code has closed standard streams, which are /dev/null now");
         }
         let now = taken();
         let signals: Vec<&str> = names(now & !self.taken);
         self.taken |= now;
         if !signals.is_empty() {
+            let signals = FieldValue::words(&signals);
             tracing::warn!(
                 plugin,
                 %version,
-                ?signals,
+                signals = signals.field(),
                 "the plugin has set handlers for the host's signals: they are never called, the host asks for these signals itself"
             );
         }

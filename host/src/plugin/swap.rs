@@ -7,8 +7,8 @@ use semver::Version;
 use super::Plugin;
 use super::instances::Key;
 use super::judge::Took;
-use super::report::Commands;
 use super::wishes::Served;
+use crate::logging::FieldValue;
 
 /// How long the steps to a new handler took; those that there was no need for took none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,9 +75,10 @@ impl Swap {
             version,
             ..
         } = self;
-        let (digest, commands) = (self.key.digest, Commands(&self.commands));
+        let (digest, commands) = (self.key.digest, FieldValue::commands(&self.commands));
+        let commands = commands.field();
         if is_start {
-            tracing::info!(plugin, %version, ?commands, %digest, "serving");
+            tracing::info!(plugin, %version, commands, %digest, "serving");
             return;
         }
         let [settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms] = [
@@ -91,7 +92,7 @@ impl Swap {
         .map(milliseconds);
         let Some((from_version, from)) = &self.before else {
             tracing::info!(
-                plugin, %version, %digest, soname, ?commands, settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, "added"
+                plugin, %version, %digest, soname, commands, settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, "added"
             );
             return;
         };
@@ -100,7 +101,7 @@ impl Swap {
         macro_rules! swapped {
             ($what:literal) => {
                 tracing::info!(
-                    plugin, %version, %digest, soname, ?commands, %from_version, %from_digest,
+                    plugin, %version, %digest, soname, commands, %from_version, %from_digest,
                     settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, $what
                 )
             };

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 use super::Refusal;
 use super::admit::Admitted;
 use super::claims::{Candidate, Plan};
@@ -38,8 +40,8 @@ pub struct Told {
 pub struct Lacking {
     /// The file, soname or folder.
     pub title: String,
-    /// The plugin, where it is known.
-    pub plugin: Option<String>,
+    /// The plugin and its version, where they are known.
+    pub plugin: Option<(String, Version)>,
     /// What the machine lacks.
     pub lack: Unavailable,
 }
@@ -51,7 +53,8 @@ impl Told {
             let Lacking { title, plugin, lack } = lacking;
             tracing::warn!(
                 file = title,
-                plugin,
+                plugin = plugin.as_ref().map(|(name, _)| name),
+                version = plugin.as_ref().map(|(_, version)| display(version)),
                 code = lack.code.as_str(),
                 field = lack.field,
                 found = lack.found,
@@ -75,7 +78,8 @@ impl Told {
                 .filter(|known| known.digest == file.digest);
             for refusal in &file.refusals {
                 if known.is_none_or(|known| !known.refusals.contains(refusal)) {
-                    log_refusal(&title, Some(&file), file.plugin.as_deref(), refusal);
+                    let (plugin, version) = (file.plugin.as_deref(), file.version.as_deref());
+                    log_refusal(&title, plugin, version, file.digest.as_deref(), refusal);
                 }
             }
             for difference in &file.differences {
@@ -83,6 +87,7 @@ impl Told {
                     tracing::warn!(
                         file = title,
                         plugin = file.plugin,
+                        version = file.version,
                         field = difference.field,
                         host = difference.host,
                         found = difference.plugin,
@@ -235,15 +240,17 @@ fn title(unserved: &Unserved) -> &str {
 }
 
 fn log_unserved(unserved: &Unserved) {
-    log_refusal(title(unserved), None, Some(&unserved.plugin), &unserved.refusal);
+    let version = unserved.version.as_ref().map(Version::to_string);
+    let plugin = Some(unserved.plugin.as_str());
+    log_refusal(title(unserved), plugin, version.as_deref(), None, &unserved.refusal);
 }
 
-fn log_refusal(title: &str, file: Option<&FileReport>, plugin: Option<&str>, refusal: &Refusal) {
+fn log_refusal(title: &str, plugin: Option<&str>, version: Option<&str>, digest: Option<&str>, refusal: &Refusal) {
     tracing::error!(
         file = title,
         plugin,
-        version = file.and_then(|file| file.version.as_deref()),
-        digest = file.and_then(|file| file.digest.as_deref()),
+        version,
+        digest,
         code = refusal.code.as_str(),
         field = refusal.field,
         host = refusal.host,

@@ -133,7 +133,7 @@ impl Unavailable {
 
     /// A private copy of which nothing may be executed where it lies.
     pub fn not_executable(copy: &Path, found: String) -> Unavailable {
-        let folder = quoted(&copy.parent().unwrap_or(copy).display().to_string());
+        let folder = quoted(copy.parent().unwrap_or(copy));
         Unavailable {
             cure: format!(
                 "findmnt -T {folder} # shows that it is mounted noexec: mount it otherwise, or set plugins.staging"
@@ -164,7 +164,7 @@ impl Unavailable {
             _ => Unavailable {
                 cure: format!(
                     "ls -lL {} # the host's own program, which it starts anew for this: put it back, or restart the host",
-                    quoted(&program.display().to_string())
+                    quoted(program)
                 ),
                 ..lack
             },

@@ -2,6 +2,7 @@
 //! be mended. Pure.
 
 use plugin_record::{Line, quoted};
+use semver::Version;
 
 use super::claims::{Candidate, Claim, Unwanted};
 use super::judge::NotAdmitted;
@@ -20,6 +21,8 @@ const ALIKE: f64 = 0.85;
 pub struct Unserved {
     /// The plugin's name.
     pub plugin: String,
+    /// The version that is meant, if there is a file.
+    pub version: Option<Version>,
     /// Its soname, if there is a file.
     pub soname: Option<String>,
     /// The reason.
@@ -30,6 +33,7 @@ impl Unserved {
     fn of(candidate: &Candidate, refusal: Refusal) -> Unserved {
         Unserved {
             plugin: candidate.plugin.clone(),
+            version: candidate.wanted.as_ref().ok().map(|wanted| wanted.record().version.clone()),
             soname: Some(candidate.soname.clone()),
             refusal,
         }
@@ -85,6 +89,7 @@ impl Unserved {
             });
         Unserved {
             plugin: name.to_owned(),
+            version: None,
             soname: None,
             refusal: Refusal::new(
                 Code::PluginMissing,

@@ -14,6 +14,7 @@ use super::event_loop::{Context, EventLoop, Loops};
 use super::handover::{Limits, Relay, Was};
 use crate::connection::{Call, Scratch};
 use crate::exit::critical;
+use crate::logging::FieldValue;
 use crate::plugin::numbers;
 
 /// How many threads handlers may hold at once, beyond those that drive loops. When all are held, the connections of further
@@ -115,10 +116,11 @@ fn say(call: Option<Call>, held: usize, said: &mut HashMap<Option<u64>, Instant>
     said.retain(|_, at| at.elapsed() < REMINDER);
     said.insert(plugin, Instant::now());
     let name = plugin.and_then(numbers::name);
+    let command = call.map(|call| FieldValue::Command(call.command));
     warn!(
         plugin = name.as_ref().map(|(name, _)| name),
         version = name.as_ref().map(|(_, version)| tracing::field::display(version)),
-        command = call.map(|call| call.command),
+        command = command.as_ref().map(FieldValue::field),
         threads = held,
         "handlers block, other threads serve in their place"
     );

@@ -10,7 +10,7 @@ use super::Manager;
 use crate::config::Config;
 use crate::logging;
 use crate::plugin::Refusal;
-use crate::plugin::claims::{Candidate, Claim, json_of};
+use crate::plugin::claims::{Claim, json_of};
 use crate::plugin::instances::Key;
 use crate::plugin::load::Library;
 use crate::plugin::stage::Digest;
@@ -52,8 +52,7 @@ impl Manager {
                     self.known.held_back.insert(claim.admitted.digest());
                     let found = "the shutdown of its last handler has not returned";
                     let lack = Unavailable::new(Lack::Shutdown, "init", found);
-                    let Candidate { soname, plugin, .. } = &claim.candidate;
-                    self.lack(soname, Some(plugin), lack);
+                    self.lack(&claim.candidate.soname, Some(claim.admitted.record()), lack);
                     is_complete &= !self.known.served.contains_key(&claim.candidate.soname);
                 }
             }
@@ -186,8 +185,7 @@ impl Manager {
             LoadError::Refused(refusal) => self.fail(claim, refusal),
             LoadError::Unavailable(lack) => {
                 self.known.held_back.insert(claim.admitted.digest());
-                let plugin = claim.candidate.plugin.clone();
-                self.lack(&claim.candidate.soname, Some(&plugin), lack);
+                self.lack(&claim.candidate.soname, Some(claim.admitted.record()), lack);
             }
             LoadError::Stopping => {}
         }
@@ -197,6 +195,7 @@ impl Manager {
         self.known.failed.insert(claim.admitted.digest());
         self.told.failed(&Unserved {
             plugin: claim.candidate.plugin.clone(),
+            version: Some(claim.admitted.record().version.clone()),
             soname: Some(claim.candidate.soname.clone()),
             refusal,
         });

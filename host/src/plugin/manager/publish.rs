@@ -54,7 +54,7 @@ impl Manager {
                     }
                     Err(error) => {
                         let lack = Unavailable::link(link_command(&link, file), &error);
-                        not_linked.push((soname.clone(), ready.claim.candidate.plugin.clone(), lack));
+                        not_linked.push((soname.clone(), Arc::clone(&ready.claim.admitted), lack));
                         if !is_start {
                             // The link is what says what runs: without it the newcomer would be gone at the next start.
                             self.known.held_back.insert(ready.key.digest); // it is still new
@@ -96,8 +96,8 @@ impl Manager {
             entries.push((ready.claim.commands.clone(), plugin));
             now.insert(soname, served);
         }
-        for (soname, plugin, lack) in not_linked {
-            self.lack(&soname, Some(&plugin), lack);
+        for (soname, admitted, lack) in not_linked {
+            self.lack(&soname, Some(admitted.record()), lack);
         }
         let before = std::mem::replace(&mut self.known.served, now);
         let is_same = before.len() == self.known.served.len()

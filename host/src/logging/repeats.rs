@@ -1,4 +1,4 @@
-//! Which lines of a plugin repeat: same level, same text. A plugin that panics on threads of its own, or logs in a loop, says
+//! Which lines of a plugin repeat, word for word. A plugin that panics on threads of its own, or logs or prints in a loop, says
 //! the same over and over; that is limited as the host's own lines are, and everything else it says stays.
 //!
 //! The lines that were seen are remembered in a few places that their hash chooses, so that the memory is bounded and looking
@@ -7,24 +7,24 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-use super::log::beginning;
-use crate::logging::Window;
+use super::cut::beginning;
+use super::limit::Window;
 
 /// How many lines are remembered.
 const PLACES: usize = 16;
 /// How much of a line is kept, to name it by.
 const KEPT: usize = 200;
 
-/// What one library said lately.
+/// What was said lately.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(crate) struct Repeats {
     places: [Place; PLACES],
 }
 
 #[derive(Debug, Default)]
 struct Place {
     hash: u64,
-    level: usize,
+    kind: usize,
     /// The line's beginning; filled when it is first left out.
     text: String,
     window: Window,
@@ -32,19 +32,21 @@ struct Place {
 
 /// Lines that were left out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Repeated {
-    pub(super) level: usize,
+pub(crate) struct Repeated {
+    /// As it was given.
+    pub(crate) kind: usize,
     /// Their text, or its beginning.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// How many.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
 }
 
 impl Repeats {
-    /// Whether to log this line.
-    pub(super) fn admits(&mut self, level: usize, text: &str, now: Instant) -> bool {
+    /// Whether to log this line of a kind (its level, its stream). What it says is compared by its hash; as a text it is only
+    /// needed when it is left out for the first time.
+    pub(crate) fn admits(&mut self, kind: usize, line: impl Hash, text: impl FnOnce() -> String, now: Instant) -> bool {
         let mut hasher = DefaultHasher::new();
-        (level, text).hash(&mut hasher);
+        (kind, line).hash(&mut hasher);
         let hash = hasher.finish();
         let place = &mut self.places[hash as usize % PLACES];
         if place.hash != hash {
@@ -53,19 +55,19 @@ impl Repeats {
             }
             *place = Place {
                 hash,
-                level,
+                kind,
                 ..Place::default()
             };
         }
         let is_admitted = place.window.admits(now);
         if !is_admitted && place.text.is_empty() {
-            place.text = beginning(text, KEPT).to_owned();
+            place.text = beginning(&text(), KEPT).to_owned();
         }
         is_admitted
     }
 
     /// What is to be told of windows that are over, or of all.
-    pub(super) fn owed(&mut self, now: Instant, at_once: bool) -> Vec<Repeated> {
+    pub(crate) fn owed(&mut self, now: Instant, at_once: bool) -> Vec<Repeated> {
         self.places
             .iter_mut()
             .filter_map(|place| place.owed(now, at_once))
@@ -77,7 +79,7 @@ impl Place {
     fn owed(&mut self, now: Instant, at_once: bool) -> Option<Repeated> {
         let lines = self.window.owed(now, at_once);
         (lines > 0).then(|| Repeated {
-            level: self.level,
+            kind: self.kind,
             text: self.text.clone(),
             lines,
         })
@@ -88,21 +90,25 @@ impl Place {
 mod tests {
     use super::*;
 
+    fn admits(repeats: &mut Repeats, kind: usize, text: &str, now: Instant) -> bool {
+        repeats.admits(kind, text, || text.to_owned(), now)
+    }
+
     #[test]
     fn the_same_line_is_limited_and_others_are_not() {
         let now = Instant::now();
         let mut repeats = Repeats::default();
-        let again = (0..100).filter(|_| repeats.admits(2, "again", now)).count();
+        let again = (0..100).filter(|_| admits(&mut repeats, 2, "again", now)).count();
         assert_eq!(again, 10);
         for number in 0..100 {
-            assert!(repeats.admits(2, &format!("number {number}"), now));
-            assert!(!repeats.admits(2, "again", now));
+            assert!(admits(&mut repeats, 2, &format!("number {number}"), now));
+            assert!(!admits(&mut repeats, 2, "again", now));
         }
-        assert!(repeats.admits(1, "again", now), "another level is another line");
+        assert!(admits(&mut repeats, 1, "again", now), "another kind is another line");
         assert_eq!(repeats.owed(now, false), []);
         let text = "again".to_owned();
-        let (level, lines) = (2, 190);
-        assert_eq!(repeats.owed(now, true), [Repeated { level, text, lines }]);
+        let (kind, lines) = (2, 190);
+        assert_eq!(repeats.owed(now, true), [Repeated { kind, text, lines }]);
         assert_eq!(repeats.owed(now, true), []);
     }
 
@@ -111,7 +117,7 @@ mod tests {
         let now = Instant::now();
         let mut repeats = Repeats::default();
         let text = "ä".repeat(1000);
-        let admitted = (0..20).filter(|_| repeats.admits(0, &text, now)).count();
+        let admitted = (0..20).filter(|_| admits(&mut repeats, 0, &text, now)).count();
         let owed = repeats.owed(now, true);
         assert_eq!((admitted, owed.len(), owed[0].lines), (10, 1, 10));
         assert_eq!(owed[0].text, "ä".repeat(KEPT / 2));
