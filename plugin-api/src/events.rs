@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::sync::OnceLock;
 
 use abi_stable::std_types::RSlice;
 use tracing_core::field::{Field, Visit};
@@ -20,8 +21,8 @@ use crate::abi::{ABOUT_MODULE, HostLog, LogEvent, LogField, Scalar};
 /// Makes the host's log the default of all threads of this library, for both crates. What an author has set first stays.
 pub(crate) fn install(log: HostLog) {
     let _ = tracing_core::dispatcher::set_global_default(Dispatch::new(Forward { log }));
-    let forward: &'static Forward = Box::leak(Box::new(Forward { log })); // once for the library, which stays
-    if log::set_logger(forward).is_ok() {
+    static FORWARD: OnceLock<Forward> = OnceLock::new();
+    if log::set_logger(FORWARD.get_or_init(|| Forward { log })).is_ok() {
         log::set_max_level(match log.max_level() {
             0 => log::LevelFilter::Off,
             1 => log::LevelFilter::Error,
