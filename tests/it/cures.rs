@@ -1,12 +1,14 @@
 //! The cures that `host check` prints, run as they stand, cure.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tests::cargo::{host_binary, run, skipped_without_registry, succeed, text};
+use tests::cargo::{host_binary, root, run, skipped_without_registry, succeed, text};
 use tests::crates::PluginCrate;
 use tests::host::Site;
+use tests::interface::repository;
 use tests::report::codes;
 
 /// Older versions of crates that the host links.
@@ -79,6 +81,32 @@ fn five_faults_are_named_at_once_and_five_cures_mend_them() {
     let (code, report) = site.check(&[]);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(site.start().connect().submit(0x10, b"").result, 0);
+}
+
+/// The interface is in no registry: what one has under its name is another package.
+#[test]
+fn the_cure_for_another_interface_works_once_its_comment_is_followed_and_adds_no_package() {
+    let mut plugin = PluginCrate::new("cures-interface");
+    plugin.repository = repository("next-major", "2.0.0", &[]);
+    let site = Site::default();
+    let (code, report) = site.check(&[&plugin.library()]);
+    assert_eq!(
+        (code, codes(&report["files"][0])),
+        (1, vec!["abi-plugin-api"]),
+        "{report:#}"
+    );
+    let cure = report["files"][0]["refusals"][0]["cure"].as_str().unwrap();
+    assert!(cure.contains("plugin-api and plugin-build from the sources of this host (version 1.0.0), by path or git"));
+
+    plugin.repository = root().to_owned();
+    plugin.write();
+    let manifest = plugin.folder().join("Cargo.toml");
+    let before = fs::read_to_string(&manifest).unwrap();
+    succeed(plugin.shell(cure).env("CARGO_TARGET_DIR", plugin.target()));
+    assert_eq!(fs::read_to_string(&manifest).unwrap(), before);
+    let library = plugin.target().join("release/libcures_interface.so");
+    let (code, report) = site.check(&[&library]);
+    assert_eq!(code, 0, "{report:#}");
 }
 
 fn host_release() -> String {

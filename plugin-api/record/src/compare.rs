@@ -40,8 +40,9 @@ fn compiler(host: &Record, plugin: &Record) -> Option<Refusal> {
         return None;
     }
     let with = match ours.toolchain() {
-        Some(_) => String::new(),
-        None => format!(" with the host's compiler, {};", ours.version_line),
+        Some(_) if ours.channel == "stable" => String::new(),
+        // Of another channel rustup has the newest under this name.
+        _ => format!(" with the host's compiler, {};", ours.version_line),
     };
     let describe = |compiler: &crate::Compiler| match &compiler.commit {
         // Two builds of one release differ in nothing else.
@@ -81,7 +82,7 @@ fn abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
             "target",
             describe(host),
             describe(plugin),
-            format!("cargo build --release -p {name} --target {}", host.target),
+            format!("cargo build --release -p {name} --target {}", quoted(&host.target)),
         ));
     }
     if plugin.panic != "unwind" {
@@ -95,13 +96,14 @@ fn abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
             ),
         ));
     }
+    // Both come with the host's sources: plugin-api is in no registry, and abi_stable is its dependency, not the author's.
     for (code, package, why) in [
         (
             Code::AbiPluginApi,
             "plugin-api",
-            "the interface between host and plugin",
+            "what a registry has under these names is somebody else's",
         ),
-        (Code::AbiStable, "abi_stable", "what lays the interface out"),
+        (Code::AbiStable, "abi_stable", "plugin-api brings abi_stable"),
     ] {
         let version = |record: &Record| record.package(package).map(|package| package.version.clone());
         let (ours, theirs) = (version(host), version(plugin));
@@ -114,7 +116,11 @@ fn abi(host: &Record, plugin: &Record) -> Vec<Refusal> {
             Some(ours) => {
                 let line = Line::of(ours);
                 let cure = format!(
-                    "cargo add {package}@{line} && cargo build --release -p {name} # in the plugin's folder: {package} is {why}"
+                    "cargo build --release -p {name} # after taking plugin-api and plugin-build from the sources of this host{}, \
+                     by path or git in Cargo.toml: {why}",
+                    host.package("plugin-api")
+                        .map(|api| format!(" (version {})", api.version))
+                        .unwrap_or_default()
                 );
                 (format!("{ours} (any of line {line})"), cure)
             }

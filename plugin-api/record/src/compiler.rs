@@ -26,13 +26,14 @@ impl Compiler {
             && (self.commit.is_some() || self.version_line == other.version_line)
     }
 
-    /// The name that rustup knows it by; `None` for a distribution's build, which rustup does not have.
+    /// The name that rustup knows it by; `None` for what rustup does not have, as a distribution's build.
     pub fn toolchain(&self) -> Option<&str> {
         self.commit.as_ref()?;
-        Some(match self.channel.as_str() {
-            "stable" => &self.release,
-            channel => channel,
-        })
+        match self.channel.as_str() {
+            "stable" => Some(&self.release),
+            channel @ ("beta" | "nightly") => Some(channel),
+            _ => None,
+        }
     }
 }
 
@@ -49,11 +50,11 @@ mod tests {
     #[test]
     fn releases_of_all_channels() {
         for (release, channel, toolchain) in [
-            ("1.95.0", "stable", "1.95.0"),
-            ("1.96.0-beta.3", "beta", "beta"),
-            ("1.96.0-beta", "beta", "beta"),
-            ("1.97.0-nightly", "nightly", "nightly"),
-            ("1.97.0-dev", "dev", "dev"),
+            ("1.95.0", "stable", Some("1.95.0")),
+            ("1.96.0-beta.3", "beta", Some("beta")),
+            ("1.96.0-beta", "beta", Some("beta")),
+            ("1.97.0-nightly", "nightly", Some("nightly")),
+            ("1.97.0-dev", "dev", None),
         ] {
             let text = format!("rustc {release} (x)\ncommit-hash: 0abc\nrelease: {release}\n");
             let compiler = Compiler::parse(&text).expect(release);
@@ -63,7 +64,7 @@ mod tests {
             );
             assert_eq!(compiler.commit.as_deref(), Some("0abc"));
             assert_eq!(compiler.version_line, format!("rustc {release} (x)"));
-            assert_eq!(compiler.toolchain(), Some(toolchain));
+            assert_eq!(compiler.toolchain(), toolchain);
         }
     }
 

@@ -3,9 +3,11 @@
 
 use crate::graph::Paths;
 use crate::policy::is_harmless;
+use crate::refusal::quoted;
 use crate::{Code, Identity, Line, Package, PackagePolicy, Policy, Record, Refusal};
 
-/// The author's crate: the abi checks judge it, by rules of its own.
+/// The author's crate: the abi checks judge it, by rules of its own. Its content is not compared: host and plugin may have
+/// different minor versions of it, so that a host can be newer than its plugins, and the other way round.
 const PLUGIN_API: &str = "plugin-api";
 
 /// So many packages of a chain are shown, half at each end: one that a file makes up can have thousands.
@@ -114,7 +116,7 @@ impl Difference<'_> {
             format!("dependency {name}"),
             host,
             self.plugin.describe(),
-            format!("{} {}", self.align(), self.accept()),
+            format!("{} {}", self.align(), self.accept(policy)),
         )
     }
 
@@ -124,8 +126,17 @@ impl Difference<'_> {
         let name = &ours.name;
         match (&ours.identity, &theirs.identity) {
             (Identity::Registry { .. }, Identity::Registry { .. }) if ours.version != theirs.version => {
-                format!("cargo update -p {name}@{} --precise {} #", theirs.version, ours.version)
+                let spec = quoted(&format!("{name}@{}", theirs.version));
+                format!(
+                    "cargo update -p {spec} --precise {} #",
+                    quoted(&ours.version.to_string())
+                )
             }
+            (Identity::Registry { checksum: None }, Identity::Registry { .. }) => format!(
+                "# rebuild the host with a Cargo.lock that has a checksum for {name} {}: without one nothing is known to equal \
+                 it;",
+                ours.version
+            ),
             (Identity::Registry { .. }, Identity::Registry { .. }) => {
                 format!(
                     "# take {name} {} from the registry that the host takes it from;",
@@ -133,7 +144,8 @@ impl Difference<'_> {
                 )
             }
             (Identity::Registry { .. }, _) => format!(
-                "# take {name} {} from the registry, as the host does: remove its [patch], path or git key in Cargo.toml;",
+                "# take {name} {} from the registry, as the host does: remove its path or git key in Cargo.toml, or its \
+                 [patch] there or in cargo's configuration;",
                 ours.version
             ),
             (Identity::Git { revision }, _) => {
@@ -146,8 +158,19 @@ impl Difference<'_> {
     }
 
     /// The line of a policy that lets it through, and what that risks.
-    fn accept(&self) -> String {
+    fn accept(&self, policy: &Policy) -> String {
         let name = &self.plugin.package.name;
+        let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let key = match name.chars().all(is_bare) {
+            true => name.clone(),
+            false => format!("{name:?}"),
+        };
+        // What stands there goes before `dependencies`.
+        if policy.packages.contains_key(name) {
+            return format!(
+                "or accept it: `{key} = \"ignore\"` under [policy.packages], in place of what stands there"
+            );
+        }
         if is_harmless(self.host.package, self.plugin.package) {
             return format!(
                 "or accept it, which is harmless (each side links its own {name}, none of its types crosses): \
@@ -158,7 +181,7 @@ impl Difference<'_> {
             "abi_stable" => "the two sides meet in it, and only the layout check when opening stands behind",
             _ => "it brings native code, of which two copies in one process may share symbols and state",
         };
-        format!("or accept it at a risk ({risk}): `{name} = \"ignore\"` under [policy.packages]")
+        format!("or accept it at a risk ({risk}): `{key} = \"ignore\"` under [policy.packages]")
     }
 }
 
@@ -286,6 +309,60 @@ mod tests {
     }
 
     #[test]
+    fn a_cure_is_one_that_the_policy_follows() {
+        let cure = |host: &[(&str, &str, Identity)], plugin: &[(&str, &str, Identity)], policy: &str| {
+            let mut sides = [record("host", host), record("plugin", plugin)];
+            sides.iter_mut().for_each(|side| side.packages[1].native = Some(false));
+            let policy: Policy = serde_json::from_str(policy).expect("a policy");
+            let refusals = crate::compare(&sides[0], &sides[1], &policy).refusals;
+            let refusal = refusals.into_iter().find(|refusal| refusal.code == Code::Dependency);
+            refusal.expect("a difference").cure
+        };
+        let unknown = Identity::Registry { checksum: None };
+        let path = Identity::Path { digest: "a".into() };
+        for (ours, theirs, policy, start, end) in [
+            (
+                ("dep", "1.2.1+x.1", registry("a")),
+                ("dep", "1.2.0+x.1", registry("b")),
+                "{}",
+                "cargo update -p dep@1.2.0+x.1 --precise 1.2.1+x.1 # or accept it, which is harmless",
+                "`dependencies = \"interface\"` under [policy]",
+            ),
+            (
+                ("dep", "1.2.1", registry("a")),
+                ("dep", "1.2.0", registry("b")),
+                r#"{"packages": {"dep": "exact"}}"#,
+                "cargo update -p dep@1.2.0 --precise 1.2.1 # or accept it: ",
+                "`dep = \"ignore\"` under [policy.packages], in place of what stands there",
+            ),
+            (
+                ("d\u{e9}p", "1.2.1", registry("a")),
+                ("d\u{e9}p", "1.2.0", registry("b")),
+                r#"{"packages": {"d\u00e9p": ">=2"}}"#,
+                "cargo update -p 'd\u{e9}p@1.2.0' --precise 1.2.1 # or accept it: ",
+                "`\"d\u{e9}p\" = \"ignore\"` under [policy.packages], in place of what stands there",
+            ),
+            (
+                ("dep", "1.2.1", unknown.clone()),
+                ("dep", "1.2.1", unknown),
+                "{}",
+                "# rebuild the host with a Cargo.lock that has a checksum for dep 1.2.1: ",
+                "under [policy]",
+            ),
+            (
+                ("dep", "1.2.1", registry("a")),
+                ("dep", "1.2.1", path),
+                "{}",
+                "# take dep 1.2.1 from the registry, as the host does: remove its path or git key in Cargo.toml, or its [patch]",
+                "under [policy]",
+            ),
+        ] {
+            let cure = cure(&[ours], &[theirs], policy);
+            assert!(cure.starts_with(start) && cure.ends_with(end), "{cure}");
+        }
+    }
+
+    #[test]
     fn policies_let_through_what_they_say() {
         let accepted = |policy: &str, name: &str, native: Option<bool>| {
             let policy: Policy = serde_json::from_str(policy).expect("a policy");
@@ -337,5 +414,37 @@ mod tests {
         );
         let plugin = record("same", &[("plugin-api", "1.0.1", registry("b"))]);
         assert!(differences(&host, &plugin).is_empty());
+    }
+
+    /// plugin-api is in no registry of ours, and abi_stable no dependency of an author's: a command that adds one of them
+    /// would bring a stranger's package, or one that changes nothing.
+    #[test]
+    fn no_cure_adds_a_package() {
+        let host = record(
+            "host",
+            &[
+                ("plugin-api", "1.4.0", registry("a")),
+                ("abi_stable", "0.11.3", registry("a")),
+            ],
+        );
+        for packages in [
+            vec![],
+            vec![
+                ("plugin-api", "2.0.0", registry("b")),
+                ("abi_stable", "0.12.0", registry("b")),
+            ],
+        ] {
+            let refusals = crate::compare(&host, &record("plugin", &packages), &Policy::default()).refusals;
+            let abi: Vec<_> = refusals
+                .iter()
+                .filter(|refusal| [Code::AbiPluginApi, Code::AbiStable].contains(&refusal.code))
+                .collect();
+            assert_eq!(abi.len(), 2, "{refusals:?}");
+            for refusal in abi {
+                let start = "cargo build --release -p plugin # after taking plugin-api and plugin-build from the sources of \
+                             this host (version 1.4.0), by path or git in Cargo.toml: ";
+                assert!(refusal.cure.starts_with(start), "{}", refusal.cure);
+            }
+        }
     }
 }

@@ -36,7 +36,8 @@ pub enum CompilerPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyPolicy {
-    /// Every package that both link is the same version and content.
+    /// Every package that both link is the same version and content; of plugin-api only the major version, which is no
+    /// grade of a policy.
     #[default]
     Exact,
     /// Only those where two versions in one process can hurt each other: abi_stable, and packages with native code.
