@@ -4,10 +4,7 @@
 //! Every doubt (no repository, another storage of references) is "no commit": nothing is decided
 //! by it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The commit that HEAD stands at.
 pub(crate) fn commit(package: &Path) -> Option<String> {
@@ -52,11 +49,13 @@ fn hash(text: &str) -> Option<String> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+    crate::text::read(path).ok().map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

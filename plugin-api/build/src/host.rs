@@ -5,14 +5,11 @@
 //! The environment goes before the manifest: a manifest names the host that a plugin is meant for, the environment the
 //! one at hand. Set to nothing, it builds without comparing.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use plugin_record::{Comparison, Fingerprint, Record, Refusal};
 
-use crate::{Error, cargo, env::Env, manifest::Manifest};
+use crate::{Error, cargo, env::Env, manifest::Manifest, text};
 
 /// The variable that names the host's fingerprint, a file made by `host fingerprint --json`.
 pub const HOST_VARIABLE: &str = "PLUGIN_HOST";
@@ -64,7 +61,7 @@ fn file(env: &Env) -> Result<Option<PathBuf>, Error> {
 }
 
 fn read(path: &Path) -> Result<Fingerprint, Error> {
-    let text = fs::read_to_string(path).map_err(|error| Error::HostUnreadable {
+    let text = text::read(path).map_err(|error| Error::HostUnreadable {
         path: path.to_owned(),
         error,
     })?;

@@ -8,7 +8,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `env.rs`, `cargo.rs` | what this build says of itself, and how cargo is asked for more |
-//! | `manifest.rs` | what the author wrote in Cargo.toml |
+//! | `manifest.rs`, `text.rs` | what the author wrote in Cargo.toml, and how far a text is read |
 //! | `features.rs` | which of the package's features are on |
 //! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
@@ -48,6 +48,7 @@ mod manifest;
 mod native;
 mod soname;
 mod sources;
+mod text;
 mod tree;
 mod watch;
 

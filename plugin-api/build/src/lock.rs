@@ -4,15 +4,12 @@
 //! registry, since vendoring leaves the lock as it is. How a lock is written is decided in
 //! plugin-record's `lock.rs`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use plugin_record::lock::{self, Lockfile};
 
 use crate::{
-    Error,
+    Error, text,
     tree::{Node, Source},
 };
 
@@ -35,7 +32,7 @@ impl Lock {
     /// # Errors
     /// When the file can't be read or is no lock file.
     pub(crate) fn read(path: &Path) -> Result<Lock, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::Read {
+        let text = text::read(path).map_err(|source| Error::Read {
             path: path.to_owned(),
             source,
         })?;

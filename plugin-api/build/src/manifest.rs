@@ -3,14 +3,11 @@
 //! Fields that a workspace may hand down (version, description) are not read here: cargo's
 //! variables have them resolved.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use crate::Error;
+use crate::{Error, text};
 
 /// One Cargo.toml.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ impl Manifest {
     /// When it can't be read or is not TOML.
     pub(crate) fn read(folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join("Cargo.toml");
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read {
+        let text = text::read(&path).map_err(|source| Error::Read {
             path: path.clone(),
             source,
         })?;
