@@ -8,6 +8,7 @@ mod bad_input;
 mod batches;
 mod bench;
 mod blocking;
+mod cargo_arguments;
 mod check;
 mod claims;
 mod cli;

@@ -10,11 +10,25 @@ use std::{
 
 use crate::{Error, env::Env};
 
-/// A cargo that resolves as the outer one did, from the package's folder: there it finds the
-/// package, its workspace and the configuration files above it.
-pub(crate) fn cargo(env: &Env) -> Command {
+/// A cargo command about the package that resolves as the outer cargo did: with its arguments, and from its folder, since
+/// that is where it looks for configuration files and what relative paths in `--config` are relative to. Where neither is
+/// known, from the package's folder.
+pub(crate) fn cargo(env: &Env, name: &str) -> Command {
     let mut command = Command::new(&env.cargo);
-    command.current_dir(&env.manifest_dir);
+    command.current_dir(env.folder());
+    let scratch = env.out_dir.join("cargo");
+    if let Some(outer) = &env.outer
+        && !outer.arguments.is_empty()
+    {
+        command.args(&outer.arguments);
+        // What stands on the command line goes before the environment, and the last of it first: these two once more.
+        for key in ["build.target-dir", "build.build-dir"] {
+            let path = toml::Value::String(scratch.display().to_string());
+            command.arg("--config").arg(format!("{key}={path}"));
+        }
+    }
+    command.arg(name);
+    command.arg("--manifest-path").arg(env.manifest_dir.join("Cargo.toml"));
     // Kept on purpose: CARGO_HOME and CARGO_NET_* (where packages lie), RUSTC and RUSTUP_TOOLCHAIN
     // (the same compiler), CARGO_ENCODED_RUSTFLAGS (the flags of this very build: `--cfg` and
     // target features decide which `[target.'cfg(..)'.dependencies]` count).
@@ -24,7 +38,6 @@ pub(crate) fn cargo(env: &Env) -> Command {
     command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
     // Cargo caches what rustc says in its target folder. Given the outer one, the two would undo
     // each other's cache; given the default one, a stray `target` would appear in the sources.
-    let scratch = env.out_dir.join("cargo");
     command
         .env("CARGO_TARGET_DIR", &scratch)
         .env("CARGO_BUILD_BUILD_DIR", &scratch);
@@ -40,14 +53,18 @@ pub(crate) fn cargo(env: &Env) -> Command {
     command
 }
 
+/// Why cargo may fail here where it did not fail outside.
+pub(crate) const UNSEEN: &str = "a build script is not told of cargo's arguments: if this build has --config or -Z that the \
+     command above lacks (those that an alias holds can't be seen), write what they say into .cargo/config.toml";
+
 /// The manifest of the workspace that the package belongs to; its own where it stands alone.
 ///
 /// # Errors
 /// When cargo can't be run or does not know.
 pub(crate) fn workspace_root(env: &Env) -> Result<PathBuf, Error> {
-    let mut command = cargo(env);
-    command.args(["locate-project", "--workspace", "--message-format", "plain"]);
-    let output = stdout(command)?;
+    let mut command = cargo(env, "locate-project");
+    command.args(["--workspace", "--message-format", "plain"]);
+    let output = stdout(command, UNSEEN)?;
     match output.trim_end_matches(['\r', '\n']) {
         "" => Err(Error::Output {
             command: "cargo locate-project",
@@ -58,11 +75,11 @@ pub(crate) fn workspace_root(env: &Env) -> Result<PathBuf, Error> {
     }
 }
 
-/// What the command prints.
+/// What the command prints. `hint` is told where it fails.
 ///
 /// # Errors
 /// When it can't be started, fails, or prints something that is not UTF-8.
-pub(crate) fn stdout(mut command: Command) -> Result<String, Error> {
+pub(crate) fn stdout(mut command: Command, hint: &'static str) -> Result<String, Error> {
     let shown = || {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
@@ -79,6 +96,7 @@ pub(crate) fn stdout(mut command: Command) -> Result<String, Error> {
             command: shown,
             status: output.status,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            hint,
         });
     }
     String::from_utf8(output.stdout).map_err(|error| Error::Run {

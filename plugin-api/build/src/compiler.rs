@@ -13,7 +13,7 @@ use crate::{Error, cargo, env::Env};
 pub(crate) fn read(env: &Env) -> Result<Compiler, Error> {
     let mut command = Command::new(&env.rustc);
     command.current_dir(&env.manifest_dir).arg("-vV");
-    let text = cargo::stdout(command)?;
+    let text = cargo::stdout(command, "")?;
     Compiler::parse(&text).ok_or(Error::Output {
         command: "rustc -vV",
         found: text,

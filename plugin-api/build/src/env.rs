@@ -1,11 +1,15 @@
 //! What cargo tells a build script about the build, read once and checked for form.
 //! Source of the names: the Cargo book, "Environment variables Cargo sets for build scripts".
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use semver::Version;
 
-use crate::Error;
+use crate::{Error, outer::Outer};
 
 /// The build that this script is part of.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct Env {
     pub(crate) rustc: OsString,
     /// Where cargo keeps what it downloads, if that is known.
     pub(crate) cargo_home: Option<PathBuf>,
+    /// How the cargo of this build was started, if the system tells.
+    pub(crate) outer: Option<Outer>,
 }
 
 impl Env {
@@ -33,6 +39,7 @@ impl Env {
     pub(crate) fn of_build_script() -> Result<Env, Error> {
         let version = text("CARGO_PKG_VERSION")?;
         let width = text("CARGO_CFG_TARGET_POINTER_WIDTH")?;
+        let cargo = os("CARGO")?;
         Ok(Env {
             name: text("CARGO_PKG_NAME")?,
             version: version.parse().map_err(|_| Error::Variable {
@@ -51,15 +58,44 @@ impl Env {
             })?,
             profile: text("PROFILE")?,
             opt_level: text("OPT_LEVEL")?,
-            cargo: os("CARGO")?,
+            outer: Outer::of_build_script(&cargo),
+            cargo,
             rustc: os("RUSTC")?,
             cargo_home: cargo_home(),
         })
     }
 
+    /// Where cargo looks for its configuration from, and what relative paths on its command line are relative to: where
+    /// it was started, else the package's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.outer.as_ref().map_or(&self.manifest_dir, |outer| &outer.folder)
+    }
+
     /// The library's crate name: the package's with `-` as `_`, as cargo derives it.
     pub(crate) fn library_name(&self) -> String {
         self.name.replace('-', "_")
+    }
+}
+
+#[cfg(test)]
+impl Env {
+    /// Some build, for tests that need one.
+    pub(crate) fn sample() -> Env {
+        Env {
+            name: "x".into(),
+            version: Version::new(1, 0, 0),
+            description: String::new(),
+            manifest_dir: "/x".into(),
+            out_dir: "/out".into(),
+            target: String::new(),
+            pointer_width: 64,
+            profile: String::new(),
+            opt_level: String::new(),
+            cargo: "cargo".into(),
+            rustc: "rustc".into(),
+            cargo_home: None,
+            outer: None,
+        }
     }
 }
 

@@ -150,7 +150,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A program reported a failure.
-    #[error("{command} failed ({status}):\n{stderr}")]
+    #[error("{command} failed ({status}):\n{stderr}\n{hint}")]
     Failed {
         /// The command line.
         command: String,
@@ -158,6 +158,8 @@ pub enum Error {
         status: std::process::ExitStatus,
         /// What it wrote to its standard error.
         stderr: String,
+        /// What may be the reason.
+        hint: &'static str,
     },
     /// A program printed something else than this crate knows.
     #[error("{command} printed {found:?}, expected {expected}")]

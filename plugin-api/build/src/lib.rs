@@ -8,11 +8,12 @@
 //! | file | decides |
 //! |---|---|
 //! | `env.rs`, `cargo.rs` | what this build says of itself, and how cargo is asked for more |
+//! | `outer.rs` | how the cargo of this build was started |
 //! | `manifest.rs`, `text.rs` | what the author wrote in Cargo.toml, and how far a text is read |
 //! | `features.rs` | which of the package's features are on |
 //! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
-//! | `config.rs`, `native.rs` | which packages bring native code |
+//! | `config.rs`, `places.rs` | where the lock and the packages' manifests are, and which packages bring native code |
 //! | `compiler.rs`, `git.rs` | the compiler and the commit |
 //! | `audit.rs` | how audit tools are told what is linked |
 //! | `watch.rs` | when all of this is gathered again |
@@ -45,7 +46,8 @@ mod host;
 mod identity;
 mod lock;
 mod manifest;
-mod native;
+mod outer;
+mod places;
 mod soname;
 mod sources;
 mod text;
@@ -59,7 +61,7 @@ use plugin_record::{Build, Package, Record, note};
 pub use error::Error;
 pub use host::HOST_VARIABLE;
 
-use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, native::Places};
+use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, places::Places};
 
 /// The variable that names the note file to the plugin's source, for `include_bytes!(env!(..))`.
 pub const RECORD_VARIABLE: &str = "PLUGIN_RECORD";
@@ -157,14 +159,15 @@ fn facts(env: &Env) -> Result<Facts, Error> {
     let features = features::active()?;
     let tree = tree::read(env, &features)?;
     let root = cargo::workspace_root(env)?;
-    let lock = Lock::read(&root.with_file_name("Cargo.lock"))?;
+    let configs = config::read(env);
+    let lock = config::lockfile(&configs).unwrap_or_else(|| root.with_file_name("Cargo.lock"));
+    let lock = Lock::read(&lock)?;
     let origins = Origins::of(&tree, &lock)?;
-    let configs = config::files(env);
     let places = Places::of(env, &configs);
     watch::print(&root, &lock.path, &configs, &origins);
 
     let packages = tree.iter().zip(&origins.0).map(|(node, origin)| Package {
-        native: places.brings_native_code(node, origin),
+        native: places.manifest(node, origin).map(|manifest| manifest.links()),
         identity: origin.identity.clone(),
         name: node.name.clone(),
         version: node.version.clone(),

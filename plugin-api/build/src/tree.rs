@@ -45,8 +45,8 @@ pub(crate) enum Source {
 /// # Errors
 /// When cargo can't be run, refuses, or prints what this crate does not know.
 pub(crate) fn read(env: &Env, features: &[String]) -> Result<Vec<Node>, Error> {
-    let mut command = cargo::cargo(env);
-    command.args(["tree", "--edges", "normal,no-proc-macro", "--prefix", "depth"]);
+    let mut command = cargo::cargo(env, "tree");
+    command.args(["--edges", "normal,no-proc-macro", "--prefix", "depth"]);
     // The lock is the one that this build just used; neither it nor the network may be touched.
     command.args(["--locked", "--offline", "--color", "never"]);
     // A root package's `default-members` may leave it out, so the package is named.
@@ -56,7 +56,7 @@ pub(crate) fn read(env: &Env, features: &[String]) -> Result<Vec<Node>, Error> {
         command.args(["--features", &features.join(",")]);
     }
     command.args(["--format", &format!("{SEPARATOR}{{p}}{SEPARATOR}{{f}}{SEPARATOR}")]);
-    parse(&cargo::stdout(command)?)
+    parse(&cargo::stdout(command, cargo::UNSEEN)?)
 }
 
 /// The graph from lines of `DEPTH package features`, where each line's parent is the nearest line

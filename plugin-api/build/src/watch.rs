@@ -16,21 +16,27 @@ use std::{
 
 use toml::Value;
 
-use crate::{identity::Origins, manifest::Manifest};
+use crate::{
+    config::{Config, LOCKFILE_VARIABLE},
+    identity::Origins,
+    manifest::Manifest,
+};
 
 /// Tells cargo what the record depends on.
-pub(crate) fn print(root: &Path, lock: &Path, configs: &[PathBuf], origins: &Origins) {
-    // Decides where downloaded manifests are looked for. All other variables that are read are
+pub(crate) fn print(root: &Path, lock: &Path, configs: &[Config], origins: &Origins) {
+    // They decide where downloaded manifests and the lock are looked for. All other variables that are read are
     // cargo's own, and it reruns the script when they change.
-    println!("cargo::rerun-if-env-changed=CARGO_HOME");
+    for variable in ["CARGO_HOME", LOCKFILE_VARIABLE] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
     for path in paths(root, lock, configs, origins) {
         println!("cargo::rerun-if-changed={}", path.display());
     }
 }
 
-fn paths(root: &Path, lock: &Path, configs: &[PathBuf], origins: &Origins) -> BTreeSet<PathBuf> {
+fn paths(root: &Path, lock: &Path, configs: &[Config], origins: &Origins) -> BTreeSet<PathBuf> {
     let mut paths = BTreeSet::from([root.to_owned(), lock.to_owned()]);
-    paths.extend(configs.iter().cloned());
+    paths.extend(configs.iter().filter_map(|config| config.file.clone()));
     for folder in origins.0.iter().filter_map(|origin| origin.folder.as_ref()) {
         paths.extend(folder.sources.watch.iter().cloned());
         paths.extend(workspace_manifest(&folder.path));
@@ -88,12 +94,7 @@ mod tests {
         };
         let origins = Origins(vec![origin("near"), origin("named")]);
         write("near/src/lib.rs", "");
-        let found = paths(
-            &top.join("Cargo.toml"),
-            &top.join("Cargo.lock"),
-            &[top.join("gone")],
-            &origins,
-        );
+        let found = paths(&top.join("Cargo.toml"), &top.join("Cargo.lock"), &[], &origins);
         let expected = ["Cargo.lock", "Cargo.toml", "named/../far/Cargo.toml", "near/src"].map(|p| top.join(p));
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
         fs::remove_dir_all(top).expect("removed");

@@ -1,8 +1,8 @@
-//! Whether a package brings native code: whether its manifest has a `links` key.
+//! Where the manifests of linked packages lie, for what neither `cargo tree` nor Cargo.lock say: whether a package brings
+//! native code (a `links` key), and whether it is a plugin.
 //!
-//! Neither `cargo tree` nor Cargo.lock say so, so the manifest is looked up where cargo unpacks
-//! packages or where they are vendored. That layout is not promised by cargo; a manifest that is
-//! not found makes the answer "unknown", never a failure.
+//! They are looked up where cargo unpacks packages or where they are vendored. That layout is not promised by cargo; a
+//! manifest that is not found makes the answer "unknown", never a failure.
 
 use std::{
     fs,
@@ -10,9 +10,10 @@ use std::{
 };
 
 use plugin_record::Identity;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::{
+    config::{self, Config},
     env::Env,
     identity::Origin,
     manifest::Manifest,
@@ -34,7 +35,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn of(env: &Env, configs: &[PathBuf]) -> Places {
+    pub(crate) fn of(env: &Env, configs: &[Config]) -> Places {
         let below = |path: &str| {
             env.cargo_home
                 .as_ref()
@@ -42,16 +43,16 @@ impl Places {
                 .unwrap_or_default()
         };
         Places {
-            vendored: configs.iter().flat_map(|path| vendored(path)).collect(),
+            vendored: config::vendored(configs),
             registries: below("registry/src"),
             repositories: below("git/checkouts"),
         }
     }
 
-    /// Whether the package has a `links` key, if its manifest is found.
-    pub(crate) fn brings_native_code(&self, node: &Node, origin: &Origin) -> Option<bool> {
+    /// The package's manifest, if it is found.
+    pub(crate) fn manifest(&self, node: &Node, origin: &Origin) -> Option<Manifest> {
         if let Source::Path(path) = &node.source {
-            return Manifest::read(path).ok().map(|manifest| manifest.links());
+            return Manifest::read(path).ok();
         }
         let vendored = || {
             let names = [format!("{}-{}", node.name, node.version), node.name.clone()];
@@ -66,7 +67,7 @@ impl Places {
                 self.registries.iter().find_map(|at| manifest_of(&at.join(&name), node))
             }
         };
-        vendored().or_else(fetched).map(|manifest| manifest.links())
+        vendored().or_else(fetched)
     }
 
     /// A checkout's folder is named by the first digits of its revision; the package may lie
@@ -115,20 +116,6 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The folders of vendored packages that a configuration file names, `[source.*] directory`,
-/// relative to the folder that has the `.cargo` (the Cargo book, "Config-relative paths").
-fn vendored(config: &Path) -> Vec<PathBuf> {
-    let table: Option<Table> = fs::read_to_string(config).ok().and_then(|text| text.parse().ok());
-    let base = config.parent().and_then(Path::parent);
-    let (Some(table), Some(base)) = (table, base) else {
-        return Vec::new();
-    };
-    let sources = table.get("source").and_then(Value::as_table).into_iter().flatten();
-    sources
-        .filter_map(|(_, source)| Some(base.join(source.get("directory")?.as_str()?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,9 +132,8 @@ mod tests {
     #[test]
     fn manifests_are_found_where_cargo_puts_them() {
         let home = std::env::temp_dir().join(format!("plugin-build-{}-home", std::process::id()));
-        let config = home.join("work/.cargo/config.toml");
         write(
-            config.clone(),
+            home.join("work/.cargo/config.toml"),
             "[source.v]\ndirectory = \"vendor\"\n[source.x]\nreplace-with = 'v'",
         );
         let links = "version = \"1.0.0\"\nlinks = \"x\"";
@@ -166,21 +152,9 @@ mod tests {
         );
         write(home.join("work/vendor/c-1.0.0/Cargo.toml"), &manifest("c", links));
 
-        let env = crate::env::Env {
-            name: "x".into(),
-            version: semver::Version::new(1, 0, 0),
-            description: String::new(),
-            manifest_dir: home.join("work"),
-            out_dir: home.clone(),
-            target: String::new(),
-            pointer_width: 64,
-            profile: String::new(),
-            opt_level: String::new(),
-            cargo: "cargo".into(),
-            rustc: "rustc".into(),
-            cargo_home: Some(home.clone()),
-        };
-        let places = Places::of(&env, &[config]);
+        let mut env = Env::sample();
+        (env.manifest_dir, env.cargo_home) = (home.join("work"), Some(home.clone()));
+        let places = Places::of(&env, &config::read(&env));
         let git = Identity::Git {
             revision: "0123456789abcdef".into(),
         };
@@ -208,7 +182,8 @@ mod tests {
                 identity: identity.clone(),
                 folder: None,
             };
-            assert_eq!(places.brings_native_code(&node, &origin), native, "{name} {version}");
+            let links = places.manifest(&node, &origin).map(|manifest| manifest.links());
+            assert_eq!(links, native, "{name} {version}");
         }
         fs::remove_dir_all(home).expect("removed");
     }
