@@ -149,6 +149,35 @@ fn what_is_left_out_is_an_error_that_says_what_to_add() {
     }
 }
 
+#[test]
+fn a_name_or_version_that_no_host_takes_is_an_error_and_build_metadata_is_none() {
+    let name = "authoring-\u{e9}cho";
+    let printed = PluginCrate::new(name).try_library().unwrap_err();
+    let telling = format!("can't be a plugin's: {name:?} has '\u{e9}', expected ASCII letters, digits, - and _ alone");
+    assert!(printed.contains(&telling), "{printed}");
+    assert!(printed.contains("rename the package"), "{printed}");
+
+    let version = format!("1.0.0-{}", "x".repeat(240));
+    let long = PluginCrate::new("authoring-long").version(&version).variant("version");
+    let printed = long.try_library().unwrap_err();
+    assert!(printed.contains("make a file name of "), "{printed}");
+
+    let library = PluginCrate::new("authoring-metadata")
+        .version("1.0.0+of.a-day")
+        .library();
+    let site = Site::default();
+    let (code, report) = site.check(&[&library]);
+    assert_eq!(
+        (code, &report["files"][0]["version"]),
+        (0, &"1.0.0+of.a-day".into()),
+        "{report:#}"
+    );
+    site.install(&library);
+    let host = site.start();
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+    host.stop();
+}
+
 /// The sample's source as it stands, in a crate of another name.
 fn echo(name: &str) -> PluginCrate {
     let mut plugin = PluginCrate::new(name);

@@ -141,6 +141,33 @@ pub enum Error {
         /// The name that follows from the package's.
         expected: String,
     },
+    /// Cargo takes the name, no host does.
+    #[error(
+        "the package's name in {} can't be a plugin's: {name:?} has {found:?}, expected ASCII letters, digits, - and _ alone, since it \
+         becomes part of file names: rename the package",
+        path.display()
+    )]
+    PackageName {
+        /// The manifest.
+        path: PathBuf,
+        /// The name that stands there.
+        name: String,
+        /// The first character that can't be in it.
+        found: char,
+    },
+    /// No file system takes the library's file name.
+    #[error(
+        "the package's name and version in {} make a file name of {size} bytes, the limit is {limit}: shorten them",
+        path.display()
+    )]
+    LongName {
+        /// The manifest.
+        path: PathBuf,
+        /// How long it is.
+        size: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// A program can't be started.
     #[error("{command} can't be run")]
     Run {
@@ -230,8 +257,12 @@ pub enum Error {
         refusals: Vec<String>,
     },
     /// The record does not fit into a note.
-    #[error("the record can't be encoded")]
+    #[error("the record can't be encoded (a description of {description} bytes and {packages} packages in it)")]
     Encode {
+        /// The size of the package's description, in bytes.
+        description: usize,
+        /// How many packages are linked.
+        packages: usize,
         /// Why.
         source: plugin_record::note::ParseError,
     },

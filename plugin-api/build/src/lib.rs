@@ -10,6 +10,7 @@
 //! | `env.rs`, `cargo.rs` | what this build says of itself, and how cargo is asked for more |
 //! | `outer.rs` | how the cargo of this build was started |
 //! | `manifest.rs`, `text.rs` | what the author wrote in Cargo.toml, and how far a text is read |
+//! | `name.rs` | which names a plugin can have |
 //! | `features.rs` | which of the package's features are on |
 //! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
@@ -46,6 +47,7 @@ mod host;
 mod identity;
 mod lock;
 mod manifest;
+mod name;
 mod outer;
 mod places;
 mod soname;
@@ -104,6 +106,7 @@ pub fn emit_program() {
 pub fn gather() -> Result<Facts, Error> {
     let env = Env::of_build_script()?;
     // The manifest first: what the author has to mend should not wait for cargo.
+    name::check(&env)?;
     let manifest = Manifest::read(&env.manifest_dir)?;
     manifest.require_cdylib(&env.library_name())?;
     let commands = manifest.commands()?;
@@ -127,7 +130,11 @@ pub fn gather_program() -> Result<Facts, Error> {
 /// # Errors
 /// When the record is too large for a note or a file can't be written.
 pub fn write(facts: &Facts) -> Result<(), Error> {
-    let note = note::encode(&facts.record).map_err(|source| Error::Encode { source })?;
+    let note = note::encode(&facts.record).map_err(|source| Error::Encode {
+        description: facts.record.description.len(),
+        packages: facts.record.packages.len(),
+        source,
+    })?;
     embed(RECORD_VARIABLE, "plugin.record", &note)?;
     embed(DEPENDENCIES_VARIABLE, "plugin.dependencies", &facts.dependencies)
 }
