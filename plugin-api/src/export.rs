@@ -16,7 +16,9 @@ use crate::{Acks, Context, Error, Handler, Submits, events};
 
 /// Makes the crate a plugin: exports the handler and embeds the record that the build script wrote.
 ///
-/// Once in the crate's root, with the type that implements [`Handler`].
+/// Once in the crate's root, with the type that implements [`Handler`], and once in a library: a linker that finds `duplicate
+/// symbol: HOST_PLUGIN_ENTRY` has met the plugin of a dependency as well. Code that two plugins share belongs into a crate of
+/// its own.
 #[macro_export]
 macro_rules! export_plugin {
     ($handler:ty) => {

@@ -45,6 +45,7 @@ mod readme;
 mod records;
 mod refusals;
 mod schema;
+mod shared_code;
 mod shift_left;
 mod shutdown;
 mod smoke;

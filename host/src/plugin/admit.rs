@@ -308,16 +308,28 @@ fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
     let expected = name::soname(record);
     match soname {
         None => Some(soname_missing(&expected)),
-        Some(soname) if soname != expected => Some(Refusal::new(
-            Code::SonameRecord,
-            "DT_SONAME against record",
-            format!("{expected} for {} {}", record.name, record.version),
-            soname,
-            format!(
-                "cargo build --release -p {} # without other `-soname` link arguments: `plugin_build::emit()` sets the right one",
-                quoted(&record.name)
-            ),
-        )),
+        Some(soname) if soname != expected => {
+            // Cargo passes a cdylib's link arguments on to what depends on it; an older plugin-build used such.
+            let named = |package: &&plugin_record::Package| {
+                let line = plugin_record::Line::of(&package.version).to_string();
+                soname == Platform::HOST.file_name(&name::stem(&package.name), Some(&line))
+            };
+            let after = match record.packages.iter().skip(1).find(named) {
+                Some(package) => format!(
+                    "after moving the code that it needs of {0} into a crate of its own, or taking plugin-build from the \
+                     sources of this host in both: {0} is a plugin itself, and its build.rs has named this library, too",
+                    package.name
+                ),
+                None => "without other `-soname` link arguments: `plugin_build::emit()` sets the right one".to_owned(),
+            };
+            Some(Refusal::new(
+                Code::SonameRecord,
+                "DT_SONAME against record",
+                format!("{expected} for {} {}", record.name, record.version),
+                soname,
+                format!("cargo build --release -p {} # {after}", quoted(&record.name)),
+            ))
+        }
         Some(_) => None,
     }
 }

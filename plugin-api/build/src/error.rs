@@ -168,6 +168,22 @@ pub enum Error {
         /// How long it may be.
         limit: usize,
     },
+    /// Two plugins in one library.
+    #[error(
+        "{dependency}, which {package} depends on, is a plugin itself, and {} exports it in this build: a library holds one \
+         plugin. Move the code that both need into a crate of its own, or put the export behind a feature of {dependency} \
+         that {package} does not turn on (default-features = false), and build one package at a time (cargo build -p):\n\
+         #[cfg(feature = \"export\")]\nplugin_api::export_plugin!(..);",
+        path.display()
+    )]
+    SecondPlugin {
+        /// The dependency's source that exports it.
+        path: PathBuf,
+        /// The package that is built.
+        package: String,
+        /// The plugin that it depends on.
+        dependency: String,
+    },
     /// A program can't be started.
     #[error("{command} can't be run")]
     Run {

@@ -15,6 +15,7 @@
 //! | `tree.rs`, `lock.rs`, `identity.rs` | which packages are linked, and what their content is |
 //! | `sources.rs`, `digest.rs` | which files make up a package in a folder, and their digest |
 //! | `config.rs`, `places.rs` | where the lock and the packages' manifests are, and which packages bring native code |
+//! | `shared.rs` | what follows where a dependency is a plugin, too |
 //! | `compiler.rs`, `git.rs` | the compiler and the commit |
 //! | `audit.rs` | how audit tools are told what is linked |
 //! | `watch.rs` | when all of this is gathered again |
@@ -50,6 +51,7 @@ mod manifest;
 mod name;
 mod outer;
 mod places;
+mod shared;
 mod soname;
 mod sources;
 mod text;
@@ -63,7 +65,7 @@ use plugin_record::{Build, Package, Record, note};
 pub use error::Error;
 pub use host::HOST_VARIABLE;
 
-use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, places::Places};
+use crate::{env::Env, identity::Origins, lock::Lock, manifest::Manifest, places::Places, tree::Node};
 
 /// The variable that names the note file to the plugin's source, for `include_bytes!(env!(..))`.
 pub const RECORD_VARIABLE: &str = "PLUGIN_RECORD";
@@ -110,7 +112,12 @@ pub fn gather() -> Result<Facts, Error> {
     let manifest = Manifest::read(&env.manifest_dir)?;
     manifest.require_cdylib(&env.library_name())?;
     let commands = manifest.commands()?;
-    let mut facts = facts(&env)?;
+    let linked = Linked::of(&env)?;
+    let target = soname::Target::of_build_script()?;
+    for warning in shared::check(&linked.tree, &linked.manifests, &linked.lock, target)? {
+        println!("cargo::warning={warning}");
+    }
+    let mut facts = linked.facts(&env)?;
     facts.record.commands = commands;
     Ok(facts)
 }
@@ -121,7 +128,8 @@ pub fn gather() -> Result<Facts, Error> {
 /// When this is not a build.rs that cargo runs, when cargo or rustc can't be asked, or when
 /// Cargo.lock and the sources don't say what the packages are.
 pub fn gather_program() -> Result<Facts, Error> {
-    facts(&Env::of_build_script()?)
+    let env = Env::of_build_script()?;
+    Linked::of(&env)?.facts(&env)
 }
 
 /// Writes the record's note and the dependency list into `OUT_DIR` and names them to the source as
@@ -156,52 +164,76 @@ fn embed(variable: &str, file: &str, bytes: &[u8]) -> Result<(), Error> {
 /// When this is not a build.rs that cargo runs.
 pub fn name_library(record: &Record) -> Result<(), Error> {
     let target = soname::Target::of_build_script()?;
-    if let Some(argument) = soname::link_argument(&record.name, &record.line(), target) {
-        println!("cargo::rustc-cdylib-link-arg={argument}");
+    if let Some(directive) = soname::directive(&record.name, &record.line(), target) {
+        println!("{directive}");
     }
     Ok(())
 }
 
-fn facts(env: &Env) -> Result<Facts, Error> {
-    let features = features::active()?;
-    let tree = tree::read(env, &features)?;
-    let root = cargo::workspace_root(env)?;
-    let configs = config::read(env);
-    let lock = config::lockfile(&configs).unwrap_or_else(|| root.with_file_name("Cargo.lock"));
-    let lock = Lock::read(&lock)?;
-    let origins = Origins::of(&tree, &lock)?;
-    let places = Places::of(env, &configs);
-    watch::print(&root, &lock.path, &configs, &origins);
+/// What is linked, as far as cargo, the lock and the packages' own files say. The three lists are in one order, and the
+/// first of each is the package itself.
+struct Linked {
+    lock: Lock,
+    tree: Vec<Node>,
+    origins: Origins,
+    /// Those that were found.
+    manifests: Vec<Option<Manifest>>,
+}
 
-    let packages = tree.iter().zip(&origins.0).map(|(node, origin)| Package {
-        native: places.manifest(node, origin).map(|manifest| manifest.links()),
-        identity: origin.identity.clone(),
-        name: node.name.clone(),
-        version: node.version.clone(),
-        features: node.features.clone(),
-        dependencies: node.dependencies.clone(),
-    });
-    let packages: Vec<Package> = packages.collect();
-    let dependencies = audit::encode(&packages, &tree)?;
-    let record = Record {
-        name: env.name.clone(),
-        version: env.version.clone(),
-        description: env.description.clone(),
-        commands: Vec::new(),
-        compiler: compiler::read(env)?,
-        target: env.target.clone(),
-        pointer_width: env.pointer_width,
-        // Not read from CARGO_CFG_PANIC: that says "unwind" under a profile with panic = "abort"
-        // too. The export macro makes such a profile a compile error, so what compiles unwinds.
-        panic: "unwind".to_owned(),
-        packages,
-        build: Build {
-            profile: env.profile.clone(),
-            opt_level: env.opt_level.clone(),
-            git: git::commit(&env.manifest_dir),
-        },
-    };
-    Ok(Facts { record, dependencies })
+impl Linked {
+    /// Also tells cargo what all of it depends on.
+    fn of(env: &Env) -> Result<Linked, Error> {
+        let features = features::active()?;
+        let tree = tree::read(env, &features)?;
+        let root = cargo::workspace_root(env)?;
+        let configs = config::read(env);
+        let lock = config::lockfile(&configs).unwrap_or_else(|| root.with_file_name("Cargo.lock"));
+        let lock = Lock::read(&lock)?;
+        let origins = Origins::of(&tree, &lock)?;
+        let places = Places::of(env, &configs);
+        watch::print(&root, &lock.path, &configs, &origins);
+        let manifests = tree.iter().zip(&origins.0);
+        let manifests = manifests.map(|(node, origin)| places.manifest(node, origin)).collect();
+        Ok(Linked {
+            lock,
+            tree,
+            origins,
+            manifests,
+        })
+    }
+
+    fn facts(&self, env: &Env) -> Result<Facts, Error> {
+        let packages = self.tree.iter().zip(&self.origins.0).zip(&self.manifests);
+        let packages = packages.map(|((node, origin), manifest)| Package {
+            native: manifest.as_ref().map(Manifest::links),
+            identity: origin.identity.clone(),
+            name: node.name.clone(),
+            version: node.version.clone(),
+            features: node.features.clone(),
+            dependencies: node.dependencies.clone(),
+        });
+        let packages: Vec<Package> = packages.collect();
+        let dependencies = audit::encode(&packages, &self.tree)?;
+        let record = Record {
+            name: env.name.clone(),
+            version: env.version.clone(),
+            description: env.description.clone(),
+            commands: Vec::new(),
+            compiler: compiler::read(env)?,
+            target: env.target.clone(),
+            pointer_width: env.pointer_width,
+            // Not read from CARGO_CFG_PANIC: that says "unwind" under a profile with panic = "abort"
+            // too. The export macro makes such a profile a compile error, so what compiles unwinds.
+            panic: "unwind".to_owned(),
+            packages,
+            build: Build {
+                profile: env.profile.clone(),
+                opt_level: env.opt_level.clone(),
+                git: git::commit(&env.manifest_dir),
+            },
+        };
+        Ok(Facts { record, dependencies })
+    }
 }
 
 /// Returns rather than exits: after a `cargo::error` cargo fails the build by itself, and adds no

@@ -39,7 +39,7 @@ impl Lock {
         Lock::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Lock, Error> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Lock, Error> {
         match Lockfile::parse(text) {
             Ok(contents) => Ok(Lock {
                 path: path.to_owned(),
@@ -52,12 +52,36 @@ impl Lock {
         }
     }
 
-    /// The entry of a linked package. The source decides among entries of equal name and version:
-    /// a patched copy and the original may both be there.
+    /// What a linked package's content is known by.
     ///
     /// # Errors
     /// When not exactly one entry fits.
     pub(crate) fn find(&self, node: &Node) -> Result<Locked, Error> {
+        let entry = self.entry(node)?;
+        Ok(match (&node.source, entry.revision()) {
+            (Source::Path(_), _) => Locked::Path,
+            (_, Some(revision)) => Locked::Git {
+                revision: revision.to_owned(),
+            },
+            _ => Locked::Registry {
+                checksum: self.contents.checksum(entry),
+            },
+        })
+    }
+
+    /// Which plugin-build a linked package's build.rs uses: its version and source as far as the lock has to tell several
+    /// apart. Nothing where it uses none.
+    pub(crate) fn plugin_build(&self, node: &Node) -> Option<&str> {
+        let words = self.entry(node).ok()?.dependencies.iter();
+        words
+            .filter_map(|words| words.strip_prefix("plugin-build"))
+            .find(|rest| rest.is_empty() || rest.starts_with(' '))
+            .map(str::trim_start)
+    }
+
+    /// The entry of a linked package. The source decides among entries of equal name and version:
+    /// a patched copy and the original may both be there.
+    fn entry(&self, node: &Node) -> Result<&lock::Locked, Error> {
         let fitting: Vec<&lock::Locked> = self
             .contents
             .packages
@@ -72,15 +96,7 @@ impl Lock {
                 found: fitting.len(),
             });
         };
-        Ok(match (&node.source, entry.revision()) {
-            (Source::Path(_), _) => Locked::Path,
-            (_, Some(revision)) => Locked::Git {
-                revision: revision.to_owned(),
-            },
-            _ => Locked::Registry {
-                checksum: self.contents.checksum(entry),
-            },
-        })
+        Ok(entry)
     }
 }
 

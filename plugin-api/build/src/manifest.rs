@@ -101,15 +101,13 @@ impl Manifest {
         }
     }
 
-    /// Makes sure that the package builds a shared library of that name. Without this check cargo
-    /// would reject the link argument with a message about the build script.
+    /// Makes sure that the package builds a shared library of that name. Without this check cargo would build none, or one
+    /// that no host finds, and say nothing.
     ///
     /// # Errors
     /// When there is no `cdylib` among the crate types, or `[lib]` gives another name.
     pub(crate) fn require_cdylib(&self, expected: &str) -> Result<(), Error> {
-        let types = self
-            .get(&["lib", "crate-type"])
-            .or_else(|| self.get(&["lib", "crate_type"]));
+        let types = self.crate_types();
         let cdylib = |types: &Vec<Value>| types.iter().any(|kind| kind.as_str() == Some("cdylib"));
         if !types.and_then(Value::as_array).is_some_and(cdylib) {
             let found = types.map_or_else(|| "not set".to_owned(), Value::to_string);
@@ -126,6 +124,30 @@ impl Manifest {
             }),
             _ => Ok(()),
         }
+    }
+
+    fn crate_types(&self) -> Option<&Value> {
+        self.get(&["lib", "crate-type"])
+            .or_else(|| self.get(&["lib", "crate_type"]))
+    }
+
+    /// The root of the package's library, if other crates can link that.
+    pub(crate) fn linkable_root(&self) -> Option<PathBuf> {
+        let linkable = |kind: &Value| {
+            kind.as_str()
+                .is_some_and(|kind| ["lib", "rlib", "dylib"].contains(&kind))
+        };
+        let types = self.crate_types().and_then(Value::as_array);
+        if types.is_some_and(|types| !types.iter().any(linkable)) {
+            return None;
+        }
+        let path = self.get(&["lib", "path"]).and_then(Value::as_str);
+        Some(self.path.with_file_name("").join(path.unwrap_or("src/lib.rs")))
+    }
+
+    /// Whether the package is a plugin's: only plugins have this table.
+    pub(crate) fn is_plugin(&self) -> bool {
+        self.get(&["package", "metadata", "plugin"]).is_some()
     }
 
     /// Whether the package says that it links a native library (the Cargo book, "The `links`

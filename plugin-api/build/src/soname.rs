@@ -1,5 +1,11 @@
 //! The name that the library carries: its compatibility line, so that a link of that name can move
 //! from one compatible version to the next.
+//!
+//! Cargo has a directive for the linking of a package's cdylib alone, `rustc-cdylib-link-arg`. It also passes that on to the
+//! cdylibs of all packages that depend on it (cargo issue 9562), behind their own arguments, so that a plugin which uses
+//! another plugin's crate would get that one's name. `rustc-link-arg` is not passed on. It reaches the package's programs,
+//! tests and examples too, where ELF linkers have no use for `-soname`; the one of macOS takes `-install_name` for a
+//! dynamic library alone, so there the first one stays, and `shared.rs` warns.
 
 use plugin_record::Line;
 
@@ -32,12 +38,14 @@ impl Target {
     }
 }
 
-/// The linker's argument, through the C compiler that rustc links with.
-pub(crate) fn link_argument(package: &str, line: &Line, target: Target) -> Option<String> {
+/// What cargo is told: an argument for the linker, through the C compiler that rustc links with.
+pub(crate) fn directive(package: &str, line: &Line, target: Target) -> Option<String> {
     let name = package.replace('-', "_");
     match target {
-        Target::Elf => Some(format!("-Wl,-soname,lib{name}.so.{line}")),
-        Target::MachO => Some(format!("-Wl,-install_name,@rpath/lib{name}.{line}.dylib")),
+        Target::Elf => Some(format!("cargo::rustc-link-arg=-Wl,-soname,lib{name}.so.{line}")),
+        Target::MachO => Some(format!(
+            "cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/lib{name}.{line}.dylib"
+        )),
         Target::Other => None,
     }
 }
@@ -54,11 +62,14 @@ mod tests {
             ("0.0.5", "libsubmit_echo.so.0.0.5", "libsubmit_echo.0.0.5.dylib"),
         ] {
             let line = Line::of(&version.parse().expect("a version"));
-            let argument = |target| link_argument("submit-echo", &line, target);
-            assert_eq!(argument(Target::Elf), Some(format!("-Wl,-soname,{elf}")));
-            let expected = format!("-Wl,-install_name,@rpath/{macho}");
-            assert_eq!(argument(Target::MachO), Some(expected));
-            assert_eq!(argument(Target::Other), None);
+            let told = |target| directive("submit-echo", &line, target);
+            assert_eq!(
+                told(Target::Elf),
+                Some(format!("cargo::rustc-link-arg=-Wl,-soname,{elf}"))
+            );
+            let expected = format!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/{macho}");
+            assert_eq!(told(Target::MachO), Some(expected));
+            assert_eq!(told(Target::Other), None);
         }
     }
 
