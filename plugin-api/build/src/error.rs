@@ -273,12 +273,8 @@ pub enum Error {
         refusals: Vec<String>,
     },
     /// The record does not fit into a note.
-    #[error("the record can't be encoded (a description of {description} bytes and {packages} packages in it)")]
+    #[error("the record can't be encoded")]
     Encode {
-        /// The size of the package's description, in bytes.
-        description: usize,
-        /// How many packages are linked.
-        packages: usize,
         /// Why.
         source: plugin_record::note::ParseError,
     },

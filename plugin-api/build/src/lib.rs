@@ -138,11 +138,7 @@ pub fn gather_program() -> Result<Facts, Error> {
 /// # Errors
 /// When the record is too large for a note or a file can't be written.
 pub fn write(facts: &Facts) -> Result<(), Error> {
-    let note = note::encode(&facts.record).map_err(|source| Error::Encode {
-        description: facts.record.description.len(),
-        packages: facts.record.packages.len(),
-        source,
-    })?;
+    let note = note::encode(&facts.record).map_err(|source| Error::Encode { source })?;
     embed(RECORD_VARIABLE, "plugin.record", &note)?;
     embed(DEPENDENCIES_VARIABLE, "plugin.dependencies", &facts.dependencies)
 }

@@ -21,7 +21,7 @@ pub(crate) struct Outer {
 
 impl Outer {
     /// The cargo that started this process, if the system tells.
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     pub(crate) fn of_build_script(cargo: &std::ffi::OsStr) -> Option<Outer> {
         use std::{fs, os::unix::ffi::OsStringExt};
         let process = PathBuf::from(format!("/proc/{}", std::os::unix::process::parent_id()));
@@ -41,8 +41,7 @@ impl Outer {
         })
     }
 
-    /// Other systems have no interface for it without unsafe code.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(unix))]
     pub(crate) fn of_build_script(_: &std::ffi::OsStr) -> Option<Outer> {
         None
     }
