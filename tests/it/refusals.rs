@@ -10,9 +10,9 @@ use plugin_record::Record;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
-use tests::cargo::{root, sample};
+use tests::cargo::{root, sample, succeed};
 use tests::host::Site;
-use tests::report::{codes, named, refused, shown};
+use tests::report::{assert_names_what_is_known, codes, named, refused, shown};
 
 /// A good name; `?` stands for the plugin's own.
 const GOOD: &str = "lib?.so.1.1.0";
@@ -85,21 +85,27 @@ const CASES: &[Case] = &[
     }),
 ];
 
-#[test]
-fn every_bad_file_has_its_code_and_keeps_nobody_from_being_served() {
-    let site = Site::new("[plugin.submit-echo]\nrequired = true\nconfig.reply = true\n");
-    let plugin = small(site.path());
-    site.copy(&plugin, "libsubmit_echo.so.1.1.0");
+/// A file of each case in the plugin directory: what is wrong, where it lies, and the codes.
+fn bad_files(site: &Site, plugin: &Path) -> Vec<(&'static str, PathBuf, Vec<&'static str>)> {
     let mut expected = Vec::new();
     for (number, (what, name, codes, make)) in CASES.iter().enumerate() {
         if *codes == ["file-owner"] && !is_root() {
             eprintln!("SKIPPED: {what}: only root can give a file away");
             continue;
         }
-        let bad = Bad::new(&site, &plugin, &format!("refusal-{number:03}"), name);
+        let bad = Bad::new(site, plugin, &format!("refusal-{number:03}"), name);
         make(&bad);
-        expected.push((what, bad.path.clone(), codes.to_vec()));
+        expected.push((*what, bad.path.clone(), codes.to_vec()));
     }
+    expected
+}
+
+#[test]
+fn every_bad_file_has_its_code_and_keeps_nobody_from_being_served() {
+    let site = Site::new("[plugin.submit-echo]\nrequired = true\nconfig.reply = true\n");
+    let plugin = small(site.path());
+    site.copy(&plugin, "libsubmit_echo.so.1.1.0");
+    let expected = bad_files(&site, &plugin);
 
     // First the host, whose log is waited for: a file that it hangs on ends the test.
     let host = site.start();
@@ -118,6 +124,58 @@ fn every_bad_file_has_its_code_and_keeps_nobody_from_being_served() {
         if *what == "an ack's command" {
             assert_eq!(file["refusals"][0]["plugin"], "[0x02, 0x80]");
         }
+    }
+}
+
+/// Whether the shell has this command: not each machine has sudo, or compilers that rustup keeps.
+fn can_run(site: &Site, command: &str) -> bool {
+    let words: Vec<&str> = command.split(' ').collect();
+    match words[..] {
+        ["cargo", release, ..] if release.starts_with('+') => std::process::Command::new("cargo")
+            .args([release, "-V"])
+            .output()
+            .is_ok_and(|output| output.status.success()),
+        // As another user it must reach the program and the directory, which is for installed hosts to give.
+        ["sudo", ..] => false,
+        _ => site.path().exists(),
+    }
+}
+
+#[test]
+fn every_cure_of_a_bad_file_runs_as_it_stands_and_names_what_is_known() {
+    let site = Site::default();
+    let plugin = small(site.path());
+    bad_files(&site, &plugin);
+    let (_, report) = site.check(&[]);
+    let mut built = 0;
+    for file in report["files"].as_array().unwrap() {
+        for refusal in file["refusals"].as_array().unwrap() {
+            let cure = refusal["cure"].as_str().unwrap();
+            assert_names_what_is_known(cure);
+            if !can_run(&site, cure) {
+                eprintln!("SKIPPED: {cure}");
+                continue;
+            }
+            // Where the plugin's author would paste it: the folder of a package of that name.
+            let name = file["plugin"].as_str().unwrap_or("refusal-unknown");
+            let is_build = cure.starts_with("cargo") && !cure.contains(" update ");
+            if is_build && name.starts_with("refusal-") {
+                let author = tests::crates::PluginCrate::new(name);
+                author.write();
+                succeed(author.shell(cure).env("CARGO_TARGET_DIR", author.target()));
+                built += 1;
+            } else if !cure.starts_with("cargo") {
+                succeed(std::process::Command::new("sh").args(["-c", cure]));
+            }
+        }
+    }
+    assert!(built > 3, "{report:#}");
+    // What was wrong with names and modes is mended; what is in the files is not.
+    let (_, report) = site.check(&[]);
+    let files = report["files"].as_array().unwrap();
+    let left: std::collections::BTreeSet<&str> = files.iter().flat_map(codes).collect();
+    for mended in ["file-mode", "file-kind", "name-record", "soname-file"] {
+        assert!(!left.contains(mended), "{mended}: {report:#}");
     }
 }
 

@@ -183,6 +183,15 @@ fn acks_of_submit_are_as_the_schema_says() {
 }
 
 #[test]
+fn the_cures_of_the_page_name_what_is_known() {
+    let page = fs::read_to_string(root().join("host/docs/refusals.md")).unwrap();
+    let cures = page.lines().filter_map(|line| line.strip_prefix("- Cure: "));
+    let cures: Vec<&str> = cures.map(|cure| cure.trim_matches(['`', ' '])).collect();
+    assert!(cures.len() > 40, "{cures:#?}");
+    cures.into_iter().for_each(tests::report::assert_names_what_is_known);
+}
+
+#[test]
 fn every_code_is_explained_and_no_other() {
     let page = fs::read_to_string(root().join("host/docs/refusals.md")).unwrap();
     let sections: Vec<&str> = page.split("\n### `").skip(1).collect();

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
+use crate::cargo::succeed;
 use crate::host::{Host, show};
 
 #[track_caller]
@@ -51,7 +53,19 @@ pub fn shown(report: &Value) -> BTreeSet<[String; 6]> {
     shown.collect()
 }
 
-/// The same, as the host's log says it.
+/// A cure names the files and packages that are known, in place of words that its reader would have to fill in; is one line that
+/// a shell takes; and adds no package of a registry, for none there is ours.
+#[track_caller]
+pub fn assert_names_what_is_known(cure: &str) {
+    let is_word = |word: &&str| ["FILE", "NAME", "VERSION", "TRIPLE", "PATH", "LINK", "DIR"].contains(word);
+    let words = cure.split(|c: char| !c.is_ascii_alphanumeric());
+    assert_eq!(words.filter(is_word).next(), None, "{cure}");
+    assert!(!cure.contains("...") && !cure.contains('\n'), "{cure}");
+    assert!(!cure.contains("cargo add") && !cure.contains("cargo install"), "{cure}");
+    succeed(Command::new("sh").args(["-n", "-c", cure]));
+}
+
+/// The same as [`shown`], as the host's log says it.
 #[track_caller]
 pub fn refused(host: &Host) -> BTreeSet<[String; 6]> {
     let events = host.events("refused");

@@ -178,6 +178,8 @@ fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Re
             &cure,
         ));
     }
+    // Where the soname is the one that is wrong, no name of the file mends it.
+    let cure = check_soname(soname, record).map_or(cure, |wrong| wrong.cure);
     refusals.extend(soname.and_then(|soname| check_file_soname(name, soname, &cure)));
     refusals
 }

@@ -33,7 +33,11 @@ impl Unserved {
     fn of(candidate: &Candidate, refusal: Refusal) -> Unserved {
         Unserved {
             plugin: candidate.plugin.clone(),
-            version: candidate.wanted.as_ref().ok().map(|wanted| wanted.record().version.clone()),
+            version: candidate
+                .wanted
+                .as_ref()
+                .ok()
+                .map(|wanted| wanted.record().version.clone()),
             soname: Some(candidate.soname.clone()),
             refusal,
         }
