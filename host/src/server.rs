@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use crate::config;
 use crate::connection::Shared;
 use crate::exit::critical;
+use crate::logging::FieldValue;
 use crate::shutdown::Stop;
 use acceptor::Acceptor;
 use crew::Crew;
@@ -114,11 +115,13 @@ impl Server {
                     return 0;
                 }
                 left if until < deadline => {
-                    warn!(connections = left, calls = ?calls(), "stopping, still waiting for connections");
+                    let calls = FieldValue::words(&calls());
+                    warn!(left, calls = calls.field(), "stopping, still waiting for connections");
                     pause *= 2;
                 }
                 left => {
-                    warn!(left, calls = ?calls(), "connections left open");
+                    let calls = FieldValue::words(&calls());
+                    warn!(left, calls = calls.field(), "connections left open");
                     return left;
                 }
             }

@@ -191,7 +191,13 @@ fn a_policy_takes_effect_on_what_was_refused() {
 
 #[test]
 fn where_the_directory_cannot_be_written_a_newcomer_waits_for_its_link() {
-    let site = Site::default();
+    for configuration in ["", "plugins.standby = \"shutdown\"\n"] {
+        newcomer_waits_for_its_link(configuration);
+    }
+}
+
+fn newcomer_waits_for_its_link(configuration: &str) {
+    let site = Site::new(configuration);
     bring(&site, "hot-proba", "1.0.0");
     let link = site.plugins().join("libhot_proba.so.1");
     std::os::unix::fs::symlink("libhot_proba.so.1.0.0", &link).unwrap();
@@ -216,12 +222,31 @@ fn where_the_directory_cannot_be_written_a_newcomer_waits_for_its_link() {
     );
     settle(&host);
     assert_eq!(serving(&host)["hot-proba"], "1.0.0");
+    // The first version of a plugin waits as well, and each is made once, however often it is looked.
+    bring_first(&site);
+    host.wait_until("the other one", |log| {
+        let is_it = |line: &&Value| line["code"] == "link" && line["plugin"] == "hot-probz";
+        log.iter().find(is_it).cloned()
+    });
+    (0..3).for_each(|_| settle(&host));
+    assert_eq!(life(&site.plugins(), "hot-probz"), ["init"]);
+    assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
 
     // The cure cures, and nobody is initialised a second time.
     let new = site.plugins().join(".new");
     std::os::unix::fs::symlink("libhot_proba.so.1.1.0", &new).unwrap();
     fs::rename(new, link).unwrap();
     host.wait_for("upgraded");
-    assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
+    assert_eq!(life(&site.plugins(), "hot-proba")[..2], ["init", "init"]);
     host.stop();
+}
+
+/// A plugin that is not there yet, with a command of its own.
+fn bring_first(site: &Site) {
+    let (library, new) = (site.path().join("library"), site.path().join("new"));
+    with_record(&journal("hot-probe").library(), &library, |record| {
+        record.commands = vec![0x11];
+    });
+    with_identity(&library, &new, "hot-probz", "1.0.0");
+    fs::copy(&new, site.plugins().join("libhot_probz.so.1.0.0")).unwrap();
 }

@@ -51,6 +51,13 @@ fn link(site: &Site) -> String {
     target.to_str().unwrap().to_owned()
 }
 
+/// Points the link by a rename, as careful people do.
+fn point(site: &Site, version: &str) {
+    let new = site.plugins().join(".new");
+    std::os::unix::fs::symlink(format!("libhot_probe.so.{version}"), &new).unwrap();
+    fs::rename(new, site.plugins().join(SONAME)).unwrap();
+}
+
 /// Runs a cure as a person would.
 #[track_caller]
 fn paste(site: &Site, cure: &Value) {
@@ -140,6 +147,53 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
     host.stop();
 }
 
+/// As for any other link: what it was moved to fails, and what serves goes on.
+#[test]
+fn a_link_that_is_moved_to_a_package_that_fails_leaves_what_serves() {
+    let site = Site::new("[plugin.hot_probe.config]\nfail = true\n");
+    bring(&site, "hot-probe", "1.0.0", 0x10);
+    let host = site.start();
+    let mut client = host.connect();
+    bring(&site, "hot_probe", "1.1.0", 0x11);
+    settle(&host);
+    point(&site, "1.1.0");
+    host.wait_until("its failure", |log| {
+        log.iter().find(|line| line["code"] == "load-init").cloned()
+    });
+    settle(&host);
+    assert_eq!(client.submit(0x10, b"").result, 0);
+    // Mended, it takes over.
+    site.configure("");
+    host.wait_until("the other package", |log| {
+        let is_other = |line: &&Value| line["message"] == "added" && line["plugin"] == "hot_probe";
+        log.iter().find(is_other).cloned()
+    });
+    assert_eq!(
+        (client.submit(0x10, b"").result, client.submit(0x11, b"").result),
+        (0xF0, 0)
+    );
+    host.stop();
+}
+
+#[test]
+fn while_a_link_is_damaged_its_package_keeps_the_soname() {
+    let site = Site::default();
+    let file = bring(&site, "hot_probe", "1.0.0", 0x11);
+    let host = site.start();
+    let mut client = host.connect();
+    fs::remove_file(file).unwrap();
+    settle(&host);
+    bring(&site, "hot-probe", "1.1.0", 0x10);
+    settle(&host);
+    settle(&host);
+    assert_eq!(
+        (client.submit(0x10, b"").result, client.submit(0x11, b"").result),
+        (0xF0, 0)
+    );
+    assert_eq!(link(&site), "libhot_probe.so.1.0.0");
+    host.stop();
+}
+
 #[test]
 fn a_table_that_is_nearly_named_as_its_package_is_told_the_package() {
     for table in ["hot_probe", "hot-prob"] {
@@ -165,6 +219,11 @@ fn a_table_that_is_nearly_named_as_its_package_is_told_the_package() {
         refusal["plugin"], "libhot_probe.so.1.5.0, which is refused",
         "{refusal:#}"
     );
+    // Another plugin is no slip of the hand.
+    let site = Site::new("[plugin.hot-prove-it]\n");
+    bring(&site, "hot-probe", "1.0.0", 0x10);
+    let refusal = &site.check(&[]).1["plugins"][0]["refusal"];
+    assert_eq!(refusal["plugin"], "none that is admitted", "{refusal:#}");
     // And another line.
     let site = Site::new("[plugin.hot-probe]\nversion = \"3\"\n");
     bring(&site, "hot-probe", "1.0.0", 0x10);
@@ -197,6 +256,14 @@ fn another_line_beside_the_one_that_is_asked_for_is_no_error() {
     assert_eq!(report["files"][1]["state"], "serving");
     let log = site.start().stop();
     assert!(log.iter().all(|line| line["level"] != "ERROR"), "{log:#?}");
+
+    // Where plugins are not discovered, a table speaks for one line alone.
+    let site = Site::new("plugins.discover = false\n[plugin.hot-probe]\n");
+    bring(&site, "hot-probe", "1.0.0", 0x10);
+    let host = site.start();
+    let (line, _) = one_line(&site, &host, || bring(&site, "hot-probe", "2.0.0", 0x10));
+    assert_eq!(line["reason"], "version = \"1\" of hot-probe is asked for");
+    host.stop();
 }
 
 /// What is said of a file that comes while the host runs and does not serve: one line, and the same in `check`.
@@ -333,6 +400,22 @@ fn a_link_that_is_wrong_is_told_a_file_that_is_there() {
         assert_eq!(site.check(&[]).0, 0, "{refusal:#}");
         assert_eq!(fs::read_link(&link).unwrap(), Path::new("libhot_probe.so.1.1.0"));
     }
+    // No pre-release, and nothing of a namesake.
+    bring(&site, "hot-probe", "1.3.0-rc.1", 0x10);
+    let link = site.plugins().join(SONAME);
+    let cure = |site: &Site| {
+        fs::remove_file(site.plugins().join(SONAME)).unwrap();
+        std::os::unix::fs::symlink("libhot_probe.so.1.0.0", site.plugins().join(SONAME)).unwrap();
+        let (_, report) = site.check(&[&site.plugins().join(SONAME)]);
+        report["files"][0]["refusals"][0]["cure"].as_str().unwrap().to_owned()
+    };
+    assert!(cure(&site).contains("libhot_probe.so.1.1.0"));
+    let namesake = bring(&site, "hot_probe", "1.2.0", 0x11);
+    assert!(cure(&site).starts_with("rm "));
+    fs::remove_file(namesake).unwrap();
+    fs::remove_file(site.plugins().join("libhot_probe.so.1.3.0-rc.1")).unwrap();
+    paste(&site, &cure(&site).into());
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("libhot_probe.so.1.1.0"));
     // Nothing there has its name: away with it.
     let link = site.plugins().join("libother.so.1");
     std::os::unix::fs::symlink("libother.so.1.0.0", &link).unwrap();

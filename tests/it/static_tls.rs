@@ -121,7 +121,7 @@ fn start_up_code_that_works_only_once_is_not_blamed_on_a_newcomer() {
     bring(&site, 'a', fitting);
     let refused = host.wait_for("refused");
     assert_eq!(refused["code"], "static-tls", "{refused:#}");
-    host.wait_for("what takes static TLS here does not open a second time: tried out without it");
+    host.wait_for("what takes static TLS here can't be opened in the child as well: tried out without it");
     assert_eq!(
         host.events("opening").len() as u64,
         fitting + 1,

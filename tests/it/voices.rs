@@ -246,8 +246,7 @@ fn a_host_that_does_not_start_says_why_as_an_event() {
     }
     let site = Site::default();
     for arguments in [
-        &["--plugins", "x", "check", "y"][..],
-        &["inspect", "nothing-there"],
+        &["inspect", "nothing-there"][..],
         &["check", "--plugins", "nothing-there"],
     ] {
         let output = site.host(&[arguments, &["--log-format", "json"]].concat());

@@ -61,7 +61,7 @@ impl Check {
             None => Survey::nothing(&config.plugins.dir),
         };
         let plan = settle(&survey, &config);
-        let mut report = Report::new(&survey, &plan, &config);
+        let mut report = Report::new(&survey, &plan);
         let mut admitted: Admissions = survey
             .findings
             .iter()
@@ -241,11 +241,12 @@ fn not_taken_over(
     others.chain(without_room).collect()
 }
 
-/// The newest file of each soname: of several newcomers a host takes over this one.
-fn newest<'a>(files: impl Iterator<Item = &'a Arc<Admitted>>) -> BTreeMap<String, &'a Admitted> {
-    let mut newest = BTreeMap::<String, &Admitted>::new();
-    for admitted in files {
-        let known = newest.entry(name::soname(admitted.record())).or_insert(admitted);
+/// The newest file of each soname and package, pre-releases aside: of several newcomers a host takes over this one.
+fn newest<'a>(files: impl Iterator<Item = &'a Arc<Admitted>>) -> BTreeMap<(String, &'a str), &'a Admitted> {
+    let mut newest = BTreeMap::<(String, &str), &Admitted>::new();
+    for admitted in files.filter(|admitted| admitted.record().version.pre.is_empty()) {
+        let record = admitted.record();
+        let known = newest.entry((name::soname(record), &record.name)).or_insert(admitted);
         if known.record().version < admitted.record().version {
             *known = admitted;
         }
@@ -266,7 +267,7 @@ fn without_room(admitted: &Admitted, serving: &Serving) -> Option<PluginReport> 
     if is_open || served.is_some_and(|served| served.version >= record.version) {
         return None;
     }
-    let mut refusal = static_tls::refusal(Some(need), None, serving.room, record);
+    let mut refusal = static_tls::refusal_of_host(Some(need), None, serving.room, &serving.tunables, record);
     refusal.field = format!(
         "static TLS of the host that runs, for {} {}",
         record.name, record.version

@@ -38,8 +38,13 @@ impl FieldValue {
     }
 
     /// A list of words of the host's own.
-    pub fn words(words: &[&str]) -> FieldValue {
-        FieldValue::List(words.iter().map(|word| FieldValue::Text((*word).to_owned())).collect())
+    pub fn words<T: AsRef<str>>(words: &[T]) -> FieldValue {
+        FieldValue::List(
+            words
+                .iter()
+                .map(|word| FieldValue::Text(word.as_ref().to_owned()))
+                .collect(),
+        )
     }
 
     /// As a field of an event.

@@ -15,6 +15,7 @@ use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
 use super::static_tls::StaticTls;
 use super::{Code, Refusal, system};
+use crate::config::is_package_name;
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
 /// for this machine, its names agree with its record, it asks for nothing that this system does not give, and compiler,
@@ -88,6 +89,9 @@ pub struct Host<'a> {
     pub policy: &'a Policy,
 }
 
+/// The cure of a record that plugin-build has not written as it is.
+const REBUILD: &str = "# rebuild the plugin with plugin-build";
+
 /// Judges a private copy of a file; its name, taken apart, is `name`. `found` is what is wrong already with the way to
 /// that file: its owner and mode, and those of its directory.
 ///
@@ -155,7 +159,11 @@ pub fn admit(
 /// Whether a name can stand for a record's file. `soname` is the file's DT_SONAME.
 fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Record) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    let cure = rename(file, &name::real_name(record));
+    // A name that no package has could lead anywhere.
+    let cure = match is_package_name(&record.name) {
+        true => rename(file, &name::real_name(record)),
+        false => REBUILD.to_owned(),
+    };
     let stem = name::stem(&record.name);
     if name.stem != stem {
         refusals.push(Refusal::new(
@@ -329,7 +337,10 @@ fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
                 "DT_SONAME against record",
                 format!("{expected} for {} {}", record.name, record.version),
                 soname,
-                format!("cargo build --release -p {} # {after}", quoted(&record.name)),
+                match is_package_name(&record.name) {
+                    true => format!("cargo build --release -p {} # {after}", quoted(&record.name)),
+                    false => REBUILD.to_owned(),
+                },
             ))
         }
         Some(_) => None,
@@ -338,13 +349,13 @@ fn check_soname(soname: Option<&str>, record: &Record) -> Option<Refusal> {
 
 fn check_record(record: &Record) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    if !crate::config::is_package_name(&record.name) {
+    if !is_package_name(&record.name) {
         refusals.push(Refusal::new(
             Code::RecordName,
             "name",
             "letters, digits, - and _",
             format!("{:?}", record.name),
-            "# rebuild the plugin with plugin-build",
+            REBUILD,
         ));
     }
     let mut seen = Vec::new();

@@ -89,6 +89,8 @@ pub struct Plan<'a> {
     pub claims: Vec<Claim<'a>>,
     /// Plugins that got no command, each with the reason.
     pub unserved: Vec<Unserved>,
+    /// Candidates that got none because something else is asked for.
+    pub unasked: Vec<(Candidate, Unasked)>,
 }
 
 /// Why a candidate gets nothing.
@@ -96,8 +98,19 @@ pub struct Plan<'a> {
 pub enum Lost {
     /// Another plugin has its name or one of its commands.
     To(Unserved),
-    /// The configuration asks for another compatibility line of it, which has its commands.
-    OtherLine,
+    /// Another compatibility line of it is asked for, and has its commands.
+    OtherLine(Line),
+}
+
+/// What the configuration asks for in place of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unasked {
+    /// Nothing of the plugin.
+    Disabled,
+    /// This compatibility line of it.
+    OtherLine(Line),
+    /// Only plugins that have a table.
+    NotDiscovered,
 }
 
 /// Settles all claims that a start would settle.
@@ -109,7 +122,7 @@ pub fn settle<'a>(survey: &Survey, config: &'a Config) -> Plan<'a> {
 /// Settles the claims of these sonames, of which there is one candidate each for each package.
 pub fn settle_among<'a>(sonames: &[Candidate], survey: &Survey, config: &'a Config) -> Plan<'a> {
     let mut plan = Plan::default();
-    for (candidate, table) in in_order(sonames, survey, config, &mut plan.unserved) {
+    for (candidate, table) in in_order(sonames, survey, config, &mut plan) {
         let admitted = match &candidate.wanted {
             Ok(admitted) => admitted,
             Err(reason) => {
@@ -122,7 +135,7 @@ pub fn settle_among<'a>(sonames: &[Candidate], survey: &Survey, config: &'a Conf
         let commands = own.unwrap_or(&admitted.record().commands).clone();
         match plan.lost(candidate, &commands, config) {
             Some(Lost::To(unserved)) => plan.unserved.push(unserved),
-            Some(Lost::OtherLine) => {}
+            Some(Lost::OtherLine(line)) => plan.unasked.push((candidate.clone(), Unasked::OtherLine(line))),
             None => plan.claims.push(Claim {
                 candidate: candidate.clone(),
                 admitted: Arc::clone(admitted),
@@ -134,37 +147,46 @@ pub fn settle_among<'a>(sonames: &[Candidate], survey: &Survey, config: &'a Conf
     plan
 }
 
-/// The candidates that may serve, in the order in which their claims are settled, each with its table. Tables for which there
-/// is none are told to `missing`.
+/// The candidates that may serve, in the order in which their claims are settled, each with its table. The plan learns of the
+/// tables for which there is none, and of the candidates for which nobody asks.
 fn in_order<'a, 'b>(
     sonames: &'b [Candidate],
     survey: &Survey,
     config: &'a Config,
-    missing: &mut Vec<Unserved>,
+    plan: &mut Plan<'_>,
 ) -> Vec<(&'b Candidate, Option<&'a PluginTable>)> {
     let mut candidates: Vec<(&Candidate, Option<&PluginTable>)> = Vec::new();
-    // What a table has spoken for. Another line of the same plugin has a soname of its own: it may be discovered.
-    let mut in_tables: Vec<(&str, &str)> = Vec::new();
     for (name, table) in &config.plugin {
         let mut lines: Vec<&Candidate> = sonames.iter().filter(|soname| soname.plugin == *name).collect();
         if !table.enabled {
-            in_tables.extend(lines.iter().map(|line| line.key()));
+            let disabled = lines.into_iter().map(|line| (line.clone(), Unasked::Disabled));
+            plan.unasked.extend(disabled);
             continue;
         }
         let is_removed = |candidate: &Candidate| matches!(candidate.wanted, Err(Unwanted::Removed));
         lines.sort_by_key(|candidate| (is_removed(candidate), !candidate.is_linked, candidate.line));
         let is_asked_for = |candidate: &&&Candidate| table.version.is_none_or(|line| line == candidate.line);
         match lines.iter().find(is_asked_for) {
-            Some(candidate) => {
-                in_tables.push(candidate.key());
-                candidates.push((*candidate, Some(table)));
-            }
-            None => missing.push(Unserved::missing(name, table, &lines, sonames, survey, config)),
+            Some(candidate) => candidates.push((*candidate, Some(table))),
+            None => plan
+                .unserved
+                .push(Unserved::missing(name, table, &lines, sonames, survey, config)),
         }
     }
-    if config.plugins.discover {
-        let others = sonames.iter().filter(|candidate| !in_tables.contains(&candidate.key()));
-        candidates.extend(others.map(|candidate| (candidate, None)));
+    // Another line of a plugin that has a table has a soname of its own: it may be discovered.
+    let asked_for: Vec<(&Candidate, Option<&PluginTable>)> = candidates.clone();
+    for candidate in sonames {
+        let is_settled = asked_for.iter().any(|(asked, _)| asked.key() == candidate.key())
+            || plan.unasked.iter().any(|(unasked, _)| unasked.key() == candidate.key());
+        let table_s = asked_for.iter().find(|(asked, _)| asked.plugin == candidate.plugin);
+        match (config.plugins.discover, table_s) {
+            _ if is_settled => {}
+            (true, _) => candidates.push((candidate, None)),
+            (false, Some((asked, _))) => {
+                plan.unasked.push((candidate.clone(), Unasked::OtherLine(asked.line)));
+            }
+            (false, None) => plan.unasked.push((candidate.clone(), Unasked::NotDiscovered)),
+        }
     }
     candidates
         .sort_by_key(|(candidate, table)| (table.is_none(), !candidate.is_linked, candidate.line, &candidate.plugin));
@@ -191,10 +213,11 @@ impl Plan<'_> {
             let command = commands.iter().find(|command| claim.commands.contains(command))?;
             Some((*command, claim))
         })?;
-        let table = config.plugin.get(&candidate.plugin);
-        let is_asked_for = table.is_some_and(|table| table.version == Some(winner.candidate.line));
-        if winner.candidate.plugin == candidate.plugin && is_asked_for {
-            return Some(Lost::OtherLine);
+        let asked = config.plugin.get(&candidate.plugin).and_then(|table| table.version);
+        if let Some(line) =
+            asked.filter(|line| winner.candidate.plugin == candidate.plugin && *line == winner.candidate.line)
+        {
+            return Some(Lost::OtherLine(line));
         }
         let taken: Vec<u8> = self.claims.iter().flat_map(|claim| claim.commands.clone()).collect();
         let unserved = Unserved::command_taken(command, winner, candidate, commands, &taken);

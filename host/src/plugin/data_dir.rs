@@ -13,24 +13,34 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Makes the folder of a plugin in `plugins.data_dir`, and that one, unless they are there. Not every plugin needs one, so a
 /// failure is a line in the log and nothing more: who needs it says so in init.
 pub(super) fn make(folder: &Path, plugin: &str, version: &str) {
-    match create(folder).and_then(|()| fs::metadata(folder)) {
-        Ok(metadata) if is_private(&metadata) => {}
-        Ok(metadata) => tracing::warn!(
-            plugin,
-            version,
-            directory = %folder.display(),
-            found = format!("mode {:04o}, user {}", metadata.mode() & 0o7777, metadata.uid()),
-            cure = format!("chmod 700 {0} && sudo chown {1} {0}", quoted(folder), own_uid()),
-            "others can write to the plugin's data directory"
-        ),
-        Err(error) => tracing::warn!(
+    if let Err(error) = create(folder) {
+        let cure = format!(
+            "sudo install -d -m 700 -o {} {} # or set plugins.data_dir",
+            own_uid(),
+            quoted(folder)
+        );
+        tracing::warn!(
             plugin,
             version,
             directory = %folder.display(),
             %error,
-            cure = format!("mkdir -p -m 700 {} # as the host's user; or set plugins.data_dir", quoted(folder)),
+            cure,
             "the plugin's data directory can't be made, in case it needs one"
-        ),
+        );
+        return;
+    }
+    for directory in [folder.parent().unwrap_or(folder), folder] {
+        match fs::metadata(directory) {
+            Ok(metadata) if !is_private(&metadata) => tracing::warn!(
+                plugin,
+                version,
+                directory = %directory.display(),
+                found = format!("mode {:04o}, user {}", metadata.mode() & 0o7777, metadata.uid()),
+                cure = format!("sudo chown {0} {1} && sudo chmod 700 {1}", own_uid(), quoted(directory)),
+                "others can write to the plugin's data directory"
+            ),
+            _ => {} // what is gone by now is for who needs it to say
+        }
     }
 }
 
@@ -41,7 +51,7 @@ fn create(folder: &Path) -> io::Result<()> {
     }
     for directory in [of_all, folder] {
         match DirBuilder::new().mode(PRIVATE).create(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
             outcome => outcome?,
         }
     }
@@ -50,5 +60,5 @@ fn create(folder: &Path) -> io::Result<()> {
 
 fn is_private(metadata: &Metadata) -> bool {
     let is_ours = [0, own_uid()].contains(&metadata.uid());
-    metadata.is_dir() && is_ours && metadata.mode() & WRITABLE_BY_OTHERS == 0
+    is_ours && metadata.mode() & WRITABLE_BY_OTHERS == 0
 }

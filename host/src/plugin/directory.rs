@@ -6,7 +6,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::links::link_command;
 use super::misnamed::Misnamed;
 use super::name::LibraryName;
 use super::permissions::quoted;
@@ -22,7 +21,8 @@ pub struct Entry {
     pub name: LibraryName,
     /// Whether it is a symbolic link.
     pub is_link: bool,
-    /// The file that it leads to, in its canonical form: for a regular file, itself.
+    /// The file that it leads to, in its canonical form: for a regular file, itself. The cure of a link that leads nowhere is
+    /// one that takes it away: what it could lead to is not known here.
     pub file: Result<PathBuf, Refusal>,
 }
 
@@ -64,22 +64,13 @@ impl Directory {
             unversioned: Vec::new(),
             misnamed: Vec::new(),
         };
-        let parsed = names.iter().filter_map(|name| LibraryName::parse(name));
-        let parsed: Vec<LibraryName> = parsed.filter(LibraryName::is_versioned).collect();
         for file_name in names {
             let path = directory.path.join(&file_name);
             match LibraryName::parse(&file_name) {
                 Some(name) if name.is_versioned() => {
-                    let link = Link {
-                        directory: &directory.path,
-                        path: &path,
-                        better: parsed
-                            .iter()
-                            .filter(|other| other.extends(&name))
-                            .max_by_key(|other| &other.parts),
-                        configuration,
-                    };
-                    directory.entries.extend(Entry::read(&link, name));
+                    directory
+                        .entries
+                        .extend(Entry::read(&directory.path, path, name, configuration));
                 }
                 Some(_) => directory.unversioned.push(path),
                 None => {
@@ -109,15 +100,14 @@ impl Directory {
 
 impl Entry {
     /// Reads one entry; `None` when it is gone by now.
-    fn read(link: &Link<'_>, name: LibraryName) -> Option<Entry> {
-        let is_link = fs::symlink_metadata(link.path).ok()?.is_symlink();
-        let file = if is_link {
-            link.follow()
-        } else {
-            Ok(link.path.to_owned())
+    fn read(directory: &Path, path: PathBuf, name: LibraryName, configuration: &Source) -> Option<Entry> {
+        let is_link = fs::symlink_metadata(&path).ok()?.is_symlink();
+        let file = match is_link {
+            true => follow(directory, &path, configuration),
+            false => Ok(path.clone()),
         };
         Some(Entry {
-            path: link.path.to_owned(),
+            path,
             name,
             is_link,
             file,
@@ -130,61 +120,34 @@ impl Entry {
     }
 }
 
-/// What may be a link, and what there is to say if it leads to no file.
-struct Link<'a> {
-    directory: &'a Path,
-    path: &'a Path,
-    /// The name of a file in the directory that it could lead to.
-    better: Option<&'a LibraryName>,
-    configuration: &'a Source,
-}
-
-impl Link<'_> {
-    /// Follows it to its end, through as many links as there are.
-    fn follow(&self) -> Result<PathBuf, Refusal> {
-        let refused = |code, host: &str, cure: String| Err(Refusal::new(code, "link", host, self.target(), cure));
-        match fs::canonicalize(self.path) {
-            Ok(file) if file.starts_with(self.directory) => Ok(file),
-            Ok(file) => refused(
-                Code::LinkOutside,
-                "a file in the plugin directory",
-                format!(
-                    "host install {} --plugins {}",
-                    quoted(&file),
-                    self.configuration.quoted()
-                ),
-            ),
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                refused(Code::LinkLoop, "a link that ends", self.relink())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                refused(Code::LinkDangling, "an existing file", self.relink())
-            }
-            Err(error) => {
-                let found = format!("{} ({error})", self.target());
-                let cure = format!("ls -l {} # shows who may read what it leads to", quoted(self.path));
-                Err(Refusal::new(
-                    Code::FileUnreadable,
-                    "link",
-                    "a readable file",
-                    found,
-                    cure,
-                ))
-            }
+/// Follows a link to its end, through as many links as there are.
+fn follow(directory: &Path, link: &Path, configuration: &Source) -> Result<PathBuf, Refusal> {
+    let target = || fs::read_link(link).map_or_else(|_| "?".to_owned(), |target| target.display().to_string());
+    let refused = |code, host: &str, cure: String| Err(Refusal::new(code, "link", host, target(), cure));
+    let remove = || format!("rm {} # or put back what it leads to", quoted(link));
+    match fs::canonicalize(link) {
+        Ok(file) if file.starts_with(directory) => Ok(file),
+        Ok(file) => refused(
+            Code::LinkOutside,
+            "a file in the plugin directory",
+            format!("host install {} --plugins {}", quoted(&file), configuration.quoted()),
+        ),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            refused(Code::LinkLoop, "a link that ends", remove())
         }
-    }
-
-    fn target(&self) -> String {
-        fs::read_link(self.path).map_or_else(|_| "?".to_owned(), |target| target.display().to_string())
-    }
-
-    fn relink(&self) -> String {
-        match self.better {
-            Some(name) => link_command(self.path, &name.to_string()),
-            None => format!(
-                "rm {} # no file here has a name that it could lead to; or put back what it leads to",
-                quoted(self.path)
-            ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refused(Code::LinkDangling, "an existing file", remove())
+        }
+        Err(error) => {
+            let found = format!("{} ({error})", target());
+            let cure = format!("ls -l {} # shows who may read what it leads to", quoted(link));
+            Err(Refusal::new(
+                Code::FileUnreadable,
+                "link",
+                "a readable file",
+                found,
+                cure,
+            ))
         }
     }
 }

@@ -219,7 +219,7 @@ fn conflict(survey: &Survey, config: &Config, admitted: &Arc<Admitted>) -> Optio
     });
     match plan.lost(&candidate, commands, config)? {
         Lost::To(unserved) => Some(unserved.refusal),
-        Lost::OtherLine => None,
+        Lost::OtherLine(_) => None,
     }
 }
 
@@ -227,7 +227,7 @@ fn conflict(survey: &Survey, config: &Config, admitted: &Arc<Admitted>) -> Optio
 fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<Option<NotServed>> {
     let survey = survey(config, staging)?;
     let plan = settle(&survey, config);
-    let report = Report::new(&survey, &plan, config);
+    let report = Report::new(&survey, &plan);
     let own = report.files.into_iter().find(|file| file.file == target);
     Ok(match own {
         Some(own) if own.state == State::Serving => None,

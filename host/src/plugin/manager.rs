@@ -7,6 +7,7 @@
 
 mod apply;
 mod drain;
+mod link;
 mod open;
 mod publish;
 mod start;

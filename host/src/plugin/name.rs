@@ -100,11 +100,6 @@ impl LibraryName {
         full.starts_with(&self.parts) && (self.parts.len() < 3 || self.pre == version.pre)
     }
 
-    /// Whether it is a longer name of what `other` names: `libx.so.1.1.0` of `libx.so.1`.
-    pub fn extends(&self, other: &LibraryName) -> bool {
-        self.stem == other.stem && self.parts.len() > other.parts.len() && self.parts.starts_with(&other.parts)
-    }
-
     /// The version as the name writes it.
     pub fn version(&self) -> String {
         let parts: Vec<String> = self.parts.iter().map(u64::to_string).collect();

@@ -17,7 +17,6 @@ use super::static_tls::StaticTls;
 use super::survey::Survey;
 use super::unavailable::{LoadError, Unavailable};
 use super::unserved::Unserved;
-use crate::config::Config;
 
 /// All there is to tell.
 #[derive(Debug, Serialize)]
@@ -102,12 +101,12 @@ pub struct PluginReport {
 
 impl Report {
     /// The report on a plugin directory.
-    pub fn new(survey: &Survey, plan: &Plan<'_>, config: &Config) -> Report {
+    pub fn new(survey: &Survey, plan: &Plan<'_>) -> Report {
         let sonames: Vec<_> = survey.groups.iter().map(|group| group.candidate()).collect();
         let outcome = Outcome {
             survey,
             sonames: &sonames,
-            config,
+            unasked: &plan.unasked,
         };
         let files = survey.findings.iter().map(|finding| {
             let mut report = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
@@ -224,12 +223,14 @@ impl FileReport {
     }
 
     fn refuse(&mut self, refusals: &[Refusal]) {
+        self.standby = None;
         self.state = State::Refused;
         self.commands.clear();
         self.refusals.extend_from_slice(refusals);
     }
 
     fn lack(&mut self, lack: &Unavailable) {
+        self.standby = None;
         self.state = State::Unavailable;
         self.commands.clear();
         self.unavailable = Some(lack.clone());

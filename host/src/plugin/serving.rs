@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instances::Instances;
 use super::stage::Staging;
-use super::static_tls::Room;
+use super::static_tls::{self, Room};
 use super::wishes::Served;
 
 const FILE: &str = "serving.json";
@@ -25,6 +25,8 @@ pub struct Serving {
     pub files: BTreeMap<String, Content>,
     /// What static TLS it has left, by estimate.
     pub room: Room,
+    /// The C library's tunables that it was started with.
+    pub tunables: String,
     /// Digests of the contents that are open and take some.
     pub with_static_tls: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Serving {
             directory: directory.to_owned(),
             files: files.collect(),
             room: instances.room(),
+            tunables: static_tls::tunables(),
             with_static_tls: instances
                 .with_static_tls()
                 .iter()

@@ -436,7 +436,10 @@ fn open_regular(file: &Path, of: Option<&Source>) -> Result<(File, Vec<Refusal>)
         // No `rm`: cures are pasted, and this may be anything.
         let cure = match of {
             None => "# name a library's file".to_owned(),
-            Some(_) => format!("mv {0} {0}.old # then put the library there", permissions::quoted(file)),
+            Some(_) => format!(
+                "mv -n {0} {0}.old # then put the library there",
+                permissions::quoted(file)
+            ),
         };
         let refusal = Refusal::new(Code::FileKind, "file", "a regular file", found, cure);
         return Err(NotCopied::Refused(vec![refusal]));

@@ -1,14 +1,14 @@
 //! Why an admitted file does not serve although nothing is wrong with it. Pure: what lies there, what the configuration says
 //! and what serves decide it, in this process or in one that starts now.
 
-use plugin_record::{Line, Record};
+use plugin_record::Record;
 use serde::Serialize;
 
-use super::admit::Admitted;
-use super::claims::{Candidate, Unwanted};
+use super::admit::{Admitted, rename};
+use super::claims::{Candidate, Unasked, Unwanted};
 use super::links::link_command;
+use super::name;
 use super::survey::{AtSoname, Survey};
-use crate::config::Config;
 
 /// The reason, and what would have the file serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,123 +61,98 @@ pub struct Outcome<'a> {
     pub survey: &'a Survey,
     /// What was wanted of each soname.
     pub sonames: &'a [Candidate],
-    /// What the operator asks for.
-    pub config: &'a Config,
+    /// What nobody asks for.
+    pub unasked: &'a [(Candidate, Unasked)],
 }
 
 impl Outcome<'_> {
     /// Why a file with this content does not serve, where `serving` gives what serves at its soname.
     pub fn why(&self, admitted: &Admitted, serving: Option<&Admitted>) -> Standby {
         let record = admitted.record();
-        let soname = super::name::soname(record);
+        let soname = name::soname(record);
+        let key = (record.name.as_str(), soname.as_str());
+        let unasked = self.unasked.iter().find(|(candidate, _)| candidate.key() == key);
+        if let Some((_, unasked)) = unasked {
+            return not_asked_for(*unasked, record);
+        }
         let link = self.survey.directory.join(&soname);
         let group = self.survey.group(&record.name, &soname);
-        let file = group.and_then(|group| group.file_name(admitted.digest()));
-        let relink = match &file {
-            Some(file) => link_command(&link, file),
-            None => format!("# put it into {}", self.survey.directory.display()),
+        let relink = match group.and_then(|group| group.file_name(admitted.digest())) {
+            Some(file) => link_command(&link, &file),
+            None => format!("# put it back into {}", self.survey.directory.display()),
         };
-        let (name, line) = (&record.name, record.line());
-        let standby = |reason, text: String, cure: String| Standby { reason, text, cure };
-        if let Some((reason, text, cure)) = self.configured(record) {
-            return standby(reason, text, cure);
-        }
-        if let Some(serving) = serving {
-            let serves = serving.record();
+        if let Some(serving) = serving.filter(|serving| serving.record().name == record.name) {
+            let version = &serving.record().version;
             return match group.map(|group| &group.at_soname) {
-                _ if serves.name != *name => self.lost(),
-                Some(AtSoname::File(_)) => {
-                    let text = format!(
-                        "{soname} is a regular file, which serves {} and is never replaced by a link",
-                        serves.version
-                    );
-                    standby(Reason::SonameIsFile, text, relink)
-                }
-                _ if !record.version.pre.is_empty() => {
-                    let text = format!(
-                        "{} is a pre-release, which serves only when a link leads to it",
-                        record.version
-                    );
-                    standby(Reason::PreRelease, text, relink)
-                }
-                _ => standby(
-                    Reason::OtherVersion,
-                    format!("{} serves at {soname}", serves.version),
-                    relink,
-                ),
+                Some(AtSoname::File(file)) => Standby {
+                    reason: Reason::SonameIsFile,
+                    text: format!("{soname} is a regular file, which serves {version} and is never replaced by a link"),
+                    // It may be the only file with that content.
+                    cure: format!("{} && {relink}", rename(&link, &name::real_name(file.record()))),
+                },
+                _ if !record.version.pre.is_empty() => pre_release(record, relink),
+                _ => Standby {
+                    reason: Reason::OtherVersion,
+                    text: format!("{version} serves at {soname}"),
+                    cure: relink,
+                },
             };
         }
-        let wanted = self.sonames.iter().find(|candidate| candidate.key() == (name, &soname));
+        let wanted = self.sonames.iter().find(|candidate| candidate.key() == key);
         match wanted.map(|candidate| &candidate.wanted) {
-            Some(Err(Unwanted::PreReleases)) => {
-                let text = format!(
-                    "{} is a pre-release, which serves only when a link leads to it",
-                    record.version
-                );
-                standby(Reason::PreRelease, text, relink)
-            }
-            Some(Err(Unwanted::Removed)) => standby(Reason::LinkRemoved, "its link is gone".to_owned(), relink),
-            Some(Err(Unwanted::Failed)) => {
-                let cure = "# the log says why; it is tried again when the configuration changes, and at SIGHUP";
-                standby(
-                    Reason::Failed,
-                    "it could not be loaded or initialised".to_owned(),
-                    cure.to_owned(),
-                )
-            }
-            Some(Err(Unwanted::Refused)) => standby(
-                Reason::SonameRefused,
-                format!("what stands at {soname} is refused"),
-                relink,
-            ),
-            _ => match self.asked_line(record) {
-                Some(asked) => standby(
-                    Reason::OtherLine,
-                    format!("[plugin.{name}] asks for version = \"{asked}\", which has its commands"),
-                    format!("# set `version = \"{line}\"` under [plugin.{name}]"),
-                ),
-                None => self.lost(),
+            Some(Err(Unwanted::PreReleases)) => pre_release(record, relink),
+            Some(Err(Unwanted::Removed)) => Standby {
+                reason: Reason::LinkRemoved,
+                text: "its link is gone".to_owned(),
+                cure: relink,
+            },
+            Some(Err(Unwanted::Failed)) => Standby {
+                reason: Reason::Failed,
+                text: "it could not be loaded or initialised".to_owned(),
+                cure: "# the log says why; it is tried again when the configuration changes, and at SIGHUP".to_owned(),
+            },
+            Some(Err(Unwanted::Refused)) => Standby {
+                reason: Reason::SonameRefused,
+                text: format!("what stands at {soname} is refused"),
+                cure: relink,
+            },
+            _ => Standby {
+                reason: Reason::ClaimLost,
+                text: "another plugin has its commands or its name".to_owned(),
+                cure: "# the refusal says which one, and what would give them to this one".to_owned(),
             },
         }
     }
+}
 
-    /// What the configuration alone says against it.
-    fn configured(&self, record: &Record) -> Option<(Reason, String, String)> {
-        let name = &record.name;
-        match self.config.plugin.get(name) {
-            Some(table) if !table.enabled => Some((
-                Reason::Disabled,
-                format!("[plugin.{name}] has enabled = false"),
-                format!("# set `enabled = true` under [plugin.{name}]"),
-            )),
-            Some(table) if self.config.plugins.discover || table.version.is_none_or(|asked| asked == record.line()) => {
-                None
-            }
-            Some(_) => Some((
-                Reason::OtherLine,
-                format!("[plugin.{name}] asks for another version"),
-                format!("# set `version = \"{}\"` under [plugin.{name}]", record.line()),
-            )),
-            None if self.config.plugins.discover => None,
-            None => Some((
-                Reason::NotDiscovered,
-                format!("there is no [plugin.{name}], and plugins.discover is false"),
-                format!("# add the table [plugin.{name}], or set `discover = true` under [plugins]"),
-            )),
-        }
+fn pre_release(record: &Record, relink: String) -> Standby {
+    Standby {
+        reason: Reason::PreRelease,
+        text: format!(
+            "{} is a pre-release, which serves only when a link leads to it",
+            record.version
+        ),
+        cure: relink,
     }
+}
 
-    /// The compatibility line that the configuration asks for in place of this one.
-    fn asked_line(&self, record: &Record) -> Option<Line> {
-        let asked = self.config.plugin.get(&record.name)?.version?;
-        (asked != record.line()).then_some(asked)
-    }
-
-    fn lost(&self) -> Standby {
-        Standby {
-            reason: Reason::ClaimLost,
-            text: "another plugin has its commands or its name".to_owned(),
-            cure: "# which one is said where the plugin is not served".to_owned(),
-        }
+fn not_asked_for(unasked: Unasked, record: &Record) -> Standby {
+    let (name, line) = (&record.name, record.line());
+    match unasked {
+        Unasked::Disabled => Standby {
+            reason: Reason::Disabled,
+            text: format!("[plugin.{name}] has enabled = false"),
+            cure: format!("# set `enabled = true` under [plugin.{name}] in plugins.toml"),
+        },
+        Unasked::OtherLine(asked) => Standby {
+            reason: Reason::OtherLine,
+            text: format!("version = \"{asked}\" of {name} is asked for"),
+            cure: format!("# set `version = \"{line}\"` under [plugin.{name}] in plugins.toml"),
+        },
+        Unasked::NotDiscovered => Standby {
+            reason: Reason::NotDiscovered,
+            text: format!("there is no [plugin.{name}], and plugins.discover is false"),
+            cure: format!("# add the table [plugin.{name}] to plugins.toml, or set `discover = true` under [plugins]"),
+        },
     }
 }

@@ -131,8 +131,19 @@ impl Room {
     }
 }
 
-/// A library that found no room. `dependency` is the library that it links and that asked for it, if it was not itself.
+/// A library that found no room here. `dependency` is the library that it links and that asked for it, if it was not itself.
 pub fn refusal(need: Option<StaticTls>, dependency: Option<&str>, room: Room, record: &Record) -> Refusal {
+    refusal_of_host(need, dependency, room, &tunables(), record)
+}
+
+/// The same of a host that runs with these tunables (GLIBC_TUNABLES).
+pub fn refusal_of_host(
+    need: Option<StaticTls>,
+    dependency: Option<&str>,
+    room: Room,
+    tunables: &str,
+    record: &Record,
+) -> Refusal {
     let rebuild = match KNOWN.iter().find(|(package, _)| record.package(package).is_some()) {
         Some((package, feature)) => format!("build it with the feature {feature} of {package}"),
         None => "build its native code with -ftls-model=global-dynamic (of jemalloc and mimalloc the crates have a feature for \
@@ -174,7 +185,7 @@ pub fn refusal(need: Option<StaticTls>, dependency: Option<&str>, room: Room, re
     let cure = format!(
         "export {TUNABLES}={} # in the environment that the host is started in, and restart it: room for what is open and for \
          further versions. A restart alone frees what older versions hold. Or {rebuild}",
-        quoted(&with_tunable(&tunables(), OPTIONAL, optional))
+        quoted(&with_tunable(tunables, OPTIONAL, optional))
     );
     refuse(&host, &found, cure)
 }
@@ -184,7 +195,8 @@ pub fn is_known(package: &str) -> bool {
     KNOWN.iter().any(|(known, _)| *known == package)
 }
 
-fn tunables() -> String {
+/// What this process was started with.
+pub fn tunables() -> String {
     std::env::var(TUNABLES).unwrap_or_default()
 }
 

@@ -13,6 +13,7 @@ use super::claims::{Candidate, Unwanted};
 use super::directory::{Directory, Entry};
 use super::inspect::inspect;
 use super::judge::{Judge, Memory, NotAdmitted, Verdict, refused};
+use super::links::link_command;
 use super::misnamed::Misnamed;
 use super::name::{self, LibraryName, Platform};
 use super::settle::Settling;
@@ -234,6 +235,9 @@ pub fn survey_again(
         });
     }
     let unsettled = judge.finish();
+    for finding in &mut findings {
+        name_better_target(finding, &groups);
+    }
     let at_sonames: Vec<(String, String)> = groups
         .values()
         .filter(|group| group.is_linked())
@@ -259,6 +263,30 @@ pub fn survey_again(
         undecided,
         unsettled,
     })
+}
+
+/// A soname's link that leads nowhere is to lead to the highest version that there is, where there is one package alone that has
+/// it.
+fn name_better_target(finding: &mut Finding, groups: &BTreeMap<(String, String), Group>) {
+    let Err(NotAdmitted::Refused(found)) = &finding.verdict else {
+        return;
+    };
+    let [refusal] = found.refusals.as_slice() else { return };
+    let mut of_soname = groups.values().filter(|group| finding.path.ends_with(&group.soname));
+    let (Some(group), None) = (of_soname.next(), of_soname.next()) else {
+        return;
+    };
+    if let Some(file) = group
+        .highest(false)
+        .filter(|_| matches!(refusal.code, Code::LinkDangling | Code::LinkLoop))
+    {
+        let cure = link_command(&finding.path, &file.to_string());
+        let refusal = Refusal {
+            cure,
+            ..refusal.clone()
+        };
+        finding.verdict = refused(vec![refusal]);
+    }
 }
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.

@@ -125,10 +125,14 @@ impl Told {
     ) {
         let mut now = HashMap::new();
         for finding in &outcome.survey.findings {
-            let (Ok(admitted), None) = (&finding.verdict, &finding.link) else {
+            let Ok(admitted) = &finding.verdict else { continue };
+            let soname = soname(admitted.record());
+            // One line for each content, however many names and links lead to it.
+            let is_known = now.keys().any(|(_, digest)| *digest == admitted.digest());
+            if finding.path.ends_with(&soname) || is_known {
                 continue;
-            };
-            let serves = serving(&soname(admitted.record()));
+            }
+            let serves = serving(&soname);
             let key = (finding.path.clone(), admitted.digest());
             if serves.is_some_and(|serves| serves.digest() == admitted.digest()) {
                 now.insert(key, None);

@@ -144,7 +144,9 @@ impl Trials {
             };
             match run(before, verdicts) {
                 End::Unprepared => {
-                    tracing::info!("what takes static TLS here does not open a second time: tried out without it");
+                    tracing::info!(
+                        "what takes static TLS here can't be opened in the child as well: tried out without it"
+                    );
                     run(Vec::new(), verdicts)
                 }
                 end => end,

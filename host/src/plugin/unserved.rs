@@ -13,8 +13,8 @@ use super::{Code, Refusal};
 use crate::config::{Config, PluginTable};
 use crate::wire::is_submit;
 
-/// How alike the name of a table and that of a package must be to be taken for one: 1 is equal, 0 has nothing in common.
-const ALIKE: f64 = 0.85;
+/// How many letters may be wrong in the name of a table for it to be taken for a package's.
+const SLIPS: usize = 2;
 
 /// A plugin that does not serve for a reason that is not in its file.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Unserved {
 
     /// A package serves whose name differs in `-` and `_` alone.
     pub(super) fn name_taken(winner: &str, soname: &str, loser: &Candidate) -> Unserved {
-        Unserved::of(loser, name_taken(winner, soname, loser))
+        Unserved::of(loser, name_taken(winner, soname, loser, None))
     }
 
     /// A table asks for what no admitted file brings. `lines` are the compatibility lines of it that there are.
@@ -78,19 +78,17 @@ impl Unserved {
             Some(line) => file_name(name, &line.to_string()),
             None => file_name(name, "*"),
         };
+        let library = format!("target/release/{}", Platform::HOST.file_name(&stem(name), None));
+        let build = format!(
+            "cargo build --release -p {} && host install {} --plugins {} # in the plugin's folder",
+            quoted(name),
+            quoted(&library),
+            config.source.quoted(),
+        );
         let (found, cure) = other_line(name, lines)
             .or_else(|| refused_file(name, survey))
-            .or_else(|| other_name(name, sonames, config))
-            .unwrap_or_else(|| {
-                let library = format!("target/release/{}", Platform::HOST.file_name(&stem(name), None));
-                let cure = format!(
-                    "cargo build --release -p {} && host install {} --plugins {} # in the plugin's folder",
-                    quoted(name),
-                    quoted(&library),
-                    config.source.quoted(),
-                );
-                ("none that is admitted".to_owned(), cure)
-            });
+            .or_else(|| other_name(name, &build, sonames, config))
+            .unwrap_or_else(|| ("none that is admitted".to_owned(), build));
         Unserved {
             plugin: name.to_owned(),
             version: None,
@@ -113,24 +111,23 @@ impl Unserved {
         survey: &Survey,
     ) -> Option<Unserved> {
         let required = table.is_some_and(|table| table.required);
+        let link = survey.directory.join(&candidate.soname);
         let group = survey.group(&candidate.plugin, &candidate.soname);
+        let highest = group.and_then(|group| group.highest(reason == Unwanted::PreReleases));
+        let relink = highest.map(|file| link_command(&link, &file.to_string()));
         let found = match reason {
             Unwanted::NameTaken => {
                 let Some(AtSoname::Other(winner)) = group.map(|group| &group.at_soname) else {
                     return None;
                 };
-                return Some(Unserved::name_taken(winner, &candidate.soname, candidate));
+                let refusal = name_taken(winner, &candidate.soname, candidate, relink);
+                return Some(Unserved::of(candidate, refusal));
             }
             Unwanted::Refused => "what stands there is refused",
             Unwanted::PreReleases if required => "only pre-releases, which need a link",
             Unwanted::PreReleases | Unwanted::Failed | Unwanted::Removed => return None,
         };
-        let link = survey.directory.join(&candidate.soname);
-        let highest = group.and_then(|group| group.highest(reason == Unwanted::PreReleases));
-        let cure = match highest {
-            Some(file) => link_command(&link, &file.to_string()),
-            None => "# what is refused there has a cure of its own".to_owned(),
-        };
+        let cure = relink.unwrap_or_else(|| "# what is refused there has a cure of its own".to_owned());
         let refusal = Refusal::new(
             Code::PluginMissing,
             candidate.soname.clone(),
@@ -177,8 +174,17 @@ fn command_taken(command: u8, winner: &Claim<'_>, loser: &Candidate, commands: &
     )
 }
 
-/// Why a plugin can't serve beside one of nearly the same name.
-fn name_taken(winner: &str, soname: &str, loser: &Candidate) -> Refusal {
+/// Why a plugin can't serve beside one of nearly the same name. `relink` has it serve in the other's place.
+fn name_taken(winner: &str, soname: &str, loser: &Candidate, relink: Option<String>) -> Refusal {
+    let rename =
+        "rename one of the two packages in its Cargo.toml and rebuild it: - and _ are one in the names of files";
+    let cure = match relink {
+        Some(relink) => format!(
+            "{relink} # has {} serve in its place; to have both, {rename}",
+            loser.plugin
+        ),
+        None => format!("# {rename}"),
+    };
     Refusal::new(
         Code::NameTaken,
         "package name",
@@ -187,10 +193,7 @@ fn name_taken(winner: &str, soname: &str, loser: &Candidate) -> Refusal {
             "{} ({}), of which the files have the same names",
             loser.plugin, loser.soname
         ),
-        format!(
-            "# rename one of the two packages in its Cargo.toml and rebuild it: - and _ are one in the names of files; or take \
-             {winner} out by removing its files"
-        ),
+        cure,
     )
 }
 
@@ -220,22 +223,23 @@ fn refused_file(name: &str, survey: &Survey) -> Option<(String, String)> {
     Some((format!("{file}, which is refused"), cure))
 }
 
-/// The table's name is nearly that of a package: `-` and `_`, or a slip.
-fn other_name(name: &str, sonames: &[Candidate], config: &Config) -> Option<(String, String)> {
-    let without_table = sonames
+/// The table's name is nearly that of a package: `-` for `_`, or a slip.
+fn other_name(name: &str, build: &str, sonames: &[Candidate], config: &Config) -> Option<(String, String)> {
+    let mut without_table = sonames
         .iter()
         .filter(|soname| !config.plugin.contains_key(&soname.plugin));
-    let alike = |soname: &Candidate| match stem(&soname.plugin) == stem(name) {
-        true => 1.0,
-        false => strsim::jaro_winkler(&soname.plugin, name),
+    let (same, slips): (Vec<&Candidate>, Vec<&Candidate>) = without_table
+        .by_ref()
+        .filter(|soname| strsim::osa_distance(&stem(&soname.plugin), &stem(name)) <= SLIPS)
+        .partition(|soname| stem(&soname.plugin) == stem(name));
+    let nearest = same.first().or(slips.first())?;
+    let Candidate { plugin, soname, .. } = nearest;
+    let write = format!("write [plugin.{plugin}] in plugins.toml: a table has its package's name");
+    let cure = match same.is_empty() {
+        true => format!("{build}; or, if {plugin} is meant, {write}"),
+        false => format!("# {write}"),
     };
-    let nearest = without_table.max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(nearest) >= ALIKE).then(|| {
-        let Candidate { plugin, soname, .. } = nearest;
-        let cure =
-            format!("# if that one is meant, write [plugin.{plugin}] in plugins.toml: a table has its package's name");
-        (format!("{soname} of the package {plugin}"), cure)
-    })
+    Some((format!("{soname} of the package {plugin}"), cure))
 }
 
 fn file_name(plugin: &str, version: &str) -> String {

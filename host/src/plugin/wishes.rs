@@ -136,12 +136,14 @@ impl Wish<'_> {
             Some(AtSoname::Link(admitted) | AtSoname::File(admitted)) => {
                 (Ok(self.unless_replaced(admitted, others)), true)
             }
+            // What the link was moved to does not come up: as for any other link, what serves goes on.
+            Some(AtSoname::Other(other)) if self.has_link_failed(other) => (serves(), false),
             Some(AtSoname::Other(_)) => (Err(Unwanted::NameTaken), false),
+            // Whoever had the soname's link has the soname, also while the link is moved, or damaged.
+            _ if self.is_linked_to_other() => (Err(Unwanted::NameTaken), false),
             // Damage is no wish: what serves goes on.
             Some(AtSoname::Refused) => (serves(), true),
             Some(AtSoname::Nothing) | None if self.survey.in_doubt.contains(self.soname) => (serves(), true),
-            // Whoever has the soname's link has the soname, also for the moment in which the link is moved.
-            Some(AtSoname::Nothing) | None if self.is_linked_to_other() => (Err(Unwanted::NameTaken), false),
             Some(AtSoname::Nothing) | None => match self.served {
                 Some(_) if self.is_brought_again() => (self.as_at_start(), false),
                 Some(served) if served.is_linked => match self.known.may_come_back.contains(self.soname) {
@@ -157,10 +159,22 @@ impl Wish<'_> {
         }
     }
 
+    /// Whether the package of that name, to which the soname's link leads, has nothing to serve with.
+    fn has_link_failed(&self, other: &str) -> bool {
+        let group = self.survey.group(other, self.soname);
+        match group.map(|group| &group.at_soname) {
+            Some(AtSoname::Link(admitted)) => self.served.is_some() && self.has_failed(admitted),
+            _ => false,
+        }
+    }
+
     /// Whether a package of the same soname serves there, and had the link when it was last looked.
     fn is_linked_to_other(&self) -> bool {
         let served = self.known.served.get(self.soname);
-        self.served.is_none() && served.is_some_and(|served| served.is_linked)
+        let has_own = self
+            .group
+            .is_some_and(|group| matches!(group.at_soname, AtSoname::Link(_) | AtSoname::File(_)));
+        self.served.is_none() && !has_own && served.is_some_and(|served| served.is_linked)
     }
 
     fn is_brought_again(&self) -> bool {
@@ -222,8 +236,8 @@ impl Wish<'_> {
     /// The highest version that was not there before, if it is higher than what there is.
     fn newcomer(&self, base: Option<&Arc<Admitted>>) -> Option<Arc<Admitted>> {
         let group = self.group?;
-        if matches!(group.at_soname, AtSoname::File(_) | AtSoname::Other(_)) {
-            return None; // never replaced by a link
+        if matches!(group.at_soname, AtSoname::File(_) | AtSoname::Other(_)) || self.is_linked_to_other() {
+            return None; // a file is never replaced by a link, and another package not by its namesake
         }
         let is_new = |name: &String, admitted: &Admitted| {
             !self.known.judged.contains(&(name.clone(), admitted.digest()))

@@ -50,14 +50,15 @@ fn file(env: &Env) -> Result<Option<PathBuf>, Error> {
     if named.is_empty() {
         return Ok(None);
     }
-    // Cargo does not say where it was started. A relative path means the package's folder or, where many plugins are
-    // built together, their workspace's.
+    // A relative path means the package's folder; or the one that cargo was started in, where that is known; or, where many
+    // plugins are built together, their workspace's.
     let path = env.manifest_dir.join(&named);
-    if path.exists() {
-        return Ok(Some(path));
-    }
-    let in_workspace = cargo::workspace_root(env)?.with_file_name(&named);
-    Ok(Some(if in_workspace.exists() { in_workspace } else { path }))
+    let others = [
+        env.folder().join(&named),
+        cargo::workspace_root(env)?.with_file_name(&named),
+    ];
+    let found = [&path].into_iter().chain(&others).find(|path| path.exists());
+    Ok(Some(found.unwrap_or(&path).clone()))
 }
 
 fn read(path: &Path) -> Result<Fingerprint, Error> {

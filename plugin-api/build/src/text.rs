@@ -19,15 +19,15 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 }
 
 fn read_up_to(path: &Path, limit: u64) -> io::Result<String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // One byte more tells a file that is as long as the limit from a longer one.
-    File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > limit {
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
         true => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it is larger than {limit} bytes, as no such file is"),
         )),
-        false => Ok(text),
+        false => String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
     }
 }
 

@@ -6,6 +6,9 @@
 //! manifests, the configuration) and the files of every package in a folder, the plugin's included.
 //! Only paths that exist are printed; cargo would rerun for a missing one at every build.
 //!
+//! What is said on cargo's command line (`--config`, `-Z`) is not watched: there is nothing to watch it by. A build that says
+//! something else there than the last one, and changes nothing else, keeps the last one's record.
+//!
 //! The repository's HEAD is not watched: the commit is shown and decides nothing, and a new commit
 //! is no reason to build. The record has it as of the last gathering.
 

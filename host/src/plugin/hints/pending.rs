@@ -9,6 +9,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{Event, EventKind};
 
 use crate::config::Watched;
+use crate::plugin::misnamed::Misnamed;
 use crate::plugin::name::LibraryName;
 use crate::plugin::settle::{Change, SETTLE, Settling};
 
@@ -115,14 +116,15 @@ impl Places {
         self.configuration.as_deref() == Some(path)
     }
 
-    /// Whether an event at this path can change what the directory offers: at a plugin's name, or at a hidden one by which
-    /// some systems exchange whole folders (`..data`).
+    /// Whether an event at this path can change what the directory offers: at a plugin's name or nearly one, or at a hidden one
+    /// by which some systems exchange whole folders (`..data`).
     fn is_of_a_plugin(&self, path: &Path) -> bool {
         if path == self.directory {
             return true;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.parent() == Some(&self.directory) && (name.starts_with("..") || LibraryName::parse(&name).is_some())
+        path.parent() == Some(&self.directory)
+            && (name.starts_with("..") || LibraryName::parse(&name).is_some() || Misnamed::parse(&name).is_some())
     }
 }
 

@@ -35,7 +35,7 @@ impl Manager {
                 continue;
             }
             let claims = std::mem::take(&mut plan.claims);
-            let Opened { ready, is_complete } = self.open_all(claims, survey, &config);
+            let Opened { mut ready, is_complete } = self.open_all(claims, survey, &config);
             took_time |= ready.iter().any(|ready| self.instances.get(&ready.key).is_none()) || !is_complete;
             if self.stop.is_set() || self.instances.is_closed() {
                 return Ok(Applied::Published);
@@ -46,23 +46,27 @@ impl Manager {
                 }
                 self.require(&config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
             }
-            if is_complete && self.init_all(&ready, &config, &mut made) {
-                break (sonames, plan, ready);
-            }
+            let is_complete = is_complete && self.init_all(&ready, &config, &mut made);
             if self.stop.is_set() || self.instances.is_closed() {
                 return Ok(Applied::Published);
             }
+            if !is_complete {
+                continue;
+            }
+            if is_start {
+                self.require(&config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
+            } else if let Some(outdated) = self.outdated(survey, &sonames, took_time) {
+                return Ok(outdated);
+            }
+            if self.link_all(survey, &mut ready, is_start) {
+                break (sonames, plan, ready);
+            }
         };
         self.told.plan(&plan);
-        if is_start {
-            self.require(&config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
-        } else if let Some(outdated) = self.outdated(survey, &sonames, took_time) {
-            return Ok(outdated);
-        }
         let outcome = Outcome {
             survey,
             sonames: &sonames,
-            config: &config,
+            unasked: &plan.unasked,
         };
         self.publish(outcome, ready, &made, is_start);
         let served = &self.known.served;

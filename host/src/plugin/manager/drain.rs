@@ -101,6 +101,9 @@ impl Manager {
     /// its plugin has taken over from waits there, while its file and its configuration are what they were: what was taken
     /// away is gone.
     fn why_end(&self, key: &Key, admitted: &Admitted, survey: &Survey) -> Option<&'static str> {
+        if self.known.held_back.contains(&key.digest) {
+            return None; // it waits for what the machine lacks
+        }
         let record = admitted.record();
         let successor = self.known.served.get(&name::soname(record));
         if successor.is_none_or(|successor| successor.plugin() != record.name) {

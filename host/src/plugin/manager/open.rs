@@ -35,6 +35,8 @@ pub(super) struct Ready<'a> {
     pub(super) claim: Claim<'a>,
     pub(super) library: Library,
     pub(super) key: Key,
+    /// Whether its soname has a link or a file.
+    pub(super) is_linked: bool,
     pub(super) times: Times,
 }
 
@@ -75,6 +77,7 @@ impl Manager {
             let took = self.memory.took(key.digest);
             match library {
                 Ok(library) => ready.push(Ready {
+                    is_linked: claim.candidate.is_linked,
                     claim,
                     library,
                     key,

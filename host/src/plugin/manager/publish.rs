@@ -1,4 +1,4 @@
-//! Puts one new route table in force: moves links, says what has changed, and notes what serves.
+//! Puts one new route table in force, says what has changed, and notes what serves.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -8,17 +8,15 @@ use super::drain::Leaving;
 use super::open::Ready;
 use super::{Manager, identity};
 use crate::plugin::instances::Key;
-use crate::plugin::links::{link_command, point};
 use crate::plugin::stage::Digest;
 use crate::plugin::standby::Outcome;
 use crate::plugin::survey::Survey;
 use crate::plugin::swap::Swap;
-use crate::plugin::unavailable::Unavailable;
 use crate::plugin::wishes::Served;
 use crate::routes::RouteTable;
 
 impl Manager {
-    /// Moves links, puts the new table in force, and says what has changed.
+    /// Puts the new table in force, and says what has changed.
     pub(super) fn publish(
         &mut self,
         outcome: Outcome<'_>,
@@ -30,7 +28,6 @@ impl Manager {
         let mut now = BTreeMap::new();
         let mut entries = Vec::new();
         let mut swaps = Vec::new();
-        let mut not_linked = Vec::new();
         for ready in ready {
             let soname = ready.claim.candidate.soname.clone();
             let Some(plugin) = self.instances.get(&ready.key) else {
@@ -38,39 +35,11 @@ impl Manager {
             };
             let group = survey.group(plugin.name(), &soname);
             let file = group.and_then(|group| group.file_name(ready.key.digest));
-            let at_soname = self.known.served.get(&soname);
-            let before = at_soname.filter(|before| before.plugin() == plugin.name());
-            let mut is_linked = ready.claim.candidate.is_linked;
-            if ready.claim.candidate.takes_link
-                && let Some(file) = &file
-            {
-                let link = survey.directory.join(&soname);
-                match point(&link, file) {
-                    Ok(()) => {
-                        self.told.linked(&link, file, is_linked);
-                        // Should it be gone at the next look, it was taken away anew.
-                        self.gone.remove(&soname);
-                        is_linked = true;
-                    }
-                    Err(error) => {
-                        let lack = Unavailable::link(link_command(&link, file), &error);
-                        not_linked.push((soname.clone(), Arc::clone(&ready.claim.admitted), lack));
-                        if !is_start {
-                            // The link is what says what runs: without it the newcomer would be gone at the next start.
-                            self.known.held_back.insert(ready.key.digest); // it is still new
-                            if let Some(before) = at_soname {
-                                entries.extend(
-                                    self.instances
-                                        .get(&before.key)
-                                        .map(|plugin| (before.commands.clone(), plugin)),
-                                );
-                                now.insert(soname, before.clone());
-                            }
-                            continue;
-                        }
-                    }
-                }
-            }
+            let before = self
+                .known
+                .served
+                .get(&soname)
+                .filter(|before| before.plugin() == plugin.name());
             // While the same serves, so does the name that it came by, also where there is nothing by now; unless only
             // another name has the content.
             let is_there = |file: &String| survey.findings.iter().any(|finding| finding.path.ends_with(file));
@@ -88,16 +57,13 @@ impl Manager {
                 key: ready.key.clone(),
                 commands: ready.claim.commands.clone(),
                 file,
-                is_linked,
+                is_linked: ready.is_linked,
                 identity,
             };
             let times = ready.times.made(made.get(&ready.key).copied());
             swaps.extend(Swap::between(&soname, before, &served, times));
             entries.push((ready.claim.commands.clone(), plugin));
             now.insert(soname, served);
-        }
-        for (soname, admitted, lack) in not_linked {
-            self.lack(&soname, Some(admitted.record()), lack);
         }
         let before = std::mem::replace(&mut self.known.served, now);
         let is_same = before.len() == self.known.served.len()
