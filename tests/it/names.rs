@@ -252,7 +252,7 @@ fn another_line_beside_the_one_that_is_asked_for_is_no_error() {
     site.configure("[plugin.hot-probe]\nversion = \"2\"\n");
     let (code, report) = site.check(&[]);
     assert_eq!(code, 0, "{report:#}");
-    assert_eq!(report["files"][0]["standby"]["reason"], "other-line", "{report:#}");
+    assert_eq!(report["files"][0]["idle"]["reason"], "other-line", "{report:#}");
     assert_eq!(report["files"][1]["state"], "serving");
     let log = site.start().stop();
     assert!(log.iter().all(|line| line["level"] != "ERROR"), "{log:#?}");
@@ -290,7 +290,7 @@ fn one_line(site: &Site, host: &Host, bring: impl FnOnce() -> PathBuf) -> (Value
         .as_array()
         .unwrap()
         .iter()
-        .map(|of| (&of["file"], &of["standby"]["cure"]));
+        .map(|of| (&of["file"], &of["idle"]["cure"]));
     let of_misnamed = report["misnamed"]
         .as_array()
         .unwrap()
@@ -381,9 +381,9 @@ fn older_versions_and_what_was_put_aside_make_no_line_at_a_start() {
         .collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
     let (code, report) = site.check(&[]);
-    let standby = |number: usize| &report["files"][number]["standby"];
+    let idle = |number: usize| &report["files"][number]["idle"];
     assert_eq!((code, &report["misnamed"]), (0, &serde_json::json!([])), "{report:#}");
-    assert_eq!(standby(1)["text"], "1.2.0 serves at libhot_probe.so.1", "{report:#}");
+    assert_eq!(idle(1)["text"], "1.2.0 serves at libhot_probe.so.1", "{report:#}");
 }
 
 #[test]

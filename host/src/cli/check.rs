@@ -298,12 +298,12 @@ fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
         output::cures(&plugin.plugin, [&plugin.refusal])?;
     }
     for file in &report.files {
-        if let Some(standby) = &file.standby {
+        if let Some(idle) = &file.idle {
             output::line(&format!(
                 "{} does not serve: {}\n    {}",
                 file.title(),
-                standby.text,
-                standby.cure
+                idle.text,
+                idle.cure
             ))?;
         }
     }

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{Configuration, output};
 use crate::config::Config;
+use crate::plugin::idle::Idle;
 use crate::plugin::install::{InstallError, LinkOutcome, NotServed, install};
 use crate::plugin::stage::Staging;
-use crate::plugin::standby::Standby;
 
 #[derive(Debug, Args)]
 pub(super) struct Install {
@@ -62,9 +62,9 @@ impl Install {
         match installed.not_served {
             None => Ok(super::GOOD),
             Some(_) if matches!(installed.link, LinkOutcome::PreRelease(_)) => Ok(super::GOOD),
-            Some(NotServed { refusals, standby }) => {
+            Some(NotServed { refusals, idle }) => {
                 output::line("a host that starts now does not serve it")?;
-                if let Some(Standby { text, cure, .. }) = standby.filter(|_| refusals.is_empty()) {
+                if let Some(Idle { text, cure, .. }) = idle.filter(|_| refusals.is_empty()) {
                     output::line(&format!("  {text}\n    {cure}"))?;
                 }
                 if !refusals.is_empty() {

@@ -11,11 +11,11 @@ use plugin_record::Record;
 
 use super::admit::{Admitted, Refused};
 use super::claims::{Candidate, Lost, settle};
+use super::idle::Idle;
 use super::judge::NotAdmitted;
 use super::links::{link_command, point};
 use super::report::{PluginReport, Report, State};
 use super::stage::{self, Digest, Staging};
-use super::standby::Standby;
 use super::survey::{Survey, judge_foreign, survey};
 use super::unavailable::Unavailable;
 use super::{Refusal, name, permissions};
@@ -42,7 +42,7 @@ pub struct NotServed {
     /// What is wrong.
     pub refusals: Vec<Refusal>,
     /// What is asked for in its place.
-    pub standby: Option<Standby>,
+    pub idle: Option<Idle>,
 }
 
 /// What became of the soname's link.
@@ -240,7 +240,7 @@ fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<O
                 .map(|other| other.refusal.clone());
             Some(NotServed {
                 refusals: own.refusals.into_iter().chain(others).collect(),
-                standby: own.standby,
+                idle: own.idle,
             })
         }
         None => Some(NotServed::default()), // somebody has taken it away

@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::Refusal;
 use super::admit::rename;
 use super::claims::Plan;
+use super::idle::{Idle, Outcome};
 use super::judge::{NotAdmitted, Verdict};
 use super::misnamed::Misnamed;
 use super::name::Platform;
 use super::permissions::quoted;
-use super::standby::{Outcome, Standby};
 use super::static_tls::StaticTls;
 use super::survey::Survey;
 use super::unavailable::{LoadError, Unavailable};
@@ -64,7 +64,7 @@ pub struct FileReport {
     /// What the machine lacks to tell; nothing unless it does.
     pub unavailable: Option<Unavailable>,
     /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
-    pub standby: Option<Standby>,
+    pub idle: Option<Idle>,
     /// What the policy let through.
     pub differences: Vec<Refusal>,
     /// The static TLS that it takes once it is open, if it takes some.
@@ -121,7 +121,7 @@ impl Report {
                     State::Standby
                 };
                 report.commands = claim.map(|claim| claim.commands.clone()).unwrap_or_default();
-                report.standby = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
+                report.idle = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
             }
             report
         });
@@ -186,7 +186,7 @@ impl FileReport {
             opened: false,
             refusals: Vec::new(),
             unavailable: None,
-            standby: None,
+            idle: None,
             differences: Vec::new(),
             static_tls: None,
         };
@@ -223,14 +223,14 @@ impl FileReport {
     }
 
     fn refuse(&mut self, refusals: &[Refusal]) {
-        self.standby = None;
+        self.idle = None;
         self.state = State::Refused;
         self.commands.clear();
         self.refusals.extend_from_slice(refusals);
     }
 
     fn lack(&mut self, lack: &Unavailable) {
-        self.standby = None;
+        self.idle = None;
         self.state = State::Unavailable;
         self.commands.clear();
         self.unavailable = Some(lack.clone());

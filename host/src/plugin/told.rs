@@ -9,11 +9,11 @@ use semver::Version;
 use super::Refusal;
 use super::admit::Admitted;
 use super::claims::{Candidate, Plan};
+use super::idle::{Outcome, Reason};
 use super::name::soname;
 use super::permissions::quoted;
 use super::report::{FileReport, MisnamedReport};
 use super::stage::Digest;
-use super::standby::{Outcome, Reason};
 use super::survey::Survey;
 use super::unavailable::Unavailable;
 use super::unserved::{Unserved, other_content};
@@ -27,7 +27,7 @@ pub struct Told {
     /// Libraries whose names are no plugin's.
     nameless: HashSet<PathBuf>,
     /// Why files with their contents don't serve; nothing of those that do.
-    standby: HashMap<(PathBuf, Digest), Option<Reason>>,
+    idle: HashMap<(PathBuf, Digest), Option<Reason>>,
     unserved: HashSet<(String, String)>,
     turned_away: HashSet<(Digest, String)>,
     others: HashSet<(String, Digest)>,
@@ -117,12 +117,7 @@ impl Told {
 
     /// Admitted files that don't serve although nothing is wrong with them; `serving` gives what serves at a soname. Of what
     /// lay there at the start older versions are no news; later each file that comes is.
-    pub fn standby<'a>(
-        &mut self,
-        outcome: Outcome<'_>,
-        is_start: bool,
-        serving: impl Fn(&str) -> Option<&'a Admitted>,
-    ) {
+    pub fn idle<'a>(&mut self, outcome: Outcome<'_>, is_start: bool, serving: impl Fn(&str) -> Option<&'a Admitted>) {
         let mut now = HashMap::new();
         for finding in &outcome.survey.findings {
             let Ok(admitted) = &finding.verdict else { continue };
@@ -138,26 +133,26 @@ impl Told {
                 now.insert(key, None);
                 continue;
             }
-            let standby = outcome.why(admitted, serves);
-            let is_news = match self.standby.get(&key) {
-                None => !is_start || standby.reason != Reason::OtherVersion,
+            let idle = outcome.why(admitted, serves);
+            let is_news = match self.idle.get(&key) {
+                None => !is_start || idle.reason != Reason::OtherVersion,
                 Some(None) => false, // the line that it is replaced, or removed, says why
-                Some(Some(before)) => *before != standby.reason && standby.reason != Reason::OtherVersion,
+                Some(Some(before)) => *before != idle.reason && idle.reason != Reason::OtherVersion,
             };
-            if is_news && !standby.reason.is_said_elsewhere() {
+            if is_news && !idle.reason.is_said_elsewhere() {
                 let record = admitted.record();
                 tracing::warn!(
                     file = %finding.path.display(),
                     plugin = record.name,
                     version = %record.version,
-                    reason = standby.text,
-                    cure = standby.cure,
+                    reason = idle.text,
+                    cure = idle.cure,
                     "does not serve"
                 );
             }
-            now.insert(key, Some(standby.reason));
+            now.insert(key, Some(idle.reason));
         }
-        self.standby = now;
+        self.idle = now;
     }
 
     /// Plugins that don't serve for a reason that is in no file.

@@ -7,8 +7,8 @@ use super::open::Opened;
 use super::{Applied, Manager, StartError};
 use crate::config::Config;
 use crate::plugin::claims::{Candidate, Claim, Plan, Unwanted, settle_among};
+use crate::plugin::idle::Outcome;
 use crate::plugin::stage::Digest;
-use crate::plugin::standby::Outcome;
 use crate::plugin::survey::Survey;
 use crate::plugin::wishes::wishes;
 
@@ -71,7 +71,7 @@ impl Manager {
         self.publish(outcome, ready, &made, is_start);
         let served = &self.known.served;
         let serving = |soname: &str| served.get(soname).map(|served| &*served.admitted);
-        self.told.standby(outcome, is_start, serving);
+        self.told.idle(outcome, is_start, serving);
         self.remember(survey);
         Ok(Applied::Published)
     }

@@ -12,7 +12,7 @@ use super::survey::{AtSoname, Survey};
 
 /// The reason, and what would have the file serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Standby {
+pub struct Idle {
     /// What kind of reason.
     pub reason: Reason,
     /// The same with its particulars.
@@ -67,7 +67,7 @@ pub struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Why a file with this content does not serve, where `serving` gives what serves at its soname.
-    pub fn why(&self, admitted: &Admitted, serving: Option<&Admitted>) -> Standby {
+    pub fn why(&self, admitted: &Admitted, serving: Option<&Admitted>) -> Idle {
         let record = admitted.record();
         let soname = name::soname(record);
         let key = (record.name.as_str(), soname.as_str());
@@ -84,14 +84,14 @@ impl Outcome<'_> {
         if let Some(serving) = serving.filter(|serving| serving.record().name == record.name) {
             let version = &serving.record().version;
             return match group.map(|group| &group.at_soname) {
-                Some(AtSoname::File(file)) => Standby {
+                Some(AtSoname::File(file)) => Idle {
                     reason: Reason::SonameIsFile,
                     text: format!("{soname} is a regular file, which serves {version} and is never replaced by a link"),
                     // It may be the only file with that content.
                     cure: format!("{} && {relink}", rename(&link, &name::real_name(file.record()))),
                 },
                 _ if !record.version.pre.is_empty() => pre_release(record, relink),
-                _ => Standby {
+                _ => Idle {
                     reason: Reason::OtherVersion,
                     text: format!("{version} serves at {soname}"),
                     cure: relink,
@@ -101,22 +101,22 @@ impl Outcome<'_> {
         let wanted = self.sonames.iter().find(|candidate| candidate.key() == key);
         match wanted.map(|candidate| &candidate.wanted) {
             Some(Err(Unwanted::PreReleases)) => pre_release(record, relink),
-            Some(Err(Unwanted::Removed)) => Standby {
+            Some(Err(Unwanted::Removed)) => Idle {
                 reason: Reason::LinkRemoved,
                 text: "its link is gone".to_owned(),
                 cure: relink,
             },
-            Some(Err(Unwanted::Failed)) => Standby {
+            Some(Err(Unwanted::Failed)) => Idle {
                 reason: Reason::Failed,
                 text: "it could not be loaded or initialised".to_owned(),
                 cure: "# the log says why; it is tried again when the configuration changes, and at SIGHUP".to_owned(),
             },
-            Some(Err(Unwanted::Refused)) => Standby {
+            Some(Err(Unwanted::Refused)) => Idle {
                 reason: Reason::SonameRefused,
                 text: format!("what stands at {soname} is refused"),
                 cure: relink,
             },
-            _ => Standby {
+            _ => Idle {
                 reason: Reason::ClaimLost,
                 text: "another plugin has its commands or its name".to_owned(),
                 cure: "# the refusal says which one, and what would give them to this one".to_owned(),
@@ -125,8 +125,8 @@ impl Outcome<'_> {
     }
 }
 
-fn pre_release(record: &Record, relink: String) -> Standby {
-    Standby {
+fn pre_release(record: &Record, relink: String) -> Idle {
+    Idle {
         reason: Reason::PreRelease,
         text: format!(
             "{} is a pre-release, which serves only when a link leads to it",
@@ -136,20 +136,20 @@ fn pre_release(record: &Record, relink: String) -> Standby {
     }
 }
 
-fn not_asked_for(unasked: Unasked, record: &Record) -> Standby {
+fn not_asked_for(unasked: Unasked, record: &Record) -> Idle {
     let (name, line) = (&record.name, record.line());
     match unasked {
-        Unasked::Disabled => Standby {
+        Unasked::Disabled => Idle {
             reason: Reason::Disabled,
             text: format!("[plugin.{name}] has enabled = false"),
             cure: format!("# set `enabled = true` under [plugin.{name}] in plugins.toml"),
         },
-        Unasked::OtherLine(asked) => Standby {
+        Unasked::OtherLine(asked) => Idle {
             reason: Reason::OtherLine,
             text: format!("version = \"{asked}\" of {name} is asked for"),
             cure: format!("# set `version = \"{line}\"` under [plugin.{name}] in plugins.toml"),
         },
-        Unasked::NotDiscovered => Standby {
+        Unasked::NotDiscovered => Idle {
             reason: Reason::NotDiscovered,
             text: format!("there is no [plugin.{name}], and plugins.discover is false"),
             cure: format!("# add the table [plugin.{name}] to plugins.toml, or set `discover = true` under [plugins]"),
