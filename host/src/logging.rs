@@ -7,6 +7,7 @@
 //! channels): for that, glibc takes a lock that a library's start-up code which hangs holds for good.
 
 mod cut;
+mod filter;
 mod json;
 mod last_words;
 mod limit;
@@ -26,8 +27,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracing::{Level, warn};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::exit;
 pub(crate) use cut::{LONGEST, cut, cut_at};
@@ -57,9 +56,7 @@ pub enum Format {
 /// `results` go.
 pub fn start(format: Format, results: bool) {
     let format = *FORMAT.get_or_init(|| format);
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    let (filter, wrong) = filter::from_environment();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(line::ToQueue)
@@ -82,6 +79,7 @@ pub fn start(format: Format, results: bool) {
             }
         }
     }
+    wrong.iter().for_each(filter::Wrong::log);
 }
 
 /// Waits until everything logged so far is written, and told what was left out of it. Gives up when nothing was written for

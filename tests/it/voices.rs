@@ -113,6 +113,37 @@ fn what_is_printed_is_a_line_of_the_json_log() {
         let of_output = log.iter().filter(|event| event["target"] == "output");
         let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
         of_output
+#[test]
+fn what_is_wrong_in_the_filter_is_an_event_and_the_rest_of_it_counts() {
+    for (filter, is_info) in [
+        ("info,plugin.x=loud", true),
+        ("plugin.x=loud", true),
+        ("off, plugin.x=loud", false),
+    ] {
+        let site = Site::new("[server]\nlisten = 7\n");
+        let log = site.spawn(&[("RUST_LOG", filter)]).wait().1;
+        lines_are_json(&log);
+        let wrong: Vec<&Value> = log
+            .iter()
+            .filter(|event| event["directive"] == "plugin.x=loud")
+            .collect();
+        assert!(
+            wrong.len() == 1 && wrong[0]["level"] == "WARN",
+            "{filter}: {}",
+            show(&log)
+        );
+        let reason = wrong[0]["reason"].as_str().unwrap();
+        assert!(reason.contains("expected one of \"off\", \"error\""), "{reason}");
+        let (_, log) = in_text_with(&[("RUST_LOG", filter)], &["fields"]);
+        let wrong: Vec<&str> = log.lines().filter(|line| line.contains("plugin.x=loud")).collect();
+        assert!(
+            wrong.len() == 1 && wrong[0].contains(" WARN host::logging"),
+            "{filter}: {log}"
+        );
+        assert_eq!(log.contains("INFO host"), is_info, "{filter}: {log}");
+    }
+}
+
             .map(|event| (text(event, "stream"), text(event, "message")))
             .collect()
     };
@@ -305,6 +336,11 @@ fn in_text(payloads: &[&str]) -> (String, String) {
     let mut host = command
         .stdout(Stdio::from(stdout))
         .stderr(Stdio::from(stderr))
+    in_text_with(&[], payloads)
+}
+
+/// The same with further environment.
+fn in_text_with(environment: &[(&str, &str)], payloads: &[&str]) -> (String, String) {
         .spawn()
         .unwrap();
     drop(command); // and with it our ends
@@ -314,6 +350,7 @@ fn in_text(payloads: &[&str]) -> (String, String) {
         std::thread::yield_now();
     }
     for payload in payloads {
+    command.envs(environment.iter().copied());
         let mut client = tests::client::Client::connect(&address.to_string());
         client.send(&tests::client::frame(0x10, b"00000001", payload.as_bytes()));
         let _ = client.stream.read(&mut [0; 14]); // the ack, or nothing of it
