@@ -36,6 +36,13 @@ fn fields_arrive_with_their_types_and_pass_for_nothing_of_the_host() {
         log.iter().find(|event| event["fields"]["alone"] == 1).cloned()
     });
     assert_eq!((&alone["message"], &alone["version"]), (&Value::Null, &"1.0.0".into()));
+    let no_text = host.wait_until("a message that is no text", |log| {
+        log.iter().find(|event| event["fields"]["beside"] == 8).cloned()
+    });
+    assert_eq!(
+        (&no_text["message"], &no_text["fields"]["message"]),
+        (&Value::Null, &7.into())
+    );
     say(&host, "many");
     let many = host.wait_for("many");
     let long = many["fields"]["long"].as_str().unwrap();
@@ -60,7 +67,12 @@ fn in_the_text_format_fields_follow_the_message_and_the_version_is_the_host_s() 
         wide=340282366920938463463374607431768211455 on=true text=\"x \\\"y\\\"\\n\\u{1b}[2J\" shown=Some(\"z\") error=no good \
         level=\"forged\" target=\"forged\" timestamp=\"forged\" version=\"9.9.9\" plugin=\"forged\" version=1.0.0";
     assert!(line.ends_with(says), "{line}\n{says}");
-    assert!(log.contains("INFO plugin.voices: alone=1 version=1.0.0\n"), "{log}");
+    for line in ["alone=1", "message=7 beside=8"] {
+        assert!(
+            log.contains(&format!("INFO plugin.voices: {line} version=1.0.0\n")),
+            "{log}"
+        );
+    }
     assert!(
         log.contains("serving plugin=\"voices\" version=1.0.0 commands=[0x10] digest="),
         "{log}"
@@ -102,18 +114,6 @@ fn records_of_the_log_crate_arrive_as_far_as_the_filter_lets_them() {
 }
 
 #[test]
-fn what_is_printed_is_a_line_of_the_json_log() {
-    let site = site();
-    let host = site.start();
-    for payload in ["print", "long", "again", "unfinished"] {
-        say(&host, payload);
-    }
-    // Nobody ends it: it is told after a while.
-    let lines = |log: &[Value]| -> Vec<(String, String)> {
-        let of_output = log.iter().filter(|event| event["target"] == "output");
-        let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
-        of_output
-#[test]
 fn what_is_wrong_in_the_filter_is_an_event_and_the_rest_of_it_counts() {
     for (filter, is_info) in [
         ("info,plugin.x=loud", true),
@@ -144,6 +144,18 @@ fn what_is_wrong_in_the_filter_is_an_event_and_the_rest_of_it_counts() {
     }
 }
 
+#[test]
+fn what_is_printed_is_a_line_of_the_json_log() {
+    let site = site();
+    let host = site.start();
+    for payload in ["print", "long", "again", "unfinished"] {
+        say(&host, payload);
+    }
+    // Nobody ends it: it is told after a while.
+    let lines = |log: &[Value]| -> Vec<(String, String)> {
+        let of_output = log.iter().filter(|event| event["target"] == "output");
+        let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        of_output
             .map(|event| (text(event, "stream"), text(event, "message")))
             .collect()
     };
@@ -324,6 +336,11 @@ fn lines_are_json(log: &[Value]) {
 
 /// What a host in the text format wrote to its standard output and error while a plugin was asked to say these.
 fn in_text(payloads: &[&str]) -> (String, String) {
+    in_text_with(&[], payloads)
+}
+
+/// The same with further environment.
+fn in_text_with(environment: &[(&str, &str)], payloads: &[&str]) -> (String, String) {
     let site = site();
     let ((out, stdout), (err, stderr)) = (pipe().unwrap(), pipe().unwrap());
     let address = std::net::TcpListener::bind("127.0.0.1:0")
@@ -333,14 +350,10 @@ fn in_text(payloads: &[&str]) -> (String, String) {
     site.configure(&format!("server.listen = \"{address}\"\n"));
     let mut command = site.command();
     command.arg("--plugins").arg(site.configuration());
+    command.envs(environment.iter().copied());
     let mut host = command
         .stdout(Stdio::from(stdout))
         .stderr(Stdio::from(stderr))
-    in_text_with(&[], payloads)
-}
-
-/// The same with further environment.
-fn in_text_with(environment: &[(&str, &str)], payloads: &[&str]) -> (String, String) {
         .spawn()
         .unwrap();
     drop(command); // and with it our ends
@@ -350,7 +363,6 @@ fn in_text_with(environment: &[(&str, &str)], payloads: &[&str]) -> (String, Str
         std::thread::yield_now();
     }
     for payload in payloads {
-    command.envs(environment.iter().copied());
         let mut client = tests::client::Client::connect(&address.to_string());
         client.send(&tests::client::frame(0x10, b"00000001", payload.as_bytes()));
         let _ = client.stream.read(&mut [0; 14]); // the ack, or nothing of it

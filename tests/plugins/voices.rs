@@ -103,6 +103,7 @@ fn fields() {
         "with fields"
     );
     tracing::info!(alone = 1);
+    tracing::info!(message = 7, beside = 8);
 }
 
 struct PanicsToo;

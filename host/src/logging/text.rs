@@ -12,6 +12,9 @@ use tracing_subscriber::fmt::format::Writer;
 
 use super::value::FieldValue;
 
+/// The host's own field that stands without its name.
+const MESSAGE: &str = "message";
+
 pub(super) struct Fields;
 
 impl<'writer> FormatFields<'writer> for Fields {
@@ -33,21 +36,22 @@ struct Visitor<'writer> {
 }
 
 impl Visitor<'_> {
-    fn add(&mut self, name: &str, value: &dyn Debug) {
+    /// Writes a value, after its name where it has one.
+    fn add(&mut self, name: Option<&str>, value: &dyn Debug) {
         if self.result.is_ok() {
-            self.result = self.field(name, value);
+            self.result = self.field(name.map(Printable), value);
         }
     }
 
-    fn field(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
+    fn field(&mut self, name: Option<Printable<&str>>, value: &dyn Debug) -> fmt::Result {
         self.writer.write_str(self.separator)?;
         self.separator = " ";
-        let (name, value) = (Printable(name), Printable(value));
-        match (name.0, self.writer.has_ansi_escapes()) {
-            ("message", _) => write!(self.writer, "{value:?}"),
+        let value = Printable(value);
+        match (name, self.writer.has_ansi_escapes()) {
+            (None, _) => write!(self.writer, "{value:?}"),
             // In italics, then dimmed.
-            (_, true) => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value:?}"),
-            (_, false) => write!(self.writer, "{name}={value:?}"),
+            (Some(name), true) => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value:?}"),
+            (Some(name), false) => write!(self.writer, "{name}={value:?}"),
         }
     }
 }
@@ -55,7 +59,7 @@ impl Visitor<'_> {
 impl Visit for Visitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.record_debug(field, &format_args!("{value}")),
+            MESSAGE => self.record_debug(field, &format_args!("{value}")),
             _ => self.record_debug(field, &value),
         }
     }
@@ -64,12 +68,13 @@ impl Visit for Visitor<'_> {
         match value.downcast_ref::<FieldValue>() {
             Some(FieldValue::Fields(fields)) => fields
                 .iter()
-                .for_each(|(name, value)| self.add(name, &format_args!("{value}"))),
+                .for_each(|(name, value)| self.add(Some(name), &format_args!("{value}"))),
             _ => self.record_debug(field, &format_args!("{value}")),
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.add(field.name(), value);
+        // A plugin's field of that name is none of these: it may be a number.
+        self.add(Some(field.name()).filter(|name| *name != MESSAGE), value);
     }
 }
