@@ -93,7 +93,9 @@ pub fn flush(patience: Duration) {
 /// terminal would obey is written out.
 pub fn fatal(reason: &dyn Display) {
     let line = match FORMAT.get() {
-        Some(Format::Json) => json::line(Level::ERROR, "host", &reason.to_string()),
+        Some(Format::Json) => json::line(Level::ERROR, "host", |line| {
+            line.add("message", &format_args!("{reason}"))
+        }),
         _ => format!("host: {}\n", plugin_record::Printable(reason)),
     };
     push(Origin::Host, line.as_bytes());

@@ -194,6 +194,33 @@ fn what_is_printed_is_a_line_of_the_json_log() {
 }
 
 #[test]
+fn what_is_printed_is_not_filtered() {
+    for filter in ["error", "off", "output=off"] {
+        let site = site();
+        let filter = [("RUST_LOG", &*format!("{filter},host=info"))];
+        let host = site.spawn(&filter);
+        say(&host, "print");
+        say(&host, "again");
+        let mut log = host.stop();
+        assert_eq!(happened(&log, "again"), 500, "{}", show(&log));
+        let host = site.spawn(&filter);
+        host.connect().send(&tests::client::frame(0x10, b"00000001", b"abort"));
+        log.append(&mut host.wait().1);
+        lines_are_json(&log);
+        for (message, stream, level) in [
+            ("printed", "stdout", "INFO"),
+            ("printed as an error 1", "stderr", "WARN"),
+            ("last words", "stderr", "WARN"),
+        ] {
+            let line = log.iter().find(|event| event["message"] == message);
+            let line = line.unwrap_or_else(|| panic!("{filter:?}: no {message}: {}", show(&log)));
+            let heard = ["stream", "level", "target"].map(|key| line[key].as_str().unwrap_or_default());
+            assert_eq!(heard, [stream, level, "output"], "{line}");
+        }
+    }
+}
+
+#[test]
 fn who_prints_does_not_wait_for_the_log_s_reader() {
     let site = site();
     let host = site.start();

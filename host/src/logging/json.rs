@@ -29,17 +29,18 @@ where
     }
 }
 
-/// The line of an event that has a message and nothing else.
-pub(super) fn line(level: Level, target: &str, message: &str) -> String {
+/// A line that no filter is asked about: `fill` adds what it says.
+pub(super) fn line(level: Level, target: &str, fill: impl FnOnce(&mut Object<'_>)) -> String {
     let mut line = String::new();
     let object = Object::begin(Writer::new(&mut line), level).and_then(|mut object| {
-        object.add("message", &message);
+        fill(&mut object);
         object.end(target)
     });
     object.map_or_else(|_| String::new(), |()| line) // writing to a String does not fail
 }
 
-struct Object<'writer> {
+/// A line on its way.
+pub(super) struct Object<'writer> {
     writer: Writer<'writer>,
     result: fmt::Result,
 }
@@ -52,7 +53,7 @@ impl<'writer> Object<'writer> {
         Ok(Object { writer, result: Ok(()) })
     }
 
-    fn add(&mut self, name: &str, value: &impl Serialize) {
+    pub(super) fn add(&mut self, name: &str, value: &impl Serialize) {
         if self.result.is_ok() {
             self.result = self.pair(name, value);
         }
@@ -116,8 +117,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_alone_is_an_event_like_any_other() {
-        let line = line(Level::ERROR, "host", "two\nlines \"quoted\" \u{1b}");
+    fn a_line_past_the_filter_is_an_event_like_any_other() {
+        let line = line(Level::ERROR, "host", |object| {
+            object.add("message", &"two\nlines \"quoted\" \u{1b}");
+        });
         assert!(line.ends_with("}\n"), "{line}");
         let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(event["message"], "two\nlines \"quoted\" \u{1b}");

@@ -67,12 +67,17 @@ impl MakeWriter<'_> for ToQueue {
     }
 
     fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
-        Line(match metadata.target() {
-            target if target == NOTHING.target() => None,
-            _ if IS_WRITER.get() => Some(Origin::Writer),
-            target if target.starts_with(OF_PLUGIN) || target == output::TARGET => Some(Origin::Plugin),
-            _ => Some(Origin::Host),
-        })
+        let target = metadata.target();
+        Line((target != NOTHING.target()).then(|| origin(target)))
+    }
+}
+
+/// Whose line one with this target is, from this thread.
+pub(super) fn origin(target: &str) -> Origin {
+    match target {
+        _ if IS_WRITER.get() => Origin::Writer,
+        target if target.starts_with(OF_PLUGIN) || target == output::TARGET => Origin::Plugin,
+        _ => Origin::Host,
     }
 }
 

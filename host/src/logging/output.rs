@@ -3,7 +3,8 @@
 //! and never waits for the log, so that who prints waits no longer than that thread takes. In the text format both stay what
 //! they were: nothing that a dying process says can get lost there.
 //!
-//! What is printed is bounded and limited as plugins' events are. A line that is not ended counts as one when nothing more
+//! What is printed is bounded and limited as plugins' events are, but RUST_LOG filters none of it: the last words of a process
+//! are no less worth for being printed, and in the text format nothing filters them either. A line that is not ended counts as one when nothing more
 //! came for a second, or when the log is flushed.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
@@ -14,11 +15,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread};
-use tracing::{info, warn};
+use tracing::Level;
 
 use super::LEFT_OUT;
 use super::cut::{LONGEST, rest};
+use super::json::{self, Object};
 use super::limit::{Told, register};
+use super::line;
 use super::repeats::{Repeated, Repeats};
 use crate::descriptors::end_if_gone;
 
@@ -197,11 +200,22 @@ fn tell(name: Name, text: &str) {
             .lock()
             .admits(name as usize, text, || text.to_owned(), Instant::now())
     });
-    match name {
-        _ if !is_admitted => {}
-        Name::Stdout => info!(target: TARGET, stream = "stdout", "{text}"),
-        Name::Stderr => warn!(target: TARGET, stream = "stderr", "{text}"),
+    if is_admitted {
+        push(name, |line| line.add("message", &text));
     }
+}
+
+/// Hands a line on, past the filter.
+fn push(name: Name, fill: impl FnOnce(&mut Object<'_>)) {
+    let (level, stream) = match name {
+        Name::Stdout => (Level::INFO, "stdout"),
+        Name::Stderr => (Level::WARN, "stderr"),
+    };
+    let line = json::line(level, TARGET, |line| {
+        fill(line);
+        line.add("stream", &stream);
+    });
+    super::push(line::origin(TARGET), line.as_bytes());
 }
 
 impl Limits {
@@ -214,10 +228,15 @@ impl Told for Limits {
     fn tell(&self, now: Instant, at_once: bool) {
         let owed = self.lock().owed(now, at_once);
         for Repeated { kind, text, lines } in owed {
-            match kind == Name::Stdout as usize {
-                true => info!(target: TARGET, stream = "stdout", lines, like = text, "{LEFT_OUT}"),
-                false => warn!(target: TARGET, stream = "stderr", lines, like = text, "{LEFT_OUT}"),
-            }
+            let name = match kind == Name::Stdout as usize {
+                true => Name::Stdout,
+                false => Name::Stderr,
+            };
+            push(name, |line| {
+                line.add("message", &LEFT_OUT);
+                line.add("lines", &lines);
+                line.add("like", &text);
+            });
         }
     }
 }
