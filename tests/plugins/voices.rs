@@ -67,6 +67,12 @@ impl Handler for Plugin {
                 eprintln!("last words");
                 std::process::abort();
             }
+            b"abort in a line" => {
+                eprint!("first line\nlast words without an end");
+                print!("on the other stream");
+                let _ = std::io::stdout().flush();
+                std::process::abort();
+            }
             b"overflow" => drop(overflow(0)),
             b"double panic" => {
                 let _last = PanicsToo;

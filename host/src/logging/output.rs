@@ -5,7 +5,7 @@
 //!
 //! What is printed is bounded and limited as plugins' events are, but RUST_LOG filters none of it: the last words of a process
 //! are no less worth for being printed, and in the text format nothing filters them either. A line that is not ended counts as one when nothing more
-//! came for a second, or when the log is flushed.
+//! came for a second, when the log is flushed, or when the process aborts.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::OwnedFd;
@@ -29,6 +29,8 @@ use crate::descriptors::end_if_gone;
 pub(super) const TARGET: &str = "output";
 /// How long a line may wait for its end.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether it need not wait any longer; an abort waits for some of these.
+const TICK: Duration = Duration::from_millis(50);
 /// As much as a pipe holds.
 const BUFFER: usize = 64 << 10;
 /// How many times that is taken at the end while somebody goes on printing.
@@ -38,6 +40,10 @@ static OUTPUT: OnceLock<Output> = OnceLock::new();
 static REPEATS: OnceLock<Arc<Limits>> = OnceLock::new();
 /// Something was taken out of a pipe, or may have been, and is not in the log's queue yet.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
+/// A line waits for its end. As true as it was when `IS_BUSY` was left last.
+static HAS_PARTIAL: AtomicBool = AtomicBool::new(false);
+/// The process aborts: no line will get its end.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
 struct Output {
     pipes: Vec<(Name, PipeReader)>,
@@ -105,14 +111,24 @@ pub(super) fn drain() {
     let Some(output) = OUTPUT.get() else { return };
     // A pipe that is gone has nothing more.
     let mut passes = 0;
-    while !is_drained() && passes < PASSES && output.take(false).is_ok() {
+    while !is_read() && passes < PASSES && output.take(false).is_ok() {
         passes += 1;
     }
     let _ = output.take(true);
 }
 
+/// What was printed by now is a line, whether it has an end or not. For a signal handler, as is [`is_drained`].
+pub(super) fn end_lines() {
+    IS_ENDING.store(true, Ordering::SeqCst);
+}
+
 /// Whether everything printed is in the log's queue. For a signal handler: takes no lock and allocates nothing.
 pub(super) fn is_drained() -> bool {
+    is_read() && !HAS_PARTIAL.load(Ordering::SeqCst) // in this order: it is set before what is read ceases to be busy
+}
+
+/// Whether everything printed is in the log's queue, or the beginning of a line.
+fn is_read() -> bool {
     let pipes = OUTPUT.get().map_or(&[][..], |output| &output.pipes);
     // In this order: what is taken out of a pipe is announced before.
     pipes
@@ -136,7 +152,7 @@ impl Output {
         }
     }
 
-    /// Waits for something to read, or for a line's time to be up.
+    /// Waits for something to read; not for long while a line waits for its end.
     fn wait(&self) {
         let (open, is_partial): (Vec<bool>, bool) = {
             let state = self.lock();
@@ -145,12 +161,14 @@ impl Output {
         };
         let pipes = self.pipes.iter().zip(open).filter(|(_, is_open)| *is_open);
         let mut polled: Vec<PollFd<'_>> = pipes.map(|((_, pipe), _)| PollFd::new(pipe, PollFlags::IN)).collect();
-        let patience = Timespec::try_from(PATIENCE).ok().filter(|_| is_partial);
+        let patience = Timespec::try_from(TICK).ok().filter(|_| is_partial);
         let _ = poll(&mut polled, patience.as_ref()); // reading tells what is wrong
     }
 
     /// Reads what is there, as much as the pipes hold. Tells whether there can be more.
     fn take(&self, is_end: bool) -> io::Result<bool> {
+        // Asked before reading: what was printed before an abort began is then read to its end, and no line of it is cut in two.
+        let is_end = is_end || IS_ENDING.load(Ordering::SeqCst);
         let mut state = self.lock();
         let State { buffer, lines } = &mut *state;
         IS_BUSY.store(true, Ordering::SeqCst);
@@ -172,6 +190,8 @@ impl Output {
                 lines.end(&mut tell);
             }
         }
+        let has_partial = lines.iter().any(|lines| !lines.is_empty());
+        HAS_PARTIAL.store(has_partial, Ordering::SeqCst);
         IS_BUSY.store(false, Ordering::SeqCst);
         outcome.map(|()| lines.iter().any(|lines| !lines.is_over))
     }
