@@ -68,15 +68,14 @@ pub fn start(format: Format, results: bool) {
     }
     panics::install();
     let own = output::own_stderr();
-    let has_own = own.is_some();
+    let has_own = own.as_ref().map(|_| ()).map_err(|error| io::Error::from(*error));
     // Without a thread for it lines are written where they are logged; such a host won't get far.
-    if exit::critical("log", || writer::run(&QUEUE, own)).is_ok() {
-        QUEUE.open();
-        if format == Format::Json && has_own {
-            match output::capture(!results) {
-                Ok(()) => last_words::install(),
-                Err(error) => warn!(%error, "what plugins print can't be made lines of the log"),
-            }
+    let has_writer = exit::critical("log", || writer::run(&QUEUE, own.ok())).map(|_| QUEUE.open());
+    if format == Format::Json {
+        // Not without a standard error that is the writer's alone: the usual one becomes a pipe that ends here.
+        match has_writer.and(has_own).and_then(|()| output::capture(!results)) {
+            Ok(()) => last_words::install(),
+            Err(error) => warn!(%error, "what plugins print can't be made lines of the log, and is printed as it is"),
         }
     }
     wrong.iter().for_each(filter::Wrong::log);
@@ -112,4 +111,88 @@ fn push(origin: Origin, line: &[u8]) {
 fn colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output};
+
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    use super::*;
+
+    const PRINTED: &str = "printed as it is";
+
+    #[test]
+    fn without_a_descriptor_nothing_is_captured_and_the_log_says_so() {
+        let Some(output) =
+            in_a_process_of_its_own("without_a_descriptor_nothing_is_captured_and_the_log_says_so", || {
+                limit(Resource::Nofile, 3);
+                start(Format::Json, false);
+                flush(Duration::from_secs(10));
+            })
+        else {
+            return;
+        };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = stderr.lines().collect();
+        let event: serde_json::Value = serde_json::from_str(lines[0]).unwrap_or_default();
+        assert_eq!(
+            (lines.len(), lines[1], &event["level"]),
+            (2, PRINTED, &"WARN".into()),
+            "{stderr}"
+        );
+        let message = event["message"].as_str().unwrap_or_default();
+        assert!(
+            message.starts_with("what plugins print can't be made lines"),
+            "{stderr}"
+        );
+    }
+
+    #[test]
+    fn without_a_thread_for_it_nothing_is_captured() {
+        let Some(output) = in_a_process_of_its_own("without_a_thread_for_it_nothing_is_captured", || {
+            let pages = std::fs::read_to_string("/proc/self/statm").expect("its size");
+            let pages: u64 = pages
+                .split(' ')
+                .next()
+                .and_then(|pages| pages.parse().ok())
+                .expect("pages");
+            // Room for what there is to allocate, and for no stack.
+            limit(Resource::As, pages * rustix::param::page_size() as u64 + (1 << 20));
+            let outcome = output::capture(true);
+            assert!(outcome.is_err() && !output::is_captured(), "{outcome:?}");
+            output::drain();
+        }) else {
+            return;
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("{PRINTED}\n"));
+    }
+
+    fn limit(resource: Resource, value: u64) {
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
+        setrlimit(resource, limit).expect("a lower limit");
+    }
+
+    /// This test's program again, with this test alone, which then does `body` and prints a line; `None` in there.
+    fn in_a_process_of_its_own(test: &str, body: impl FnOnce()) -> Option<Output> {
+        const CHILD: &str = "LOGGING_TEST_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            body();
+            let _ = writeln!(io::stderr(), "{PRINTED}");
+            return None;
+        }
+        let mut child = Command::new(std::env::current_exe().expect("a program"));
+        child.args(["--exact", &format!("logging::tests::{test}"), "--nocapture"]);
+        let output = child
+            .env(CHILD, "1")
+            .env_remove("RUST_LOG")
+            .output()
+            .expect("a process");
+        assert!(output.status.success(), "{output:?}");
+        Some(output)
+    }
 }

@@ -38,6 +38,8 @@ const PASSES: u32 = 16;
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
 static REPEATS: OnceLock<Arc<Limits>> = OnceLock::new();
+/// Standard error is a pipe to here.
+static IS_CAPTURED: AtomicBool = AtomicBool::new(false);
 /// Something was taken out of a pipe, or may have been, and is not in the log's queue yet.
 static IS_BUSY: AtomicBool = AtomicBool::new(false);
 /// A line waits for its end. As true as it was when `IS_BUSY` was left last.
@@ -70,7 +72,7 @@ struct Limits {
 /// Makes pipes of the standard streams. The log's writer must have a standard error of its own by then.
 ///
 /// # Errors
-/// When there is no pipe to be had; then all is as before.
+/// When there is no pipe or no thread to be had; then all is as before.
 pub(super) fn capture(with_stdout: bool) -> io::Result<()> {
     let stderr = std::io::pipe()?;
     let stdout = with_stdout.then(std::io::pipe).transpose()?;
@@ -98,12 +100,13 @@ pub(super) fn capture(with_stdout: bool) -> io::Result<()> {
             Name::Stderr => rustix::stdio::dup2_stderr(writer)?,
         }
     }
+    IS_CAPTURED.store(true, Ordering::SeqCst);
     Ok(())
 }
 
-/// Whether the standard streams are pipes to here.
+/// Whether what is written to standard error comes back here.
 pub(super) fn is_captured() -> bool {
-    OUTPUT.get().is_some()
+    IS_CAPTURED.load(Ordering::SeqCst)
 }
 
 /// Puts all that was printed by now into the log's queue, lines without an end as well.
@@ -317,11 +320,14 @@ impl Lines {
 }
 
 /// A standard error for the log's writer alone.
-pub(super) fn own_stderr() -> Option<OwnedFd> {
+///
+/// # Errors
+/// When there is no descriptor to be had.
+pub(super) fn own_stderr() -> rustix::io::Result<OwnedFd> {
     // Out of the way of code that closes the lower numbers.
     let stderr = io::stderr();
     let far = rustix::io::fcntl_dupfd_cloexec(&stderr, FAR);
-    far.or_else(|_: Errno| rustix::io::fcntl_dupfd_cloexec(&stderr, 3)).ok()
+    far.or_else(|_: Errno| rustix::io::fcntl_dupfd_cloexec(&stderr, 3))
 }
 
 /// Within the usual soft limit of 1024.
