@@ -39,13 +39,14 @@ pub trait Handler: Sized + Send + Sync + 'static {
         acks.answer_all(submits, |submit| self.handle(submit));
     }
 
-    /// The host is done with this handler; called once: when the plugin is taken away (no link, disabled), when its file or
-    /// its configuration is another one by now, and when the host ends. Calls that outlived the host's patience may still be
-    /// running.
+    /// The host is done with this handler; called once: when the plugin is taken away (no link, disabled), when the content
+    /// under its file's name was replaced, or its configuration changed, and when the host ends. Calls that outlived the
+    /// host's patience may still be running.
     ///
-    /// A version that another one took over from is not shut down at once: it waits in standby, in case the operator rolls
-    /// back, for as long as its file is there (unless `plugins.standby = "shutdown"`). Nothing is called then, and it is not
-    /// told: threads, timers and connections that it has opened go on, beside those of its successor.
+    /// A version that another one of its compatibility line took over from is not shut down at once: it waits in standby, in
+    /// case the operator rolls back, for as long as its file is there (unless `plugins.standby = "shutdown"`). Nothing is
+    /// called then, and it is not told: threads, timers and connections that it has opened go on, beside those of its
+    /// successor. One that a version of another line took over from (2.0.0 after 1.x, by `version = "2"`) is shut down.
     fn shutdown(&self) {}
 }
 

@@ -34,8 +34,9 @@
 //! - `[package.metadata.plugin]` with `commands = [0x02]`, the commands that it answers;
 //! - a build.rs with `fn main() { plugin_build::emit() }`, and `plugin-build` under `[build-dependencies]`.
 //!
-//! Handlers are called from many threads at once and share them with other connections: a handler that blocks holds
-//! everybody on that thread up. A panic in a handler fails its Submit and nothing else.
+//! Handlers are called from many threads at once. A handler that blocks holds a thread: its own connection waits; for the
+//! others of its event loop another thread goes on after a tenth of a second at most, as long as no more than 256 calls block
+//! at once. A panic in a handler fails its Submit and nothing else.
 //!
 //! Events of the `tracing` crate, with their fields, and records of the `log` crate reach the host's log under `plugin.NAME`,
 //! from `init` on. The host's filter decides which ones, and one that it does not want costs next to nothing. Spans and their
