@@ -49,7 +49,8 @@ impl Totals {
             }
             // A total below the last one is that of a new instance, made for a changed configuration.
             let new = total.checked_sub(before).unwrap_or(total);
-            let rate = format!("{:.1}", new as f64 / seconds.max(f64::MIN_POSITIVE));
+            // In tenths, as finely as anybody reads it.
+            let rate = (new as f64 / seconds.max(f64::MIN_POSITIVE) * 10.0).round() / 10.0;
             info!(
                 plugin = plugin.name(),
                 version = %plugin.version(),

@@ -208,6 +208,6 @@ fn totals_are_logged_while_it_runs() {
         (&totals["plugin"], &totals["total"]),
         (&"submit-echo".into(), &25.into())
     );
-    let rate: f64 = totals["rate"].as_str().unwrap().parse().unwrap();
+    let rate: f64 = totals["rate"].as_f64().unwrap();
     assert!(rate > 0.0 && rate <= 25.0, "{totals}");
 }

@@ -137,7 +137,10 @@ impl Told {
             let is_news = match self.idle.get(&key) {
                 None => !is_start || idle.reason != Reason::OtherVersion,
                 Some(None) => false, // the line that it is replaced, or removed, says why
-                Some(Some(before)) => *before != idle.reason && idle.reason != Reason::OtherVersion,
+                Some(Some(before)) => {
+                    let is_of_others = matches!(idle.reason, Reason::OtherVersion | Reason::LinkRemoved);
+                    *before != idle.reason && !is_of_others
+                }
             };
             if is_news && !idle.reason.is_said_elsewhere() {
                 let record = admitted.record();
