@@ -85,7 +85,7 @@ fn size(value: &Written<'_>) -> Read<usize> {
             let text = text(value, "a size such as \"64KiB\" or a number of bytes")?;
             text.parse::<bytesize::ByteSize>()
                 .map(|size| size.as_u64())
-                .map_err(|_| format!("{} is not a size such as \"64KiB\"", quoted(text)))
+                .map_err(|_| format!("{} is not a size such as \"64KiB\"", shown(text)))
         }
     };
     size.and_then(|size| usize::try_from(size).map_err(|error| error.to_string()))
@@ -131,7 +131,7 @@ pub(super) fn address(value: &Written<'_>) -> Read<SocketAddr> {
     text.parse().map_err(|_| {
         let reason = format!(
             "{} is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\"",
-            quoted(text)
+            shown(text)
         );
         wrong(value, reason)
     })
@@ -139,7 +139,7 @@ pub(super) fn address(value: &Written<'_>) -> Read<SocketAddr> {
 
 pub(super) fn duration(value: &Written<'_>) -> Read<Duration> {
     let text = text(value, "a string such as \"30s\" or \"5m\"")?;
-    let shown = quoted(text);
+    let shown = shown(text);
     let reason = match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => "a duration of 0 is out of range: at least \"1ms\"".to_owned(),
         Ok(duration) if duration > LONGEST => format!("a duration of {shown} is out of range: at most 365 days"),
@@ -174,7 +174,7 @@ impl serde::de::Error for NotAWord {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> NotAWord {
         let expected: Vec<String> = expected.iter().map(|word| format!("{word:?}")).collect();
-        NotAWord(format!("{} is not {}", quoted(variant), expected.join(" or ")))
+        NotAWord(format!("{} is not {}", shown(variant), expected.join(" or ")))
     }
 }
 
@@ -228,7 +228,7 @@ pub(super) fn plugin_name(name: &Spanned<DeString<'_>>) -> Read<()> {
             name.span().start,
             format!(
                 "{} is no plugin's name: letters, digits, - and _ make one",
-                quoted(name.get_ref())
+                shown(name.get_ref())
             ),
         )]),
     }
@@ -239,6 +239,6 @@ pub fn is_package_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-fn quoted(text: &str) -> String {
+fn shown(text: &str) -> String {
     format!("{:?}", clipped(text))
 }
