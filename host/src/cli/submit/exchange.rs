@@ -1,7 +1,7 @@
 //! One request, one ack, with a peer that may be anything: nothing it says is believed, and nothing is waited for without end.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -43,7 +43,8 @@ enum Broken {
 }
 
 impl Exchange {
-    /// Connects to the first address of this name that answers. That may take as long as `patience`, and so may each exchange.
+    /// Connects to the first address of this name that answers. All of them together may take as long as `patience`, and so may
+    /// each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
     pub(super) fn connect(address: &str, patience: Duration) -> anyhow::Result<Exchange> {
         let unreachable = || format!("can't reach a host at {address}; does it run?");
         let addresses = match address.to_socket_addrs() {
@@ -52,17 +53,9 @@ impl Exchange {
             }
             addresses => addresses.with_context(unreachable)?,
         };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Exchange { stream, patience });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last).with_context(unreachable)
+        let stream = first_that_answers(&addresses.collect::<Vec<_>>(), patience).with_context(unreachable)?;
+        stream.set_nodelay(true)?;
+        Ok(Exchange { stream, patience })
     }
 
     /// Sends a request and waits for its ack.
@@ -143,6 +136,24 @@ impl Exchange {
     }
 }
 
+/// Tries one address after another until one deadline for all. Each has its share of what is left, so that one which says
+/// nothing does not keep the next from being tried.
+fn first_that_answers(addresses: &[SocketAddr], patience: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + patience;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = deadline.saturating_duration_since(Instant::now()) / untried;
+        if share.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(address, share) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 fn name(command: u8) -> &'static str {
     match command {
         wire::CONN => "Conn",
@@ -190,6 +201,38 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+
+    /// An address that says nothing: whoever listens there takes nobody in, and its queue is full.
+    #[cfg(target_os = "linux")]
+    fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).expect("a port");
+        socket.listen(0).expect("a listener");
+        let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+        let address = address.expect("an address");
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok();
+        let waiting = std::iter::from_fn(connect).take(100).collect();
+        (socket, waiting, address)
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn all_addresses_share_the_time() {
+        let (_listener, _waiting, silent) = silent();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let good = listener.local_addr().expect("an address");
+        let patience = Duration::from_millis(400);
+        let stream = first_that_answers(&[silent, good], patience).expect("a connection");
+        assert_eq!(stream.peer_addr().ok(), Some(good));
+        let error = first_that_answers(&[silent; 3], Duration::from_millis(60)).expect_err("nobody");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let error = first_that_answers(&[good], Duration::ZERO).expect_err("no time");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let error = first_that_answers(&[], patience).expect_err("no address");
+        assert_eq!(error.to_string(), "the name has no address");
+    }
 
     /// A peer may say nothing, or a byte now and then; or read nothing.
     #[test]
