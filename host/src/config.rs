@@ -1,6 +1,7 @@
 //! plugins.toml: its keys and their defaults. `keys.rs` says how they are written, `value.rs` what their values may be; every
 //! error of a file is reported, each with its line and key.
 
+mod depth;
 mod due;
 mod error;
 mod file;
@@ -259,6 +260,9 @@ impl Config {
 
     /// What a file with this text says; or everything that is wrong with it, in the order of the text.
     fn from_text(text: &str) -> Result<Config, Vec<Fault>> {
+        if let Some(fault) = depth::fault(text) {
+            return Err(vec![fault]);
+        }
         let (root, broken) = DeTable::parse_recoverable(text);
         let (config, said) = keys::read(root.get_ref());
         let faults = syntax::faults(text, root.get_ref(), &broken, said);

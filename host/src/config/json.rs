@@ -5,10 +5,37 @@
 
 use serde_json::{Map, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
-use super::error::{Fault, dotted};
+use super::depth::{DEEPEST, too_deep};
+use super::error::{Fault, clipped, dotted};
 use super::value;
+
+/// A key or a place of an array, under others: written only where something is wrong with what stands there.
+struct Path<'p> {
+    above: Option<&'p Path<'p>>,
+    part: Part<'p>,
+    /// How many tables and arrays it stands in, from the root of the file.
+    level: usize,
+}
+
+enum Part<'p> {
+    Key(&'p str),
+    Place(usize),
+}
+
+impl Path<'_> {
+    fn written(&self) -> String {
+        let above = self.above.map(Path::written).unwrap_or_default();
+        match self.part {
+            Part::Key(key) => dotted(&above, key),
+            Part::Place(at) => format!("{above}[{at}]"),
+        }
+    }
+}
+
+/// Where `config` itself stands: under `plugin` and the plugin's name.
+const LEVEL: usize = 3;
 
 /// The value of `config`, which is a table.
 pub(super) fn object(config: &Spanned<DeValue<'_>>) -> Result<Map<String, Value>, Vec<Fault>> {
@@ -16,34 +43,41 @@ pub(super) fn object(config: &Spanned<DeValue<'_>>) -> Result<Map<String, Value>
         return Err(value::expected("a table", config));
     };
     let mut faults = Vec::new();
-    let object = members(table, "", &mut faults);
+    let object = members(table, None, &mut faults);
     match faults.is_empty() {
         true => Ok(object),
         false => Err(faults),
     }
 }
 
-fn members(table: &DeTable<'_>, path: &str, faults: &mut Vec<Fault>) -> Map<String, Value> {
+fn members(table: &DeTable<'_>, above: Option<&Path<'_>>, faults: &mut Vec<Fault>) -> Map<String, Value> {
+    let level = above.map_or(LEVEL, |above| above.level + 1);
     let members = table.iter().map(|(key, value)| {
         let key = key.get_ref();
-        (key.to_string(), json(value, &dotted(path, key), faults))
+        let part = Part::Key(key);
+        (key.to_string(), json(value, &Path { above, part, level }, faults))
     });
     members.collect()
 }
 
-/// As deep as the file is, which its reader bounds.
-fn json(value: &Spanned<DeValue<'_>>, path: &str, faults: &mut Vec<Fault>) -> Value {
+fn elements(values: &DeArray<'_>, above: &Path<'_>, faults: &mut Vec<Fault>) -> Value {
+    let level = above.level + 1;
+    let values = values.iter().enumerate().map(|(at, value)| {
+        let (above, part) = (Some(above), Part::Place(at));
+        json(value, &Path { above, part, level }, faults)
+    });
+    values.collect()
+}
+
+/// Goes no deeper than `DEEPEST`: beyond that, a plugin can't read it.
+fn json(value: &Spanned<DeValue<'_>>, path: &Path<'_>, faults: &mut Vec<Fault>) -> Value {
     let number = match value.get_ref() {
         DeValue::String(text) => return text.as_ref().into(),
         DeValue::Boolean(truth) => return (*truth).into(),
         DeValue::Datetime(date) => return date.to_string().into(),
-        DeValue::Array(values) => {
-            let values = values.iter().enumerate();
-            return values
-                .map(|(at, value)| json(value, &format!("{path}[{at}]"), faults))
-                .collect();
-        }
-        DeValue::Table(table) => return Value::Object(members(table, path, faults)),
+        DeValue::Array(_) | DeValue::Table(_) if path.level >= DEEPEST => Err(vec![too_deep(value.span().start)]),
+        DeValue::Array(values) => return elements(values, path, faults),
+        DeValue::Table(table) => return Value::Object(members(table, Some(path), faults)),
         DeValue::Integer(_) => value::integer(value, "an integer").map(Value::from),
         DeValue::Float(float) => float
             .as_str()
@@ -54,7 +88,8 @@ fn json(value: &Spanned<DeValue<'_>>, path: &str, faults: &mut Vec<Fault>) -> Va
             .ok_or_else(|| vec![not_finite(value.span().start, float.as_str())]),
     };
     number.unwrap_or_else(|found| {
-        faults.extend(found.into_iter().map(|fault| fault.under(path)));
+        let path = clipped(&path.written());
+        faults.extend(found.into_iter().map(|fault| fault.under(&path)));
         Value::Null
     })
 }

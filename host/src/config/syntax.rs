@@ -151,7 +151,13 @@ mod tests {
     fn no_text_is_too_odd() {
         let text = "[server]\nlisten = \"\u{e4}\"\nthreads = 0x1f\n[plugin.x]\ncommands = [2, 3]\n[[plugin.x.config.a]]\n\
                     b = { c = 1979-05-27, d = inf }\nd = '''\u{e4}'''\n";
-        for (at, _) in text.char_indices() {
+        let key = vec!["a"; 40].join(".");
+        let nested = format!("{key}={{{key}=[{{{key}={{}}}}]}}\n{key}.b = 1");
+        let texts = [text, &nested];
+        let places = texts
+            .iter()
+            .flat_map(|text| text.char_indices().map(move |(at, _)| (*text, at)));
+        for (text, at) in places {
             let _ = Config::from_text(&text[..at]);
             for odd in [
                 "[", "]", "=", "\"", "'", "{", "}", ".", ",", "#", "\n", "\r", "\\", "\0", "\u{e4}", "0x\u{e4}", "_",
