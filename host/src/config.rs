@@ -3,6 +3,7 @@
 
 mod depth;
 mod due;
+mod entries;
 mod error;
 mod file;
 mod json;

@@ -1,94 +1,171 @@
 //! What is no TOML in a configuration, and what is said of the rest of the file all the same.
 //!
 //! The parser goes on after an error, by a guess at what was meant. So one mistake may bring further errors of the parser, and
-//! wrong values and keys that nobody wrote: a table's header without its `]` leaves its keys to another table. Each error has a
-//! region in which nothing else is believed.
+//! wrong values and keys that nobody wrote: a table's header without its `]` leaves its keys to another table, a string without
+//! its end leaves its lines to be taken for keys. Each error has a region in which nothing else is believed.
+//!
+//! A file may have a hundred thousand errors, and the thread that reads it has other work: each step here costs no more for one
+//! error than for another.
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::{DeTable, Error};
 
-use super::error::{Fault, clipped, dotted, is_bare};
+use super::entries::{Entries, Entry, is_known};
+use super::error::{Fault, clipped};
 
 /// Says that a key is there twice, which is no error of the grammar: what the parser makes of the rest is right.
 const DUPLICATE: &str = "duplicate key";
 
+/// How many errors of the grammar are told apart; behind them nothing is believed. Fewer are shown.
+const MOST_BROKEN: usize = 200;
+
+/// What the parser says of a text without quotes, by what it takes it for.
+const NO_VALUE: [&str; 6] = [
+    "string values must be quoted",
+    "missing opening quote",
+    "invalid boolean",
+    "invalid date-time",
+    "invalid float",
+    "invalid integer",
+];
+
+const NOT_A_VALUE: &str = "not a value: text stands in quotes (\"...\"); all else is a number, a date, true or false";
+
 /// All that is wrong, in the order of the text: what the parser has found (`broken`), and what is said of its result.
 pub(super) fn faults(text: &str, root: &DeTable<'_>, broken: &[Error], said: Vec<Fault>) -> Vec<Fault> {
-    let (twice, mut broken): (Vec<&Error>, Vec<&Error>) = broken.iter().partition(|error| error.message() == DUPLICATE);
-    broken.sort_by_key(|error| start(error, text));
-    let mut regions: Vec<Range<usize>> = Vec::new();
-    let mut faults = Vec::new();
-    for error in broken {
-        let at = start(error, text);
-        if regions.iter().any(|region| region.contains(&at)) {
-            continue;
-        }
-        let (region, key) = region(text, root, at);
-        regions.push(region);
-        let reason = clipped(error.message().trim_end_matches(", expected nothing"));
-        faults.push(Fault::new(at, reason).under(&key));
+    if broken.is_empty() {
+        return in_order(said);
     }
+    let (twice, broken): (Vec<&Error>, Vec<&Error>) = broken.iter().partition(|error| error.message() == DUPLICATE);
+    let (mut faults, regions) = told_apart(text, root, &broken);
     let twice = twice.into_iter().map(|error| {
         let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
-        Fault::new(start(error, text), DUPLICATE.to_owned()).under(&clipped(key.trim_matches(['"', '\''])))
+        let key = key.trim_matches(['"', '\'']);
+        let fault = Fault::new(start(error, text), DUPLICATE.to_owned());
+        // Others may be no keys at all, but a part of a secret.
+        match is_known(root, key) {
+            true => fault.under(&clipped(key)),
+            false => fault,
+        }
     });
-    let believed = said
-        .into_iter()
-        .chain(twice)
-        .filter(|fault| !regions.iter().any(|region| region.contains(&fault.at)));
+    let believed = said.into_iter().chain(twice).filter(|fault| !regions.have(fault.at));
     faults.extend(believed);
+    in_order(faults)
+}
+
+fn in_order(mut faults: Vec<Fault>) -> Vec<Fault> {
     faults.sort_by_key(|fault| fault.at);
     faults
 }
 
-/// Where an error stands: a place between two characters.
+/// The errors of the grammar that do not come from another one, and their regions.
+fn told_apart(text: &str, root: &DeTable<'_>, broken: &[&Error]) -> (Vec<Fault>, Regions) {
+    let mut broken: Vec<(usize, &Error)> = broken.iter().map(|error| (start(error, text), *error)).collect();
+    broken.sort_by_key(|(at, _)| *at);
+    let entries = Entries::of(root);
+    let mut regions = Vec::new();
+    let mut faults = Vec::new();
+    let mut told = 0; // no region behind this place
+    for (at, error) in broken {
+        if at < told {
+            continue;
+        }
+        if faults.len() == MOST_BROKEN {
+            regions.push(at..text.len() + 1);
+            break;
+        }
+        let entry = match is_header(text, at) {
+            true => None,
+            false => entries.at(at),
+        };
+        let region = region(text, entry, at);
+        told = told.max(region.end);
+        regions.push(region);
+        let key = entry.map(|entry| entries.public_key(entry)).unwrap_or_default();
+        faults.push(Fault::new(at, reason(text, entry, at, error.message())).under(&key));
+    }
+    (faults, Regions::of(regions))
+}
+
+/// Where an error stands: a place between two characters. Each has one; only a key with too many parts has none, and `depth.rs`
+/// has found that.
 fn start(error: &Error, text: &str) -> usize {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
     (0..=start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
-/// Where nothing else is believed once an error was found at `at`, and the key that it is about, if one is known. It is the line
-/// and all of the entry that the error stands in; after a broken header, everything up to the next one.
-fn region(text: &str, root: &DeTable<'_>, at: usize) -> (Range<usize>, String) {
-    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-    if text[line_start..].trim_start_matches([' ', '\t']).starts_with('[') {
-        let next = text[line_end..].find("\n[").map_or(text.len(), |next| line_end + next);
-        return (line_start..next + 1, String::new());
-    }
-    let (key, entry) = entry_at(root, at, "").unwrap_or_else(|| (String::new(), at..at));
-    // An error may stand behind the last byte.
-    (line_start.min(entry.start)..line_end.max(entry.end) + 1, key)
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
 
-/// The entry of a table in which a place of the text lies: its key from the root, and where it stands. Of a key that needs
-/// quotes, the table's alone: what is no key may be a value in a wrong place.
-fn entry_at(table: &DeTable<'_>, at: usize, path: &str) -> Option<(String, Range<usize>)> {
-    table.iter().find_map(|(key, value)| {
-        let name = key.get_ref();
-        let key_path = match is_bare(name) {
-            true => dotted(path, name),
-            false => path.to_owned(),
-        };
-        let span = key.span().start.min(value.span().start)..key.span().end.max(value.span().end);
-        if (span.start..=span.end).contains(&at) {
-            return Some((key_path, span));
+/// Whether a place is in the header of a table.
+fn is_header(text: &str, at: usize) -> bool {
+    text[line_start(text, at)..]
+        .trim_start_matches([' ', '\t'])
+        .starts_with('[')
+}
+
+/// Where nothing else is believed once an error was found at `at`: the line, and all of the entry that the error stands in. What
+/// stands behind a broken header belongs to nobody knows which table, and behind a broken string to the string perhaps: up to
+/// the next header.
+fn region(text: &str, entry: Option<&Entry<'_>>, at: usize) -> Range<usize> {
+    let span = entry.map_or(at..at, |entry| entry.span.clone());
+    let start = line_start(text, at).min(span.start);
+    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let end = line_end(at).max(span.end);
+    let has_quote = text.get(start..end).is_none_or(|text| text.contains(['"', '\'']));
+    let end = match has_quote || is_header(text, at) {
+        true => text
+            .get(end..)
+            .and_then(|rest| rest.find("\n["))
+            .map_or(text.len(), |next| end + next),
+        false => end,
+    };
+    // An error may stand behind the last byte.
+    start..end + 1
+}
+
+/// What is wrong, for somebody who writes TOML and has not read its grammar.
+fn reason(text: &str, entry: Option<&Entry<'_>>, at: usize, message: &str) -> String {
+    let scalar = entry.and_then(|entry| entry.scalar_at(at));
+    let written = scalar.and_then(|span| text.get(span));
+    let is_unquoted = |written: &str| {
+        !written.starts_with(['"', '\'', '[', '{']) && NO_VALUE.iter().any(|words| message.starts_with(words))
+    };
+    match written {
+        Some("") => "no value".to_owned(),
+        Some(written) if is_unquoted(written) => NOT_A_VALUE.to_owned(),
+        _ => clipped(message.trim_end_matches(", expected nothing")),
+    }
+}
+
+/// Places in which nothing is believed: apart from each other, in the order of the text.
+struct Regions(Vec<Range<usize>>);
+
+impl Regions {
+    fn of(mut regions: Vec<Range<usize>>) -> Regions {
+        regions.sort_by_key(|region| region.start);
+        let mut apart: Vec<Range<usize>> = Vec::with_capacity(regions.len());
+        for region in regions {
+            match apart.last_mut() {
+                Some(last) if region.start <= last.end => last.end = last.end.max(region.end),
+                _ => apart.push(region),
+            }
         }
-        match value.get_ref() {
-            DeValue::Table(table) => entry_at(table, at, &key_path),
-            DeValue::Array(values) => values
-                .iter()
-                .filter_map(|value| value.get_ref().as_table())
-                .find_map(|table| entry_at(table, at, &key_path)),
-            _ => None,
-        }
-    })
+        Regions(apart)
+    }
+
+    fn have(&self, at: usize) -> bool {
+        let behind = self.0.partition_point(|region| region.start <= at);
+        behind > 0 && self.0[behind - 1].contains(&at)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Config, ConfigError};
+    use super::NOT_A_VALUE;
 
     /// Line and text of each error.
     fn said(text: &str) -> Vec<String> {
@@ -107,7 +184,11 @@ mod tests {
                 "[plugin.x]\ncommands = [0x02\nrequired = true\n[policy]\ncompiler = \"any\"\n",
                 "3: `plugin.x.commands`: missing comma between array elements, expected `,`",
             ),
-            ("[server]\nlisten = 127.0.0.1:8888", "2: `server.listen`: invalid float"),
+            (
+                "[server]\nlisten = 127.0.0.1:8888",
+                &format!("2: `server.listen`: {NOT_A_VALUE}"),
+            ),
+            ("[plugins]\nstandby =\n", "2: `plugins.standby`: no value"),
             (
                 "[server]\nlisten = \"127.0.0.1:1\nmax_frame = 14",
                 "2: `server.listen`: invalid basic string, expected `\"`",
@@ -119,7 +200,7 @@ mod tests {
             ),
             (
                 "[plugin.x]\nrequired = True\n",
-                "2: `plugin.x.required`: invalid boolean, expected `true`",
+                &format!("2: `plugin.x.required`: {NOT_A_VALUE}"),
             ),
             (
                 "[plugins] dir = \"a\"\n",
@@ -137,7 +218,7 @@ mod tests {
         assert_eq!(
             said(text),
             [
-                "2: `server.listen`: string values must be quoted, expected literal string",
+                &format!("2: `server.listen`: {NOT_A_VALUE}"),
                 "3: `server.max_frame`: a frame of 1 bytes is out of range: 14 bytes to 64 MiB",
                 "4: unclosed table, expected `]`",
                 "7: `plugins.dir`: expected a string, a path, found an integer",
@@ -175,6 +256,28 @@ mod tests {
         }
     }
 
+    /// A log that was copied to the configuration's place has as many errors as lines. Were they looked for by comparing each
+    /// with all others, this test would take minutes.
+    #[test]
+    fn a_file_full_of_errors_is_read_in_one_walk() {
+        for line in [
+            "kN = v\n",
+            "=\n",
+            "x\n",
+            "[kN\n",
+            "kN = 1\n",
+            "k = 1\n",
+            "[a.kN]\nb = \"\n",
+            "[[s]]\n",
+        ] {
+            let text: String = (0..20_000)
+                .map(|number| line.replace('N', &number.to_string()))
+                .collect();
+            let faults = Config::from_text(&text).expect_err("no configuration");
+            ConfigError::invalid("p.toml".as_ref(), &text, faults);
+        }
+    }
+
     #[test]
     fn no_error_shows_what_may_be_secret() {
         for text in [
@@ -188,6 +291,11 @@ mod tests {
             "[plugin.x]\ntoken = \"s3cret\"\n",
             "[plugin.x.config]\ntoken = \"\\s3cret\"\n",
             "[plugin.x.config]\na = 2020-13-01s3cret\n",
+            "[plugin.x.config]\ncert = \"-----BEGIN\ns3cret==\n-----END\"\n",
+            "[plugin.x.config]\ncert = \"-----BEGIN\ns3cret=\nMIIE\n-----END\"\n",
+            "[plugin.x]\nconfig.token = \"a\ns3cret = wJalr\n\"\n",
+            "[plugin.x]\nconfig.token = 'a\ns3cret = 1\n",
+            "[plugin.x.config]\ntoken = \"a\ns3cret = 1\ns3cret = 2\n",
         ] {
             let said = said(text);
             assert!(
