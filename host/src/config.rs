@@ -30,8 +30,8 @@ pub use restart::NextStart;
 pub use value::is_package_name;
 pub use watched::Watched;
 
-use crate::plugin::permissions;
 use crate::plugin::settle::Stamp;
+use crate::shell::quoted;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
 #[derive(Clone, Debug, Default)]
@@ -224,9 +224,7 @@ impl PluginTable {
 impl Source {
     /// The file as it is named in a shell, for `--plugins`; `FILE` where it has no name.
     pub fn quoted(&self) -> String {
-        self.file
-            .as_ref()
-            .map_or_else(|| "FILE".to_owned(), permissions::quoted)
+        self.file.as_ref().map_or_else(|| "FILE".to_owned(), quoted)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod result;
 pub mod routes;
 pub mod server;
+pub mod shell;
 pub mod shutdown;
 pub mod totals;
 pub mod wire;

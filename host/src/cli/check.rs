@@ -24,7 +24,8 @@ use crate::plugin::static_tls;
 use crate::plugin::survey::{Survey, judge_foreign};
 use crate::plugin::trial::{NoProgram, Output, Trial, Trials};
 use crate::plugin::unserved::other_content;
-use crate::plugin::{Code, Refusal, manager, name, permissions};
+use crate::plugin::{Code, Refusal, manager, name};
+use crate::shell::quoted;
 use crate::shutdown::Stop;
 
 #[derive(Debug, Args)]
@@ -311,7 +312,7 @@ fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
         output::line(&format!(
             "{} does not serve: its name has no version\n    host install {} --plugins {}",
             file.display(),
-            permissions::quoted(file),
+            quoted(file),
             config.source.quoted()
         ))?;
     }

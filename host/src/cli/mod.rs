@@ -25,9 +25,9 @@ use crate::config::ConfigError;
 use crate::exit;
 use crate::logging::{self, Format};
 use crate::plugin::manager::StartError;
-use crate::plugin::permissions::quoted;
 use crate::plugin::stage::StagingError;
 use crate::plugin::trial;
+use crate::shell::quoted;
 use crate::shutdown::Signals;
 use output::OutputError;
 

@@ -11,11 +11,11 @@ use plugin_record::{FORMAT, Policy, Record, compare, note};
 use super::glibc::Glibc;
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
 use super::name::{self, LibraryName, Platform};
-use super::permissions::quoted;
 use super::stage::{Digest, Staged, Staging};
 use super::static_tls::StaticTls;
 use super::{Code, Refusal, system};
 use crate::config::is_package_name;
+use crate::shell::quoted;
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
 /// for this machine, its names agree with its record, it asks for nothing that this system does not give, and compiler,

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::misnamed::Misnamed;
 use super::name::LibraryName;
-use super::permissions::quoted;
 use super::{Code, Refusal, permissions};
 use crate::config::Source;
+use crate::shell::quoted;
 
 /// A name in the plugin directory that a plugin could have.
 #[derive(Debug)]

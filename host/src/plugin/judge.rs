@@ -13,12 +13,12 @@ use super::glibc::Glibc;
 use super::host_record::host_record;
 use super::inspect::inspect;
 use super::name::{LibraryName, Platform};
-use super::permissions::quoted;
 use super::settle::{Settling, Stamp};
 use super::stage::{Digest, NotCopied, Staging};
 use super::unavailable::Unavailable;
 use super::{Code, Refusal};
 use crate::config::Config;
+use crate::shell::quoted;
 
 /// The outcome of admission for one entry.
 pub type Verdict = Result<Arc<Admitted>, NotAdmitted>;

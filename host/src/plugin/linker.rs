@@ -10,10 +10,10 @@ use plugin_record::Record;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::permissions::quoted;
 use super::static_tls::{self, Room, StaticTls};
 use super::unavailable::{Lack, LoadError, Unavailable};
 use super::{Code, Refusal};
+use crate::shell::quoted;
 
 /// What could not be opened.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::permissions::quoted;
+use crate::shell::quoted;
 
 /// Points `link` to `target`, a file name in the same directory. Replaces a link that is there.
 ///

@@ -2,12 +2,12 @@
 //! everybody may write to them.
 
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Code, Refusal};
 use crate::config::Source;
+use crate::shell::quoted;
 
 const WORLD_WRITABLE: u32 = 0o002;
 
@@ -45,11 +45,6 @@ pub fn check_file(file: &Path, metadata: &Metadata, configuration: &Source) -> V
         ));
     }
     refusals
-}
-
-/// A path as it can be pasted into a shell.
-pub fn quoted(path: impl AsRef<Path>) -> String {
-    plugin_record::quoted_bytes(path.as_ref().as_os_str().as_bytes())
 }
 
 /// The user that judges.

@@ -12,11 +12,11 @@ use super::idle::{Idle, Outcome};
 use super::judge::{NotAdmitted, Verdict};
 use super::misnamed::Misnamed;
 use super::name::Platform;
-use super::permissions::quoted;
 use super::static_tls::StaticTls;
 use super::survey::Survey;
 use super::unavailable::{LoadError, Unavailable};
 use super::unserved::Unserved;
+use crate::shell::quoted;
 
 /// All there is to tell.
 #[derive(Debug, Serialize)]

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::unavailable::Unavailable;
 use super::{Code, Refusal, permissions};
 use crate::config::Source;
+use crate::shell::quoted;
 
 /// No plugin's file is larger.
 pub const MAX_FILE: u64 = 256 << 20;
@@ -436,10 +437,7 @@ fn open_regular(file: &Path, of: Option<&Source>) -> Result<(File, Vec<Refusal>)
         // No `rm`: cures are pasted, and this may be anything.
         let cure = match of {
             None => "# name a library's file".to_owned(),
-            Some(_) => format!(
-                "mv -n {0} {0}.old # then put the library there",
-                permissions::quoted(file)
-            ),
+            Some(_) => format!("mv -n {0} {0}.old # then put the library there", quoted(file)),
         };
         let refusal = Refusal::new(Code::FileKind, "file", "a regular file", found, cure);
         return Err(NotCopied::Refused(vec![refusal]));
@@ -454,7 +452,7 @@ fn open_regular(file: &Path, of: Option<&Source>) -> Result<(File, Vec<Refusal>)
 }
 
 fn unreadable(file: &Path, found: &str) -> Refusal {
-    let cure = format!("ls -l {} # shows who may read it", permissions::quoted(file));
+    let cure = format!("ls -l {} # shows who may read it", quoted(file));
     Refusal::new(Code::FileUnreadable, "file", "a readable file", found, cure)
 }
 

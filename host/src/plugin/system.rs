@@ -4,8 +4,8 @@
 
 use super::glibc::Glibc;
 use super::inspect::Needs;
-use super::permissions::quoted;
 use super::{Code, Refusal};
+use crate::shell::quoted;
 
 /// All that speaks against it. `running` is the host's C library, as far as it is known; `plugin` the name of the
 /// plugin's package, likewise.

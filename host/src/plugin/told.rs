@@ -11,7 +11,6 @@ use super::admit::Admitted;
 use super::claims::{Candidate, Plan};
 use super::idle::{Outcome, Reason};
 use super::name::soname;
-use super::permissions::quoted;
 use super::report::{FileReport, MisnamedReport};
 use super::stage::Digest;
 use super::survey::Survey;
@@ -19,6 +18,7 @@ use super::unavailable::Unavailable;
 use super::unserved::{Unserved, other_content};
 use super::wishes::OtherContent;
 use crate::config::Config;
+use crate::shell::quoted;
 
 /// What is known to the log. What ceases to be so is forgotten, and worth a line again when it comes back.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use plugin_record::{Refusal, printable};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::permissions::quoted;
+use crate::shell::quoted;
 
 /// One thing that could not be done, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

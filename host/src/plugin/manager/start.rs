@@ -15,7 +15,6 @@ use crate::plugin::install;
 use crate::plugin::instances::Instances;
 use crate::plugin::judge::Memory;
 use crate::plugin::load::{self, StaticHost};
-use crate::plugin::permissions::quoted;
 use crate::plugin::settle::Settling;
 use crate::plugin::side_effects::SideEffects;
 use crate::plugin::stage::{Staging, StagingError};
@@ -25,6 +24,7 @@ use crate::plugin::trial::Trials;
 use crate::plugin::unavailable::BackOff;
 use crate::plugin::wishes::Known;
 use crate::routes::Routes;
+use crate::shell::quoted;
 use crate::shutdown::Stop;
 
 /// Why the host can't start.
