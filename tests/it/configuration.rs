@@ -73,7 +73,7 @@ password = s3cret
 required = \"s3cret\"
 ",
         &[
-            (2, "`server.listen`: string values must be quoted"),
+            (2, "`server.listen`: not a value: text stands in quotes"),
             (3, "`server.lisen`: unknown key; did you mean `listen`?"),
             (
                 4,
@@ -89,7 +89,7 @@ required = \"s3cret\"
                 "`plugin.\"a b\".commands`: command 0x80 is out of range: 0x02 to 0x7f",
             ),
             (13, "`plugin.x.config.ratio`: is inf"),
-            (14, "`plugin.x.config.password`: string values must be quoted"),
+            (14, "`plugin.x.config`: not a value: text stands in quotes"),
             (16, "`plugin.x.required`: expected true or false, found a string"),
         ],
     ),

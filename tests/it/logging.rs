@@ -183,7 +183,7 @@ fn a_configuration_forges_no_line_and_moves_no_cursor() {
             r"a\nFORGED: all is well\u{1b}[2J",
         ),
         ("server.listen = \"\\u001b[2J\"", r"\u{1b}[2J"),
-        ("listen = \u{1b}[2J", "`listen`: string values must be quoted"),
+        ("listen = \u{1b}[2J", "`listen`: not a value: text stands in quotes"),
     ] {
         let site = Site::default();
         fs::write(site.configuration(), text).unwrap();

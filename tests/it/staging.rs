@@ -350,8 +350,11 @@ fn base_of(site: &Site) -> PathBuf {
 /// The staging directories of hosts below the place that is configured, or the default one.
 fn directories(place: &Path) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
-    let entries = fs::read_dir(place.join(format!("host-staging-{user}"))).unwrap();
+    // It may be on its way.
+    let entries = fs::read_dir(place.join(format!("host-staging-{user}")));
     let mut directories: Vec<PathBuf> = entries
+        .into_iter()
+        .flatten()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
         .collect();

@@ -52,7 +52,7 @@ impl Check {
             Some(path) => Config::read(path)?,
             None => Config::default(),
         };
-        let staging = Staging::create(config.plugins.staging.as_deref())?;
+        let staging = Staging::for_judging(config.plugins.staging.as_deref())?;
         let survey = match self.plugins {
             Some(_) => match manager::read(&config, &staging) {
                 // A file is judged before there is a directory for it, which `host install` makes.
@@ -319,7 +319,7 @@ fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
     for MisnamedReport { file, cure } in &report.misnamed {
         output::line(&format!(
             "{} does not serve: its name is no plugin's\n    {cure}",
-            file.display()
+            plugin_record::printable(file.display().to_string())
         ))?;
     }
     Ok(())

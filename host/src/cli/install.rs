@@ -24,7 +24,7 @@ pub(super) struct Install {
 impl Install {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let config = Config::read(&self.configuration.plugins)?;
-        let staging = Staging::create(config.plugins.staging.as_deref())?;
+        let staging = Staging::for_judging(config.plugins.staging.as_deref())?;
         let installed = match install(&self.file, &config, &staging, self.replace) {
             Ok(installed) => installed,
             Err(InstallError::Refused(refused)) => {

@@ -116,6 +116,9 @@ impl Entry<'_> {
 
 /// Whether the host has such a key, or the file has it for one in a table that is no plugin's: it may be said.
 pub(super) fn is_known(root: &DeTable<'_>, key: &str) -> bool {
-    let tables = KNOWN.iter().filter_map(|table| root.get(*table)?.get_ref().as_table());
+    let tables = KNOWN
+        .iter()
+        .chain(&["plugin"])
+        .filter_map(|table| root.get(*table)?.get_ref().as_table());
     OF_PLUGIN.contains(&key) || root.contains_key(key) || tables.into_iter().any(|table| table.contains_key(key))
 }

@@ -89,6 +89,10 @@ pub struct Host<'a> {
     pub policy: &'a Policy,
 }
 
+/// What `mv -n` does not say.
+pub(super) const TAKEN: &str =
+    "# where that name is taken, it has this version already: give this one a number of its own";
+
 /// The cure of a record that plugin-build has not written as it is.
 const REBUILD: &str = "# rebuild the plugin with plugin-build";
 
@@ -161,7 +165,7 @@ fn check_name(file: &Path, name: &LibraryName, soname: Option<&str>, record: &Re
     let mut refusals = Vec::new();
     // A name that no package has could lead anywhere.
     let cure = match is_package_name(&record.name) {
-        true => rename(file, &name::real_name(record)),
+        true => format!("{} {TAKEN}", rename(file, &name::real_name(record))),
         false => REBUILD.to_owned(),
     };
     let stem = name::stem(&record.name);

@@ -16,8 +16,9 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub(super) fn make(folder: &Path, plugin: &str, version: &str) {
     if let Err(error) = create(folder) {
         let cure = format!(
-            "sudo install -d -m 700 -o {} {} # or set plugins.data_dir",
+            "ls -ld {1} {2} # shows what stands in the way; sudo install -d -m 700 -o {0} {2} makes it, or set plugins.data_dir",
             own_uid(),
+            quoted(folder.parent().unwrap_or(folder)),
             quoted(folder)
         );
         tracing::warn!(
@@ -37,7 +38,11 @@ pub(super) fn make(folder: &Path, plugin: &str, version: &str) {
                 version,
                 directory = %directory.display(),
                 found = format!("mode {:04o}, user {}", metadata.mode() & 0o7777, metadata.uid()),
-                cure = format!("sudo chown {0} {1} && sudo chmod 700 {1}", own_uid(), quoted(directory)),
+                cure = format!(
+                    "ls -ld {1} # it is to be of the host's user alone: chown {0} {1} && chmod 700 {1}",
+                    own_uid(),
+                    quoted(directory)
+                ),
                 "others can write to the plugin's data directory"
             ),
             _ => {} // what is gone by now is for who needs it to say

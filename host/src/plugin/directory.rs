@@ -52,9 +52,13 @@ impl Directory {
         let path = fs::canonicalize(path)?;
         let refusals = permissions::check_directory(&path, &fs::metadata(&path)?, configuration);
         let mut names = BTreeSet::new();
+        // A name that is not UTF-8 is no plugin's: those are ASCII.
+        let mut odd = Vec::new();
         for entry in fs::read_dir(&path)? {
-            // A name that is not UTF-8 is no plugin's: those are ASCII.
-            names.extend(entry?.file_name().into_string());
+            match entry?.file_name().into_string() {
+                Ok(name) => drop(names.insert(name)),
+                Err(name) => odd.push(name),
+            }
         }
         let mut directory = Directory {
             configuration: configuration.clone(),
@@ -79,7 +83,24 @@ impl Directory {
                 }
             }
         }
+        let odd = odd
+            .into_iter()
+            .filter(|name| Misnamed::parse(&name.to_string_lossy()).is_some());
+        let odd = odd.map(|name| (directory.path.join(name), Misnamed::Unclear));
+        directory.misnamed.extend(odd);
         Ok(directory)
+    }
+}
+
+/// The command that brings a file into the directory by its real name; where it has no library's name, what to do first.
+pub(super) fn install(file: &Path, configuration: &Source) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    match LibraryName::parse(&name).is_some() && file.is_file() {
+        true => format!("host install {} --plugins {}", quoted(file), configuration.quoted()),
+        false => format!(
+            "# point it to a plugin's file in the directory: {} is none by its name",
+            quoted(file)
+        ),
     }
 }
 
@@ -101,10 +122,18 @@ impl Directory {
 impl Entry {
     /// Reads one entry; `None` when it is gone by now.
     fn read(directory: &Path, path: PathBuf, name: LibraryName, configuration: &Source) -> Option<Entry> {
-        let is_link = fs::symlink_metadata(&path).ok()?.is_symlink();
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => Ok(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => Err(error),
+        };
+        let is_link = metadata.as_ref().is_ok_and(fs::Metadata::is_symlink);
         let file = match is_link {
             true => follow(directory, &path, configuration),
-            false => Ok(path.clone()),
+            false => metadata.map(|_| path.clone()).map_err(|error| {
+                let cure = format!("ls -ld {} # shows who may search it", quoted(directory));
+                Refusal::new(Code::FileUnreadable, "file", "a readable file", error.to_string(), cure)
+            }),
         };
         Some(Entry {
             path,
@@ -124,19 +153,26 @@ impl Entry {
 fn follow(directory: &Path, link: &Path, configuration: &Source) -> Result<PathBuf, Refusal> {
     let target = || fs::read_link(link).map_or_else(|_| "?".to_owned(), |target| target.display().to_string());
     let refused = |code, host: &str, cure: String| Err(Refusal::new(code, "link", host, target(), cure));
-    let remove = || format!("rm {} # or put back what it leads to", quoted(link));
+    // Away with it means away with the plugin: that is for the operator to say.
+    let put_back = || {
+        format!(
+            "# put {} back; or, to take the plugin away: rm {}",
+            target(),
+            quoted(link)
+        )
+    };
     match fs::canonicalize(link) {
         Ok(file) if file.starts_with(directory) => Ok(file),
         Ok(file) => refused(
             Code::LinkOutside,
             "a file in the plugin directory",
-            format!("host install {} --plugins {}", quoted(&file), configuration.quoted()),
+            install(&file, configuration),
         ),
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            refused(Code::LinkLoop, "a link that ends", remove())
+            refused(Code::LinkLoop, "a link that ends", put_back())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            refused(Code::LinkDangling, "an existing file", remove())
+            refused(Code::LinkDangling, "an existing file", put_back())
         }
         Err(error) => {
             let found = format!("{} ({error})", target());

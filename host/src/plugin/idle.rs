@@ -1,6 +1,8 @@
 //! Why an admitted file does not serve although nothing is wrong with it. Pure: what lies there, what the configuration says
 //! and what serves decide it, in this process or in one that starts now.
 
+use std::collections::HashSet;
+
 use plugin_record::Record;
 use serde::Serialize;
 
@@ -8,6 +10,7 @@ use super::admit::{Admitted, rename};
 use super::claims::{Candidate, Unasked, Unwanted};
 use super::links::link_command;
 use super::name;
+use super::stage::Digest;
 use super::survey::{AtSoname, Survey};
 
 /// The reason, and what would have the file serve.
@@ -61,6 +64,8 @@ pub struct Outcome<'a> {
     pub survey: &'a Survey,
     /// What was wanted of each soname.
     pub sonames: &'a [Candidate],
+    /// What could not be loaded, initialised or linked.
+    pub failed: &'a HashSet<Digest>,
     /// What nobody asks for.
     pub unasked: &'a [(Candidate, Unasked)],
 }
@@ -74,6 +79,9 @@ impl Outcome<'_> {
         let unasked = self.unasked.iter().find(|(candidate, _)| candidate.key() == key);
         if let Some((_, unasked)) = unasked {
             return not_asked_for(*unasked, record);
+        }
+        if self.failed.contains(&admitted.digest()) {
+            return failed();
         }
         let link = self.survey.directory.join(&soname);
         let group = self.survey.group(&record.name, &soname);
@@ -106,11 +114,7 @@ impl Outcome<'_> {
                 text: "its link is gone".to_owned(),
                 cure: relink,
             },
-            Some(Err(Unwanted::Failed)) => Idle {
-                reason: Reason::Failed,
-                text: "it could not be loaded or initialised".to_owned(),
-                cure: "# the log says why; it is tried again when the configuration changes, and at SIGHUP".to_owned(),
-            },
+            Some(Err(Unwanted::Failed)) => failed(),
             Some(Err(Unwanted::Refused)) => Idle {
                 reason: Reason::SonameRefused,
                 text: format!("what stands at {soname} is refused"),
@@ -122,6 +126,14 @@ impl Outcome<'_> {
                 cure: "# the refusal says which one, and what would give them to this one".to_owned(),
             },
         }
+    }
+}
+
+fn failed() -> Idle {
+    Idle {
+        reason: Reason::Failed,
+        text: "it could not be loaded or initialised".to_owned(),
+        cure: "# the log says why; it is tried again when the configuration changes, and at SIGHUP".to_owned(),
     }
 }
 

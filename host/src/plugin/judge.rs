@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::admit::{Admitted, Host, Refused, admit, check_link};
-use super::directory::{Directory, Entry};
+use super::directory::{Directory, Entry, install};
 use super::glibc::Glibc;
 use super::host_record::host_record;
 use super::inspect::inspect;
@@ -18,7 +18,6 @@ use super::stage::{Digest, NotCopied, Staging};
 use super::unavailable::Unavailable;
 use super::{Code, Refusal};
 use crate::config::Config;
-use crate::shell::quoted;
 
 /// The outcome of admission for one entry.
 pub type Verdict = Result<Arc<Admitted>, NotAdmitted>;
@@ -160,11 +159,7 @@ impl<'a> Judge<'a> {
                 "link target",
                 format!("a file named {}", Platform::HOST.file_name("<name>", Some("<version>"))),
                 file_name,
-                format!(
-                    "host install {} --plugins {}",
-                    quoted(file),
-                    self.config.source.quoted()
-                ),
+                install(file, &self.config.source),
             )]));
         };
         let verdict = self.file(&name, file)?;

@@ -81,7 +81,9 @@ fn wrong_owner(path: &Path, metadata: &Metadata, configuration: &Source) -> Opti
         ),
         _ => (
             format!("root or user {own}, for whom this was judged"),
-            format!("sudo chown {own} {path} # or, if the host runs as user {found}: {as_owner}"),
+            format!(
+                "{as_owner} # if the host runs as that user; if it is to run as user {own}: sudo chown {own} {path}"
+            ),
         ),
     };
     Some(WrongOwner { expected, found, cure })

@@ -1,5 +1,6 @@
 //! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use plugin_record::printable;
@@ -106,6 +107,7 @@ impl Report {
         let outcome = Outcome {
             survey,
             sonames: &sonames,
+            failed: &HashSet::new(),
             unasked: &plan.unasked,
         };
         let files = survey.findings.iter().map(|finding| {
@@ -166,7 +168,8 @@ impl MisnamedReport {
             }
         };
         MisnamedReport {
-            file: file.clone(),
+            // JSON has no bytes that are no text.
+            file: PathBuf::from(file.to_string_lossy().into_owned()),
             cure,
         }
     }
@@ -241,7 +244,7 @@ impl FileReport {
         match &self.link {
             // A link may say anything.
             Some(target) => printable(format!("{} -> {}", self.file.display(), target.display())),
-            None => self.file.display().to_string(),
+            None => printable(self.file.display().to_string()),
         }
     }
 }

@@ -168,6 +168,24 @@ impl Staging {
         })
     }
 
+    /// The same for who judges and is no host: leaves nothing in the configured place that would keep the host's user from it, and
+    /// does without that place where it can't be had.
+    ///
+    /// # Errors
+    /// See [`StagingError`].
+    pub fn for_judging(configured: Option<&Path>) -> Result<Staging, StagingError> {
+        // Made here it would be this user's: a host of another one could not use it.
+        let is_missing = |place: &Path| {
+            place
+                .symlink_metadata()
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        match Staging::create(configured.filter(|place| !is_missing(place))) {
+            Err(StagingError::Unusable { error, .. }) if is_forbidden(&error) => Staging::create(None),
+            outcome => outcome,
+        }
+    }
+
     /// Makes the directory anew if it is gone: the user's runtime directory goes with the last logout, and cleaners of
     /// temporary directories don't ask. Tells whether it did; then all copies are gone.
     ///
@@ -337,6 +355,13 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
         Ok(_) => Ok(bytes),
         Err(error) => Err(unreadable(file, &error.to_string())),
     }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// A folder of our own in the configured one too: what else lies there is not ours to remove.

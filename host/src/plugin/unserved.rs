@@ -4,10 +4,11 @@
 use plugin_record::{Line, quoted};
 use semver::Version;
 
+use super::admit::rename;
 use super::claims::{Candidate, Claim, Unwanted};
 use super::judge::NotAdmitted;
 use super::links::link_command;
-use super::name::{Platform, stem};
+use super::name::{Platform, real_name, stem};
 use super::survey::{AtSoname, Finding, Survey};
 use super::{Code, Refusal};
 use crate::config::{Config, PluginTable};
@@ -120,6 +121,13 @@ impl Unserved {
                 let Some(AtSoname::Other(winner)) = group.map(|group| &group.at_soname) else {
                     return None;
                 };
+                let winners = survey.group(winner, &candidate.soname).map(|group| &group.at_soname);
+                // It may be the only file with that content.
+                let aside = match winners {
+                    Some(AtSoname::File(file)) => format!("{} && ", rename(&link, &real_name(file.record()))),
+                    _ => String::new(),
+                };
+                let relink = relink.map(|relink| format!("{aside}{relink}"));
                 let refusal = name_taken(winner, &candidate.soname, candidate, relink);
                 return Some(Unserved::of(candidate, refusal));
             }

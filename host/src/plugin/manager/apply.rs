@@ -63,7 +63,9 @@ impl Manager {
             }
         };
         self.told.plan(&plan);
+        let failed = self.known.failed.union(&self.known.held_back).copied().collect();
         let outcome = Outcome {
+            failed: &failed,
             survey,
             sonames: &sonames,
             unasked: &plan.unasked,
