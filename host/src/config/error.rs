@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use plugin_record::printable;
 
 /// How many errors of a file are shown; one with more of them is some other file.
-const MOST_SHOWN: usize = 50;
+pub(super) const MOST_SHOWN: usize = 50;
 /// How much of a key or a value is shown, in characters.
 const MOST_OF_A_TEXT: usize = 200;
 
@@ -54,7 +54,6 @@ pub enum ConfigError {
 impl ConfigError {
     pub(super) fn invalid(path: &Path, text: &str, faults: Vec<Fault>) -> ConfigError {
         let path = shown(path);
-        let left_out = faults.len().saturating_sub(MOST_SHOWN);
         let mut errors = Vec::new();
         let (mut line, mut counted) = (1, 0);
         for fault in faults.iter().take(MOST_SHOWN) {
@@ -64,8 +63,8 @@ impl ConfigError {
             counted = counted.max(fault.at);
             errors.push(format!("{path}:{line}: {}", printable(fault.to_string())));
         }
-        if left_out > 0 {
-            errors.push(format!("{path}: and {left_out} more errors"));
+        if faults.len() > MOST_SHOWN {
+            errors.push(format!("{path}: and more errors"));
         }
         ConfigError::Invalid { errors }
     }
@@ -237,7 +236,7 @@ packages.\"ser.de\" = 1
     fn a_file_full_of_errors_is_cut_short() {
         let errors = errors(&"\n[x]\n".repeat(1000));
         assert_eq!(errors.len(), MOST_SHOWN + 1);
-        assert_eq!(errors.last().map(String::as_str), Some("p.toml: and 950 more errors"));
+        assert_eq!(errors.last().map(String::as_str), Some("p.toml: and more errors"));
         let long = super::tests::errors(&format!("{} = 1", "k".repeat(100_000))).join("");
         assert!(long.len() < 1000, "{} bytes", long.len());
     }

@@ -3,11 +3,14 @@
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::error::{Fault, dotted};
+use super::error::{Fault, MOST_SHOWN, dotted};
 use super::value;
 
 /// How alike a mistyped key must be to one that exists, to be taken for it: 1 is equal, 0 has nothing in common.
 const ALIKE: f64 = 0.6;
+
+/// In bytes. A longer key is like none that exists, and a very long one takes long to compare.
+const LONGEST_COMPARED: usize = 64;
 
 /// A table whose keys are read one by one. When it is dropped, those that were not read are faults: unknown keys.
 pub(super) struct Section<'t, 'f> {
@@ -106,11 +109,11 @@ impl<'t, 'f> Section<'t, 'f> {
 
 impl Drop for Section<'_, '_> {
     fn drop(&mut self) {
-        let unknown = self
-            .table
-            .keys()
-            .filter(|key| !self.is_open && !self.known.contains(&key.get_ref().as_ref()));
-        let faults = unknown.map(|key| {
+        let is_unknown = |key: &&Spanned<DeString<'_>>| !self.is_open && !self.known.contains(&key.get_ref().as_ref());
+        let mut unknown: Vec<_> = self.table.keys().filter(is_unknown).collect();
+        unknown.sort_by_key(|key| key.span().start);
+        // One more, so that it is seen that there are more.
+        let faults = unknown.into_iter().take(MOST_SHOWN + 1).map(|key| {
             let reason = unknown_key(key.get_ref(), &self.known);
             Fault::new(key.span().start, reason).under(&dotted(&self.path, key.get_ref()))
         });
@@ -119,8 +122,8 @@ impl Drop for Section<'_, '_> {
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
-    let nearest = known
-        .iter()
+    let comparable = known.iter().filter(|_| key.len() <= LONGEST_COMPARED);
+    let nearest = comparable
         .map(|known| (strsim::jaro_winkler(key, known), *known))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
