@@ -27,7 +27,6 @@ pub use error::ConfigError;
 use error::Fault;
 use file::{Accept, Found};
 pub use restart::NextStart;
-pub use value::is_package_name;
 pub use watched::Watched;
 
 use crate::plugin::settle::Stamp;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plugin_record::Line;
+use plugin_record::{Line, is_package_name};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Spanned;
@@ -232,11 +232,6 @@ pub(super) fn plugin_name(name: &Spanned<DeString<'_>>) -> Read<()> {
             ),
         )]),
     }
-}
-
-/// Whether a package, and so a plugin, can have this name.
-pub fn is_package_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 fn shown(text: &str) -> String {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use plugin_record::{FORMAT, Policy, Record, compare, note};
+use plugin_record::{FORMAT, Policy, Record, compare, is_package_name, note};
 
 use super::glibc::Glibc;
 use super::inspect::{FileFault, Inspection, RecordFault, host_machine};
@@ -14,7 +14,6 @@ use super::name::{self, LibraryName, Platform};
 use super::stage::{Digest, Staged, Staging};
 use super::static_tls::StaticTls;
 use super::{Code, Refusal, system};
-use crate::config::is_package_name;
 use crate::shell::quoted;
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object

@@ -2,6 +2,7 @@
 //! names, link names and keys of configuration files, and is ASCII in all of them. What the host would refuse is refused
 //! here, before a library is made of it.
 
+use plugin_record::is_of_package_name;
 use semver::Version;
 
 use crate::{Error, env::Env};
@@ -12,8 +13,7 @@ const MAX_FILE_NAME: usize = 255;
 /// # Errors
 /// When no host could take a plugin of this name and version.
 pub(crate) fn check(env: &Env) -> Result<(), Error> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if let Some(found) = env.name.chars().find(|c| !is_allowed(*c)) {
+    if let Some(found) = env.name.chars().find(|c| !is_of_package_name(*c)) {
         return Err(Error::PackageName {
             path: env.manifest_dir.join("Cargo.toml"),
             name: env.name.clone(),
