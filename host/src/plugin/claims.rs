@@ -214,8 +214,7 @@ impl Plan<'_> {
             Some((*command, claim))
         })?;
         let asked = config.plugin.get(&candidate.plugin).and_then(|table| table.version);
-        if let Some(line) =
-            asked.filter(|line| winner.candidate.plugin == candidate.plugin && *line == winner.candidate.line)
+        if let Some(line) = asked.filter(|line| winner.candidate.plugin == candidate.plugin && *line != candidate.line)
         {
             return Some(Lost::OtherLine(line));
         }

@@ -26,7 +26,7 @@ pub(super) fn make(folder: &Path, plugin: &str, version: &str) {
             version,
             directory = %folder.display(),
             %error,
-            cure,
+            %cure,
             "the plugin's data directory can't be made, in case it needs one"
         );
         return;
@@ -38,7 +38,7 @@ pub(super) fn make(folder: &Path, plugin: &str, version: &str) {
                 version,
                 directory = %directory.display(),
                 found = format!("mode {:04o}, user {}", metadata.mode() & 0o7777, metadata.uid()),
-                cure = format!(
+                cure = %format!(
                     "ls -ld {1} # it is to be of the host's user alone: chown {0} {1} && chmod 700 {1}",
                     own_uid(),
                     quoted(directory)

@@ -58,7 +58,7 @@ impl Told {
                 code = lack.code.as_str(),
                 field = lack.field,
                 found = lack.found,
-                cure = lack.cure,
+                cure = %lack.cure, // unquoted, to be pasted; so it is last
                 "unavailable, trying again"
             );
         }
@@ -105,11 +105,11 @@ impl Told {
     fn nameless(&mut self, survey: &Survey, config: &Config) {
         for file in survey.unversioned.iter().filter(|file| !self.nameless.contains(*file)) {
             let cure = format!("host install {} --plugins {}", quoted(file), config.source.quoted());
-            tracing::warn!(file = %file.display(), cure, "a library without a version in its name is not served");
+            tracing::warn!(file = %file.display(), %cure, "a library without a version in its name is not served");
         }
         for misnamed in survey.misnamed.iter().filter(|(file, _)| !self.nameless.contains(file)) {
             let MisnamedReport { file, cure } = MisnamedReport::new(misnamed);
-            tracing::warn!(file = %file.display(), cure, "a library whose name is no plugin's is not served");
+            tracing::warn!(file = %file.display(), %cure, "a library whose name is no plugin's is not served");
         }
         let misnamed = survey.misnamed.iter().map(|(file, _)| file);
         self.nameless = survey.unversioned.iter().chain(misnamed).cloned().collect();
@@ -149,7 +149,7 @@ impl Told {
                     plugin = record.name,
                     version = %record.version,
                     reason = idle.text,
-                    cure = idle.cure,
+                    cure = %idle.cure,
                     "does not serve"
                 );
             }
@@ -162,7 +162,7 @@ impl Told {
     pub fn plan(&mut self, plan: &Plan<'_>) {
         let mut now = HashSet::new();
         for unserved in &plan.unserved {
-            let key = (title(unserved).to_owned(), unserved.refusal.to_string());
+            let key = (title(unserved).to_owned(), reason(&unserved.refusal));
             if !self.unserved.contains(&key) {
                 log_unserved(unserved);
             }
@@ -179,7 +179,7 @@ impl Told {
                 .and_then(|soname| soname.wanted.as_ref().ok())
                 .map(|admitted| admitted.digest());
             if let Some(digest) = digest.filter(|digest| losers.contains(digest))
-                && self.turned_away.insert((digest, unserved.refusal.to_string()))
+                && self.turned_away.insert((digest, reason(&unserved.refusal)))
             {
                 log_unserved(unserved);
             }
@@ -204,7 +204,7 @@ impl Told {
                     code = refusal.code.as_str(),
                     running = %other.running,
                     found = %other.found,
-                    cure = refusal.cure,
+                    cure = %refusal.cure,
                     "other content"
                 );
             }
@@ -237,6 +237,18 @@ impl Told {
     }
 }
 
+/// What tells one reason from another; the same one may have another cure the next time.
+fn reason(refusal: &Refusal) -> String {
+    let Refusal {
+        code,
+        field,
+        host,
+        plugin,
+        ..
+    } = refusal;
+    format!("{}: {field}: {host}: {plugin}", code.as_str())
+}
+
 fn title(unserved: &Unserved) -> &str {
     unserved.soname.as_deref().unwrap_or(&unserved.plugin)
 }
@@ -257,7 +269,7 @@ fn log_refusal(title: &str, plugin: Option<&str>, version: Option<&str>, digest:
         field = refusal.field,
         host = refusal.host,
         found = refusal.plugin,
-        cure = refusal.cure,
+        cure = %refusal.cure,
         "refused"
     );
 }
