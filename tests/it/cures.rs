@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use tests::cargo::{host_binary, root, run, skipped_without_registry, succeed, text};
+use tests::cargo::{path_with_host, root, run, skipped_without_registry, succeed, text};
 use tests::crates::PluginCrate;
 use tests::host::Site;
 use tests::interface::repository;
@@ -71,7 +70,7 @@ fn five_faults_are_named_at_once_and_five_cures_mend_them() {
     plugin.environment.clear();
     for cure in cures {
         let mut shell = plugin.shell(cure);
-        shell.env("PATH", path_with(host_binary().parent().unwrap()));
+        shell.env("PATH", path_with_host());
         succeed(
             shell
                 .env("XDG_RUNTIME_DIR", site.path().join("run"))
@@ -124,9 +123,4 @@ fn rustup_has(toolchain: &str) -> bool {
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
         listed.lines().any(|line| line.starts_with(&format!("{toolchain}-")))
     })
-}
-
-fn path_with(folder: &Path) -> std::ffi::OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path))).unwrap()
 }

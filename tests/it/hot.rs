@@ -13,6 +13,7 @@ use tests::cargo::{run, sample};
 use tests::client::Client;
 use tests::crates::{journal, life, lines};
 use tests::files::{with_identity, with_record};
+use tests::follow::quiet;
 use tests::host::{Host, Site, show};
 
 const SONAME: &str = "libhot_probe.so.1";
@@ -105,19 +106,6 @@ fn answers(client: &mut Client) -> bool {
     client.submit(0x10, b"").result == 0
 }
 
-/// All changes before this have been looked at when it returns.
-fn settle(host: &Host) {
-    for _ in 0..1000 {
-        let seen = host.events("configuration reread").len();
-        host.signal(Signal::HUP);
-        let last = wait_for_nth(host, "configuration reread", seen + 1);
-        if last["unsettled"] == 0 {
-            return;
-        }
-    }
-    panic!("it does not settle:\n{}", show(&host.log()));
-}
-
 #[test]
 fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
     let scene = Scene::new("");
@@ -191,7 +179,7 @@ fn a_re_sent_old_file_undoes_no_roll_back_and_a_lower_version_takes_nothing_over
 
     fs::copy(scene.version("1.2.0"), scene.file("1.2.0")).unwrap();
     scene.drop_in("1.0.0");
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(scene.link_says(), "libhot_probe.so.1.1.0");
     assert!(host.events("upgraded").is_empty());
 
@@ -211,7 +199,7 @@ fn what_is_removed_whole_and_brought_again_serves_again() {
     fs::remove_file(scene.link()).unwrap();
     fs::remove_file(scene.file("1.0.0")).unwrap();
     fs::copy(&again, scene.file("1.0.0")).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     assert!(answers(&mut host.connect()), "{}", show(&host.log()));
     assert_eq!(scene.link_says(), "libhot_probe.so.1.0.0");
 
@@ -219,7 +207,7 @@ fn what_is_removed_whole_and_brought_again_serves_again() {
     let removals = host.events("removed").len();
     fs::remove_file(scene.link()).unwrap();
     wait_for_nth(&host, "removed", removals + 1);
-    settle(&host);
+    quiet(&host, 0);
     assert!(!answers(&mut host.connect()));
     host.stop();
 }
@@ -240,7 +228,7 @@ fn a_version_whose_old_handler_ends_slowly_is_waited_for_without_holding_up_othe
     });
     scene.drop_in("1.1.0");
     scene.point("1.1.0");
-    settle(&host);
+    quiet(&host, 0);
     assert!(answers(&mut host.connect()), "1.0.0 goes on");
     scene.site.install(&sample("submit-echo"));
     host.wait_until("another plugin", |log| {
@@ -265,7 +253,7 @@ fn a_file_whose_end_nobody_heard_of_is_judged_all_the_same() {
     host.wait_for("configuration reread");
     file.write_all(&whole[1000..]).unwrap();
     drop(file);
-    settle(&host);
+    quiet(&host, 0);
     wait(&host, "upgraded", "1.1.0");
     host.stop();
 }
@@ -298,12 +286,12 @@ fn a_newcomer_that_is_no_good_leaves_what_serves_alone() {
         host.wait_until(code, |log| log.iter().find(|line| line["code"] == code).cloned());
         assert!(answers(&mut client), "{code}");
     }
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(scene.link_says(), "libhot_probe.so.1.0.0");
     assert_eq!(scene.life(), ["init"]);
 
     // Each reason is told once, however often the directory is looked at.
-    settle(&host);
+    quiet(&host, 0);
     let refusals = host.events("refused");
     for code in ["abi-panic", "command-taken"] {
         let told = refusals.iter().filter(|refusal| refusal["code"] == code).count();
@@ -466,11 +454,11 @@ fn damage_is_no_wish() {
     ];
     for (what, spoil) in steps {
         spoil(&file);
-        settle(&host);
+        quiet(&host, 0);
         assert!(answers(&mut client), "{what}");
         fs::write(&file, &good).unwrap();
     }
-    settle(&host);
+    quiet(&host, 0);
     assert!(answers(&mut client));
     assert_eq!(scene.life(), ["init"]);
     for message in ["removed", "upgraded", "added", "replaced"] {
@@ -487,7 +475,7 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     let mut client = host.connect();
     // What serves under a shorter name as well, so that its content stays in the directory.
     fs::copy(scene.file("1.0.0"), scene.site.plugins().join("libhot_probe.so.1.0")).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     let mut other = fs::read(scene.file("1.0.0")).unwrap();
     other.extend(b"more");
     fs::write(scene.file("1.0.0"), &other).unwrap();
@@ -500,18 +488,18 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
         let text = refusal[key].as_str().unwrap();
         assert!(text.ends_with(digest.as_str().unwrap()), "{refusal:#}");
     }
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(host.events("other content").len(), 1);
     assert!(host.events("replaced").is_empty());
     assert_eq!(scene.life(), ["init"]);
 
     // Nor where the file was away for a while.
     fs::remove_file(scene.site.plugins().join("libhot_probe.so.1.0")).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     fs::remove_file(scene.file("1.0.0")).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     fs::write(scene.file("1.0.0"), &other).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     assert!(host.events("replaced").is_empty(), "{}", show(&host.log()));
 
     scene.site.configure("plugins.replace = \"allow\"\n");

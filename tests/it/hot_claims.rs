@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use rustix::process::Signal;
 use serde_json::Value;
 use tests::crates::{journal, life};
 use tests::files::{with_identity, with_record};
+use tests::follow::quiet;
 use tests::host::{Host, Site};
 
 /// A plugin file: name, version, and the command that it claims beside the others, which are all the same.
@@ -18,21 +18,6 @@ fn bring(site: &Site, name: &str, version: &str) {
     with_identity(&library, &new, name, version);
     let file = format!("lib{}.so.{version}", name.replace('-', "_"));
     fs::rename(new, site.plugins().join(file)).unwrap();
-}
-
-/// All changes have been looked at when it returns.
-fn settle(host: &Host) {
-    loop {
-        let seen = host.events("configuration reread").len();
-        host.signal(Signal::HUP);
-        let last = host.wait_until("a look", |log| {
-            let is_it = |line: &&Value| line["message"] == "configuration reread";
-            log.iter().filter(is_it).nth(seen).cloned()
-        });
-        if last["unsettled"] == 0 {
-            return;
-        }
-    }
 }
 
 /// Which plugin and version serves, as the log tells it.
@@ -68,7 +53,7 @@ fn fresh(site: &Site, configuration: &str) -> BTreeMap<String, String> {
 
 #[track_caller]
 fn assert_as_fresh(site: &Site, host: &Host, configuration: &str, expected: &[(&str, &str)]) {
-    settle(host);
+    quiet(host, 0);
     let now = serving(host);
     let expected: BTreeMap<String, String> = expected
         .iter()
@@ -110,7 +95,7 @@ fn claims_are_settled_as_at_a_start_whatever_the_order_of_arrival() {
     // A table may ask for the other line.
     let line = "[plugin.hot-proba]\ncommands = [0x11]\n[plugin.hot-probx]\nversion = \"2\"\ncommands = [0x10]\n";
     site.configure(line);
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
     assert!(host.events("added").iter().any(|line| line["version"] == "2.0.0"));
     host.stop();
@@ -130,7 +115,7 @@ fn what_was_disabled_when_it_came_serves_once_it_is_enabled() {
     site.configure(undiscovered);
     assert_as_fresh(&site, &host, undiscovered, &[]);
     bring(&site, "hot-proba", "1.1.0");
-    settle(&host);
+    quiet(&host, 0);
     site.configure("");
     // The link says what runs: it stood at 1.0.0 when the new version came and nobody wanted it.
     assert_as_fresh(&site, &host, "", &[("hot-proba", "1.0.0")]);
@@ -142,7 +127,7 @@ fn a_directory_that_is_removed_and_made_anew_is_followed() {
     let site = Site::new("plugins.poll = \"100ms\"\n");
     let host = site.start();
     bring(&site, "hot-proba", "1.0.0");
-    settle(&host);
+    quiet(&host, 0);
     let mut client = host.connect();
     assert_eq!(client.submit(0x10, b"").result, 0);
     fs::rename(site.plugins(), site.path().join("away")).unwrap();
@@ -220,7 +205,7 @@ fn newcomer_waits_for_its_link(configuration: &str) {
         event["cure"],
         format!("ln -sfn libhot_proba.so.1.1.0 {}", link.display())
     );
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(serving(&host)["hot-proba"], "1.0.0");
     // The first version of a plugin waits as well, and each is made once, however often it is looked.
     bring_first(&site);
@@ -228,7 +213,7 @@ fn newcomer_waits_for_its_link(configuration: &str) {
         let is_it = |line: &&Value| line["code"] == "link" && line["plugin"] == "hot-probz";
         log.iter().find(is_it).cloned()
     });
-    (0..3).for_each(|_| settle(&host));
+    (0..3).for_each(|_| quiet(&host, 0));
     assert_eq!(life(&site.plugins(), "hot-probz"), ["init"]);
     assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
 use serde_json::Value;
-use tests::cargo::{clean, host_binary, run, succeed};
+use tests::cargo::{clean, path_with_host, run, succeed};
 use tests::crates::journal;
 use tests::files::{with_identity, with_record};
+use tests::follow::quiet;
 use tests::host::{Host, Site};
 use tests::report::codes;
 
@@ -31,21 +31,6 @@ fn bring(site: &Site, name: &str, version: &str, command: u8) -> PathBuf {
     file
 }
 
-/// All changes have been looked at when it returns.
-fn settle(host: &Host) {
-    loop {
-        let seen = host.events("configuration reread").len();
-        host.signal(Signal::HUP);
-        let last = host.wait_until("a look", |log| {
-            let is_it = |line: &&Value| line["message"] == "configuration reread";
-            log.iter().filter(is_it).nth(seen).cloned()
-        });
-        if last["unsettled"] == 0 {
-            return;
-        }
-    }
-}
-
 fn link(site: &Site) -> String {
     let target = fs::read_link(site.plugins().join(SONAME)).unwrap();
     target.to_str().unwrap().to_owned()
@@ -63,10 +48,11 @@ fn point(site: &Site, version: &str) {
 fn paste(site: &Site, cure: &Value) {
     let mut shell = clean(std::process::Command::new("sh"));
     shell.args(["-c", cure.as_str().unwrap()]).current_dir("/");
-    let own = host_binary().parent().unwrap().to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))).unwrap();
-    succeed(shell.env("PATH", path).env("XDG_RUNTIME_DIR", site.path().join("run")));
+    succeed(
+        shell
+            .env("PATH", path_with_host())
+            .env("XDG_RUNTIME_DIR", site.path().join("run")),
+    );
 }
 
 #[test]
@@ -87,7 +73,7 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
         "{refused:#}"
     );
     bring(&site, "hot_probe", "2.0.0", 0x12);
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(results(&mut client), [0, 0xF0]);
     assert_eq!(client.submit(0x12, b"").result, 0xF0);
     assert_eq!(link(&site), "libhot_probe.so.1.0.0");
@@ -114,7 +100,7 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
 
     // The link says which one it is.
     site.configure("");
-    settle(&host);
+    quiet(&host, 0);
     let new = site.plugins().join(".new");
     std::os::unix::fs::symlink("libhot_probe.so.1.1.0", &new).unwrap();
     fs::rename(&new, site.plugins().join(SONAME)).unwrap();
@@ -125,18 +111,18 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
     assert_eq!(results(&mut client), [0xF0, 0]);
     assert_eq!(host.wait_for("removed")["plugin"], "hot-probe");
     site.configure(configuration);
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(results(&mut client), [0xF0, 0]);
     assert_eq!(link(&site), "libhot_probe.so.1.1.0");
 
     // A link that is taken away is taken away from both.
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     host.wait_until("removed", |log| {
         let is_it = |line: &&Value| line["message"] == "removed" && line["plugin"] == "hot_probe";
         log.iter().find(is_it).cloned()
     });
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(results(&mut client), [0xF0, 0xF0]);
     assert!(!site.plugins().join(SONAME).exists());
     host.stop();
@@ -155,12 +141,12 @@ fn a_link_that_is_moved_to_a_package_that_fails_leaves_what_serves() {
     let host = site.start();
     let mut client = host.connect();
     bring(&site, "hot_probe", "1.1.0", 0x11);
-    settle(&host);
+    quiet(&host, 0);
     point(&site, "1.1.0");
     host.wait_until("its failure", |log| {
         log.iter().find(|line| line["code"] == "load-init").cloned()
     });
-    settle(&host);
+    quiet(&host, 0);
     assert_eq!(client.submit(0x10, b"").result, 0);
     // Mended, it takes over.
     site.configure("");
@@ -182,10 +168,10 @@ fn while_a_link_is_damaged_its_package_keeps_the_soname() {
     let host = site.start();
     let mut client = host.connect();
     fs::remove_file(file).unwrap();
-    settle(&host);
+    quiet(&host, 0);
     bring(&site, "hot-probe", "1.1.0", 0x10);
-    settle(&host);
-    settle(&host);
+    quiet(&host, 0);
+    quiet(&host, 0);
     assert_eq!(
         (client.submit(0x10, b"").result, client.submit(0x11, b"").result),
         (0xF0, 0)
@@ -275,8 +261,8 @@ fn one_line(site: &Site, host: &Host, bring: impl FnOnce() -> PathBuf) -> (Value
     host.wait_until("a line", |log| {
         log[before..].iter().find(|line| line["file"] == name.as_str()).cloned()
     });
-    settle(host);
-    settle(host);
+    quiet(host, 0);
+    quiet(host, 0);
     let lines: Vec<Value> = host.log()[before..]
         .iter()
         .filter(|line| line["file"] == name.as_str())

@@ -104,6 +104,13 @@ pub fn host_binary() -> &'static Path {
     })
 }
 
+/// A PATH on which `host` is the host's binary first, for cures.
+pub fn path_with_host() -> std::ffi::OsString {
+    let own = host_binary().parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))).unwrap()
+}
+
 /// The library of a sample plugin, `submit-echo` or `submit-log`, as `cargo build -p NAME` makes it.
 pub fn sample(name: &str) -> PathBuf {
     static ECHO: OnceLock<()> = OnceLock::new();

@@ -20,8 +20,9 @@ pub(super) fn install() {
     // The handler is gone when it is called, and may be interrupted by the signal that it sends itself.
     let flags = SaFlags::SA_RESETHAND | SaFlags::SA_NODEFER;
     let action = SigAction::new(SigHandler::Handler(wait), flags, SigSet::empty());
-    // SAFETY: `wait` does what a handler may do: it reads and writes atomics, asks the system about descriptors, sleeps (nanosleep) and
-    // raises a signal; it takes no lock and allocates nothing. Nobody in this process relies on another handler for it.
+    // SAFETY: `wait` does what a handler may do: it reads and writes atomics, asks the system about descriptors, sleeps
+    // (nanosleep) and raises a signal; it takes no lock and allocates nothing. Nobody in this process relies on another handler
+    // for it.
     let _ = unsafe { sigaction(Signal::SIGABRT, &action) };
 }
 

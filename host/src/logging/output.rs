@@ -4,8 +4,8 @@
 //! they were: nothing that a dying process says can get lost there.
 //!
 //! What is printed is bounded and limited as plugins' events are, but RUST_LOG filters none of it: the last words of a process
-//! are no less worth for being printed, and in the text format nothing filters them either. A line that is not ended counts as one when nothing more
-//! came for a second, when the log is flushed, or when the process aborts.
+//! are no less worth for being printed, and in the text format nothing filters them either. A line that is not ended counts as
+//! one when nothing more came for a second, when the log is flushed, or when the process aborts.
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::OwnedFd;
