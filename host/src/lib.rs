@@ -1,22 +1,20 @@
-//! A dynamic plugin host for packet handlers. Two flows meet in the route table: a packet's (server, connection, wire,
-//! routes, plugin) and a plugin's (directory, stage, inspect, admit, load, manager). ARCHITECTURE.md has the map.
+//! A dynamic plugin host for packet handlers. Two flows meet in `dispatch`: a packet's (`net`) and a plugin's (`directory`,
+//! `admission`, `selection`, `runtime`, led by `manager`). ARCHITECTURE.md has the map.
+//!
+//! Each module uses only those above it in this list; `tests/it/layers.rs` holds that.
 
-pub mod config;
-pub mod logging;
-
-pub mod connection;
-mod descriptors;
-pub mod exit;
-pub mod limits;
-pub mod result;
-pub mod routes;
-pub mod server;
-pub mod shell;
-pub mod shutdown;
-pub mod totals;
-pub mod wire;
-
-pub mod plugin;
-
-pub mod bench;
+pub mod admission;
 pub mod cli;
+pub mod config;
+pub mod directory;
+pub mod dispatch;
+pub mod files;
+pub mod logging;
+pub mod manager;
+pub mod net;
+pub mod process;
+pub mod runtime;
+pub mod selection;
+pub mod shell;
+pub mod status;
+pub mod unavailable;

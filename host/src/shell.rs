@@ -7,3 +7,8 @@ use std::path::Path;
 pub fn quoted(path: impl AsRef<Path>) -> String {
     plugin_record::quoted_bytes(path.as_ref().as_os_str().as_bytes())
 }
+
+/// The command that gives a file another name in its folder.
+pub fn rename(file: &Path, name: &str) -> String {
+    format!("mv -n {} {}", quoted(file), quoted(file.with_file_name(name)))
+}

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[allow(dead_code)] // the models need less than the host
-#[path = "../../host/src/server/handover.rs"]
+#[path = "../../host/src/net/handover.rs"]
 mod handover;
 mod sync;
 

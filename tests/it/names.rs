@@ -363,7 +363,7 @@ fn older_versions_and_what_was_put_aside_make_no_line_at_a_start() {
     let log = site.start().stop();
     let warnings: Vec<&Value> = log
         .iter()
-        .filter(|line| line["level"] != "INFO" && line["target"] != "host::limits")
+        .filter(|line| line["level"] != "INFO" && line["target"] != "host::process::open_files")
         .collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
     let (code, report) = site.check(&[]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use host::plugin::unavailable::Lack;
+use host::unavailable::Lack;
 use plugin_record::Code;
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};

@@ -7,8 +7,8 @@ use plugin_record::{FORMAT, Package, Record};
 use serde_json::{Value, json};
 use tests::{bad, macho};
 
-use host::plugin::host_record::host_record;
-use host::plugin::inspect::{self, FileFault, RecordFault};
+use host::admission::host_record::host_record;
+use host::admission::inspect::{self, FileFault, RecordFault};
 
 use super::Peaks;
 

@@ -11,8 +11,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use host::plugin::host_record::host_record;
-use host::plugin::inspect;
+use host::admission::host_record::host_record;
+use host::admission::inspect;
 use peak_alloc::PeakAlloc;
 use plugin_record::{Policy, Record, compare, note, path_to};
 

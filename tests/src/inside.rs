@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use host::config::Config;
-use host::connection::Shared;
-use host::plugin::hints::Hints;
-use host::plugin::manager::{self, Running};
-use host::plugin::trial::{Output, Trials};
-use host::server::{self, Server};
-use host::shutdown::{Stop, Stopper};
+use host::manager::events::Hints;
+use host::manager::{self, Running};
+use host::net::connection::Shared;
+use host::net::{self, Server};
+use host::process::stop::{Stop, Stopper};
+use host::runtime::load_check::{Output, Trials};
 
 use crate::cargo::host_binary;
 use crate::client::{frame, read_ack};
@@ -43,9 +43,9 @@ impl Inside {
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
         let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
-        let listener = server::Bound::new(config.server.listen).unwrap().listen().unwrap();
+        let listener = net::Bound::new(config.server.listen).unwrap().listen().unwrap();
         let address = listener.local_addr().unwrap();
-        let server = server::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
+        let server = net::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -31,13 +31,13 @@ pub const SIXTH_FUNCTION: &[Change] = &[
         "extern \"C\" fn number() -> u32 {\n    11\n}\n\nfn path(",
     ),
     (
-        "host/src/plugin/instance.rs",
+        "host/src/runtime/instance.rs",
         "        let handle_batch = library.module().handle_batch();\n",
         "        let handle_batch = library.module().handle_batch();\n        \
              tracing::info!(plugin = record_name(&library), number = library.module().number()(), \"number\");\n",
     ),
     (
-        "host/src/plugin/instance.rs",
+        "host/src/runtime/instance.rs",
         "/// What the plugin's acks are matched with",
         "fn record_name(library: &Library) -> String {\n    library.record().name.clone()\n}\n\n\
          /// What the plugin's acks are matched with",

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytesize::ByteSize;
 use clap::Args;
+use host_bench::{Body, Fault, PATIENCE, Plan, Progress, Report};
 use serde::Serialize;
+use wire::client::MAX_PAYLOAD;
+use wire::result;
 
 use super::output;
-use crate::bench::{self, Body, Fault, PATIENCE, Plan, Progress, Report};
-use crate::wire::client::MAX_PAYLOAD;
-use crate::{limits, result};
+use crate::process::open_files;
 
 /// The window of an open loop, unless it is said.
 const OPEN_WINDOW: usize = 1024;
@@ -45,7 +46,7 @@ pub(super) struct Bench {
     payload: usize,
     /// What the body of an ack has to be.
     #[arg(long, value_enum, default_value_t)]
-    body: Body,
+    body: BodyArgument,
     /// Submits per second of all connections together: an open loop.
     #[arg(short, long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
@@ -121,6 +122,28 @@ fn commands(text: &str) -> Result<Commands, String> {
     Ok(Commands(turn))
 }
 
+/// `--body`
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum BodyArgument {
+    /// Whatever it is.
+    #[default]
+    Any,
+    /// Nothing.
+    Empty,
+    /// The payload of its Submit.
+    Echo,
+}
+
+impl From<BodyArgument> for Body {
+    fn from(argument: BodyArgument) -> Body {
+        match argument {
+            BodyArgument::Any => Body::Any,
+            BodyArgument::Empty => Body::Empty,
+            BodyArgument::Echo => Body::Echo,
+        }
+    }
+}
+
 impl Bench {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         ensure!(
@@ -128,9 +151,9 @@ impl Bench {
             "a measurement needs a duration: set --duration"
         );
         let plan = self.plan()?;
-        limits::raise_open_files(plan.connections);
+        open_files::raise_open_files(plan.connections);
         let shows_progress = std::io::stderr().is_terminal();
-        let report = bench::run(plan.clone(), |progress| {
+        let report = host_bench::run(plan.clone(), |progress| {
             if shows_progress {
                 let _ = write!(std::io::stderr(), "\r{}\x1b[K", line(&progress));
             }
@@ -154,7 +177,7 @@ impl Bench {
             window: self.window.unwrap_or(if self.rate.is_some() { OPEN_WINDOW } else { 1 }),
             commands: self.commands.0.clone(),
             payload: self.payload,
-            body: self.body,
+            body: self.body.into(),
             rate: self.rate,
             warmup: self.warmup,
             duration: self.duration,

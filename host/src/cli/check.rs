@@ -7,26 +7,28 @@ use std::sync::Arc;
 use clap::Args;
 use comfy_table::Table;
 use plugin_record::Line;
+use plugin_record::{Code, Refusal};
 use semver::Version;
 
 use super::output;
+use crate::admission::admit::Admitted;
+use crate::admission::host_record::host_record;
+use crate::admission::names;
+use crate::admission::stage::Staging;
+use crate::admission::static_tls;
 use crate::config::{Config, Replace, Source};
-use crate::plugin::admit::Admitted;
-use crate::plugin::claims::{Plan, json_of, settle};
-use crate::plugin::host_record::host_record;
-use crate::plugin::judge::Verdict;
-use crate::plugin::load;
-use crate::plugin::manager::StartError;
-use crate::plugin::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
-use crate::plugin::serving::Serving;
-use crate::plugin::stage::Staging;
-use crate::plugin::static_tls;
-use crate::plugin::survey::{Survey, judge_foreign};
-use crate::plugin::trial::{NoProgram, Output, Trial, Trials};
-use crate::plugin::unserved::other_content;
-use crate::plugin::{Code, Refusal, manager, name};
+use crate::directory::survey::{Survey, judge_foreign};
+use crate::directory::verdicts::Verdict;
+use crate::manager;
+use crate::manager::StartError;
+use crate::process::stop::Stop;
+use crate::runtime::library;
+use crate::runtime::load_check::{NoProgram, Output, Trial, Trials};
+use crate::selection::command_claims::{Plan, json_of, settle};
+use crate::selection::unserved::other_content;
 use crate::shell::quoted;
-use crate::shutdown::Stop;
+use crate::status::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
+use crate::status::serving_file::Serving;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -75,7 +77,7 @@ impl Check {
             report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
         }
         if self.load {
-            load::check_dynamic()?;
+            library::check_dynamic()?;
             open(&mut report, &admitted, &survey, &plan, &config)?;
         }
         match self.json {
@@ -247,7 +249,7 @@ fn newest<'a>(files: impl Iterator<Item = &'a Arc<Admitted>>) -> BTreeMap<(Strin
     let mut newest = BTreeMap::<(String, &str), &Admitted>::new();
     for admitted in files.filter(|admitted| admitted.record().version.pre.is_empty()) {
         let record = admitted.record();
-        let known = newest.entry((name::soname(record), &record.name)).or_insert(admitted);
+        let known = newest.entry((names::soname(record), &record.name)).or_insert(admitted);
         if known.record().version < admitted.record().version {
             *known = admitted;
         }
@@ -261,7 +263,7 @@ fn without_room(admitted: &Admitted, serving: &Serving) -> Option<PluginReport> 
         .static_tls()
         .filter(|need| serving.room.is_too_small_for(*need))?;
     let record = admitted.record();
-    let soname = name::soname(record);
+    let soname = names::soname(record);
     let is_open = serving.with_static_tls.contains(&admitted.digest().to_string());
     // What is older than what serves is not taken over anyway.
     let served = serving.files.get(&soname);
@@ -336,7 +338,7 @@ fn rebuild(file: &FileReport, source: &Source) -> Option<String> {
         true => plugin_record::build_command(host_record(), plugin),
         false => format!("cargo build --release -p {}", plugin_record::quoted(plugin)),
     };
-    let library = format!("target/release/lib{}.so", name::stem(plugin));
+    let library = format!("target/release/lib{}.so", names::stem(plugin));
     Some(format!(
         "{build} && host install {} --replace --plugins {}",
         plugin_record::quoted(&library),

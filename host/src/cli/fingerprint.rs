@@ -6,8 +6,8 @@ use clap::Args;
 use plugin_record::Fingerprint as Both;
 
 use super::{inspect, output};
+use crate::admission::host_record::host_record;
 use crate::config::Config;
-use crate::plugin::host_record::host_record;
 
 #[derive(Debug, Args)]
 pub(super) struct Fingerprint {

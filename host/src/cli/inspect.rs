@@ -8,9 +8,9 @@ use plugin_record::{Record, printable};
 use serde::Serialize;
 
 use super::output;
-use crate::plugin::report::Commands;
-use crate::plugin::static_tls::StaticTls;
-use crate::plugin::{inspect as inspection, stage};
+use crate::admission::static_tls::StaticTls;
+use crate::admission::{inspect as inspection, stage};
+use crate::status::report::Commands;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {

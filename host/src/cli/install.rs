@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Configuration, output};
+use crate::admission::stage::Staging;
 use crate::config::Config;
-use crate::plugin::idle::Idle;
-use crate::plugin::install::{InstallError, LinkOutcome, NotServed, install};
-use crate::plugin::stage::Staging;
+use crate::manager::install::{InstallError, LinkOutcome, NotServed, install};
+use crate::selection::idle::Idle;
 
 #[derive(Debug, Args)]
 pub(super) struct Install {

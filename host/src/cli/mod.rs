@@ -21,14 +21,14 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::admission::stage::StagingError;
 use crate::config::ConfigError;
-use crate::exit;
 use crate::logging::{self, Format};
-use crate::plugin::manager::StartError;
-use crate::plugin::stage::StagingError;
-use crate::plugin::trial;
+use crate::manager::StartError;
+use crate::process::exit;
+use crate::process::stop::Signals;
+use crate::runtime::load_check;
 use crate::shell::quoted;
-use crate::shutdown::Signals;
 use output::OutputError;
 
 /// All is well.
@@ -83,7 +83,7 @@ enum Command {
     Align(align::Align),
     /// Judge a file, copy it to its real name in the plugin directory and move the link.
     Install(install::Install),
-    #[command(name = trial::COMMAND, hide = true)]
+    #[command(name = load_check::COMMAND, hide = true)]
     Open(open::Open),
     Submit(submit::Submit),
     Bench(bench::Bench),

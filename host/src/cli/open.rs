@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use crate::plugin::trial;
+use crate::runtime::load_check;
 
 #[derive(Debug, Args)]
 pub(super) struct Open {}
 
 impl Open {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        trial::run_child()?;
+        load_check::run_child()?;
         Ok(super::GOOD)
     }
 }

@@ -3,9 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use plugin_record::Refusal;
 use serde::Serialize;
-
-use crate::plugin::Refusal;
 
 /// Prints a value as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {

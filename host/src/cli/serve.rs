@@ -8,13 +8,15 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::config::Config;
-use crate::connection::Shared;
-use crate::plugin::hints::{Hint, Hints};
-use crate::plugin::manager::{self, Running};
-use crate::plugin::trial::{Output, Trials};
-use crate::server::Bound;
-use crate::shutdown::{Signals, Stop};
-use crate::{exit, limits, server, totals};
+use crate::manager::events::{Hint, Hints};
+use crate::manager::{self, Running};
+use crate::net;
+use crate::net::Bound;
+use crate::net::connection::Shared;
+use crate::process::stop::{Signals, Stop};
+use crate::process::{exit, open_files};
+use crate::runtime::load_check::{Output, Trials};
+use crate::status::submit_totals;
 
 /// How often changed totals are logged.
 const TOTALS_PERIOD: Duration = Duration::from_secs(10);
@@ -45,7 +47,7 @@ impl Serve {
         let stop = Stop::on_signals(signals, reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
-        limits::raise_open_files(config.server.max_connections);
+        open_files::raise_open_files(config.server.max_connections);
         let drain_timeout = config.server.drain_timeout;
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
@@ -77,12 +79,14 @@ fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> anyho
     let listener = bound.listen().map_err(unusable)?;
     let bound = listener.local_addr().map_err(unusable)?;
     let shared = Arc::new(Shared::new(&config.server, config.protocol.ack, manager.routes()));
-    let server = server::start(listener, &config.server, shared, stop).context("can't serve")?;
+    let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
     tracing::info!(address = %bound, "listening");
 
     let routes = manager.routes();
     let (ended, end) = Stop::channel();
-    let totals = exit::critical("totals", move || totals::log_totals(&routes, TOTALS_PERIOD, &end));
+    let totals = exit::critical("totals", move || {
+        submit_totals::log_totals(&routes, TOTALS_PERIOD, &end)
+    });
     let totals = totals.context("can't start a thread")?;
     stop.wait();
     let stopped = Instant::now();

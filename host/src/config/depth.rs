@@ -146,7 +146,7 @@ impl EventReceiver for Depth {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use crate::config::Config;
 
     /// A key of so many parts.
     fn key(parts: usize) -> String {

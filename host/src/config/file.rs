@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::ConfigError;
-use crate::plugin::settle::Stamp;
+use crate::files::stability::Stamp;
 
 /// The largest configuration, in bytes; more is some other file.
 pub(super) const MAX_SIZE: u64 = 1 << 20;

@@ -110,7 +110,7 @@ fn not_finite(at: usize, written: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Config;
+    use crate::config::Config;
 
     #[test]
     fn values_are_handed_over_as_they_are() {

@@ -164,8 +164,8 @@ impl Regions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, ConfigError};
     use super::NOT_A_VALUE;
+    use crate::config::{Config, ConfigError};
 
     /// Line and text of each error.
     fn said(text: &str) -> Vec<String> {

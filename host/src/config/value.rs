@@ -209,15 +209,13 @@ pub(super) fn commands(value: &Written<'_>) -> Read<Vec<u8>> {
 fn command(value: &Written<'_>) -> Read<u8> {
     let number = integer(value, "a command such as 0x02")?;
     let command = u8::try_from(number).ok();
-    command
-        .filter(|command| crate::wire::is_submit(*command))
-        .ok_or_else(|| {
-            let shown = match number {
-                0.. => format!("{number:#04x}"),
-                _ => number.to_string(),
-            };
-            wrong(value, format!("command {shown} is out of range: 0x02 to 0x7f"))
-        })
+    command.filter(|command| wire::is_submit(*command)).ok_or_else(|| {
+        let shown = match number {
+            0.. => format!("{number:#04x}"),
+            _ => number.to_string(),
+        };
+        wrong(value, format!("command {shown} is out of range: 0x02 to 0x7f"))
+    })
 }
 
 /// Whether the name of a plugin's table can be one.

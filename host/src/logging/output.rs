@@ -23,7 +23,7 @@ use super::json::{self, Object};
 use super::limit::{Told, register};
 use super::line;
 use super::repeats::{Repeated, Repeats};
-use crate::descriptors::end_if_gone;
+use crate::process::descriptors::end_if_gone;
 
 /// The target of its lines. No plugin has it: theirs begin with `plugin.`.
 pub(super) const TARGET: &str = "output";
@@ -93,7 +93,7 @@ pub(super) fn capture(with_stdout: bool) -> io::Result<()> {
     });
     register(Arc::clone(REPEATS.get_or_init(Arc::default)) as Arc<dyn Told>);
     let output = OUTPUT.get_or_init(|| Output { pipes, state });
-    crate::exit::critical("output", || output.run())?;
+    crate::process::exit::critical("output", || output.run())?;
     for (name, writer) in writers {
         match name {
             Name::Stdout => rustix::stdio::dup2_stdout(writer)?,

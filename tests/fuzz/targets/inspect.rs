@@ -1,8 +1,8 @@
 //! Files: whatever the bytes, they are read, and what was read is judged, without a panic.
 #![no_main]
 
-use host::plugin::host_record::host_record;
-use host::plugin::inspect;
+use host::admission::host_record::host_record;
+use host::admission::inspect;
 use libfuzzer_sys::fuzz_target;
 use plugin_record::{Policy, compare};
 

@@ -2,7 +2,7 @@
 //! parsed again; and it can be compared, with itself without a difference.
 #![no_main]
 
-use host::plugin::host_record::host_record;
+use host::admission::host_record::host_record;
 use libfuzzer_sys::fuzz_target;
 use plugin_record::{Code, FORMAT, Identity, Policy, compare, note, path_to};
 

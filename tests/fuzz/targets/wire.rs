@@ -1,8 +1,8 @@
 //! Frames: whatever the bytes, each frame is inside them and is all of what it says, and the next one starts behind it.
 #![no_main]
 
-use host::wire::{Decoded, MIN_FRAME, decode};
 use libfuzzer_sys::fuzz_target;
+use wire::{Decoded, MIN_FRAME, decode};
 
 const MAX_FRAME: usize = 4096;
 

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use wire::client::{self, Decoded, MAX_ACK, MAX_PAYLOAD};
+use wire::{MIN_ACK, MIN_FRAME};
 
 use crate::config::Server;
-use crate::wire::client::{self, Decoded, MAX_ACK, MAX_PAYLOAD};
-use crate::wire::{self, MIN_ACK, MIN_FRAME};
 
 /// How much is read at once. What an ack says of its length takes no memory; what has come does.
 const PART: usize = 64 * 1024;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-
-use crate::wire::client::MAX_PAYLOAD;
+use wire::client::MAX_PAYLOAD;
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]

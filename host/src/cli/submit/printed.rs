@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use serde::Serialize;
+use wire::CONN;
+use wire::result;
 
-use super::super::output;
 use super::exchange::Answer;
-use crate::result;
-use crate::wire::CONN;
+use crate::cli::output;
 
 /// What `--json` prints; host/schema/submit.json says the same.
 #[derive(Debug, Serialize)]

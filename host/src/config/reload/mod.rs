@@ -1,0 +1,149 @@
+//! When a host that runs reads its configuration again. A changed file counts once it has looked the same for a while,
+//! whatever its writers close in between: a shell writes `>` first and `>>` then, and each part alone is another
+//! configuration. An operator who asks has it read at once.
+//!
+//! Damage is not a wish: an empty file where there was one with content, no file, or something else in its place leave the
+//! running configuration in force.
+
+mod due;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::file::{self, Accept, is_missing};
+use super::reload::due::{Due, SETTLE, Step};
+use super::{Config, ConfigError, Source};
+use crate::files::stability::{Settling, Stamp};
+use crate::unavailable::is_of_machine;
+
+/// A configuration's file while the host runs.
+#[derive(Debug)]
+pub struct Watched {
+    path: PathBuf,
+    is_followed: bool,
+    had_content: bool,
+    due: Due,
+}
+
+impl Watched {
+    /// The file at `path`, of which `source` was read.
+    pub fn new(path: &Path, source: &Source) -> Watched {
+        let is_followed = source.stamp.is_some();
+        if !is_followed {
+            tracing::info!(
+                file = %path.display(),
+                "the configuration was read from a pipe or a device, once: it is not followed"
+            );
+        }
+        Watched {
+            // Now, before there is a plugin that could change the process's directory.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            is_followed,
+            had_content: source.has_content,
+            due: Due::new(source.stamp),
+        }
+    }
+
+    /// Its absolute path, if it is a file that can change.
+    pub fn path(&self) -> Option<&Path> {
+        self.is_followed.then_some(self.path.as_path())
+    }
+
+    /// Reads it when it is time to: it has changed and has come to rest, or somebody asks. Gives the configuration if it can
+    /// be used, and tells the log why not. `settling` learns when to ask again.
+    pub fn reread(&mut self, asked: bool, running: &Config, settling: &mut Settling) -> Option<Config> {
+        if !self.is_followed {
+            // What is asked for is also another look at everything that failed.
+            return asked.then(|| running.clone());
+        }
+        if asked {
+            self.due.ask();
+        }
+        if !self.due.is_asked() && !running.plugins.watch {
+            return None;
+        }
+        let now = Instant::now();
+        if let Some(until) = self.due.pause(now) {
+            settling.look_again(until);
+            return None;
+        }
+        let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::from(&metadata));
+        let step = match &seen {
+            Ok(stamp) => {
+                if self.due.is_told_gone() {
+                    tracing::info!(file = %self.path.display(), "the configuration is back");
+                }
+                self.due.there(*stamp, now)
+            }
+            Err(error) if is_missing(error) => self.due.gone(now),
+            Err(error) => {
+                self.unavailable(error, now, settling);
+                return None;
+            }
+        };
+        match step {
+            Step::Nothing => None,
+            Step::Read => self.read(seen.ok(), now, settling),
+            Step::Wait(until) => {
+                settling.look_again(until);
+                None
+            }
+            Step::Gone(until) => {
+                settling.look_again(until);
+                tracing::error!(
+                    file = %self.path.display(),
+                    "the configuration is gone, the running one stays; put it back, and it is read again"
+                );
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, seen: Option<Stamp>, now: Instant, settling: &mut Settling) -> Option<Config> {
+        let found = match file::read(&self.path, Accept::Regular) {
+            Err(ConfigError::Unreadable { error, .. }) if is_of_machine(&error) => {
+                self.unavailable(&error, now, settling);
+                return None;
+            }
+            Err(ConfigError::Unreadable { error, .. }) if is_missing(&error) => {
+                settling.look_again(now + SETTLE); // it went this moment
+                return None;
+            }
+            found => found,
+        };
+        self.due.was_read(found.as_ref().map_or(seen, |found| found.stamp));
+        let config = found.and_then(|found| Config::parse(&self.path, &found));
+        match config {
+            Ok(config) if self.had_content && !config.source.has_content => {
+                tracing::error!(
+                    file = %self.path.display(),
+                    "the configuration is empty, which is taken for damage, the running one stays; write it again (a file \
+                     with a comment alone stands for all defaults)"
+                );
+                None
+            }
+            Ok(config) => {
+                self.had_content = config.source.has_content;
+                Some(config)
+            }
+            Err(error) => {
+                tracing::error!(%error, "configuration unusable, the running one stays");
+                None
+            }
+        }
+    }
+
+    /// The machine can't tell at the moment: no verdict on the file.
+    fn unavailable(&mut self, error: &io::Error, now: Instant, settling: &mut Settling) {
+        let (at, is_news) = self.due.unavailable(now);
+        if is_news {
+            tracing::warn!(
+                file = %self.path.display(),
+                %error,
+                "configuration unavailable, the running one stays; it is tried again"
+            );
+        }
+        settling.look_again(at);
+    }
+}

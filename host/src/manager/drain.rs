@@ -1,0 +1,131 @@
+//! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
+//! or are shut down if they can't serve again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Manager;
+use crate::admission::admit::Admitted;
+use crate::admission::names;
+use crate::admission::stage::Digest;
+use crate::config::Standby;
+use crate::directory::survey::Survey;
+use crate::runtime::Plugin;
+use crate::runtime::instances::Key;
+use crate::selection::command_claims::config_of;
+use crate::status::audit::versions::Swap;
+
+/// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
+const HOLDERS: usize = 2;
+
+/// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
+/// while one of them does not.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// How long calls into a version that was replaced may take before the log names it.
+const LONG: Duration = Duration::from_secs(5);
+
+/// A handler that new batches don't reach any more.
+pub(super) struct Leaving {
+    pub(super) key: Key,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) since: Instant,
+    /// How long it took until its last batch had returned.
+    pub(super) drained: Option<Duration>,
+    /// Whether the log was told that it takes long.
+    pub(super) is_told: bool,
+}
+
+impl Manager {
+    /// When to look again whether handlers have drained, if any are to.
+    pub(super) fn drain_again(&self, now: Instant) -> Option<Instant> {
+        let waiting = self.leaving.iter().filter(|leaving| leaving.drained.is_none());
+        let youngest = waiting.map(|leaving| leaving.since.elapsed()).min()?;
+        Some(now + (youngest / 8).clamp(FIRST_LOOK, LAST_LOOK))
+    }
+
+    /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
+    pub(super) fn drain(&mut self) -> bool {
+        // A call holds its handler and no table, so one that hangs keeps no other handler from draining.
+        let mut is_news = false;
+        for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
+            let calls = Arc::strong_count(&leaving.plugin).saturating_sub(HOLDERS);
+            if calls == 0 {
+                leaving.drained = Some(leaving.since.elapsed());
+                is_news = true;
+            } else if !leaving.is_told && leaving.since.elapsed() >= LONG {
+                Swap::draining(&leaving.plugin, &leaving.key, calls);
+                leaving.is_told = true;
+            }
+        }
+        is_news
+    }
+
+    /// Handlers that have drained wait in standby, or are shut down: see [`Manager::why_end`].
+    pub(super) fn retire(&mut self, survey: &Survey) {
+        let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
+        let mut lacks = Vec::new();
+        let leaving: Vec<Leaving> = self
+            .leaving
+            .extract_if(.., |leaving| leaving.drained.is_some())
+            .collect();
+        for leaving in leaving.iter().filter(|leaving| !serving.contains(&leaving.key)) {
+            let then = match self.why_end(&leaving.key, leaving.plugin.admitted(), survey) {
+                None => "standby",
+                Some(_) => "shutdown",
+            };
+            Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
+        }
+        drop(leaving);
+        for (key, plugin) in self.instances.alive() {
+            let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
+            if is_leaving || serving.contains(&key) {
+                continue;
+            }
+            if let Some(reason) = self.why_end(&key, plugin.admitted(), survey) {
+                drop(plugin);
+                let retired = self.instances.retire(&key, reason);
+                lacks.extend(retired.err().map(|lack| (key, lack)));
+            }
+        }
+        if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
+            self.settling.look_again(again);
+        }
+        self.instances.discard_copies(|digest| has_file(survey, digest));
+        for (key, lack) in lacks {
+            self.lack(&key.digest.to_string(), None, lack);
+        }
+    }
+
+    /// Why a handler that serves nothing is shut down; nothing while it waits in standby. Only a version that another one of
+    /// its plugin has taken over from waits there, while its file and its configuration are what they were: what was taken
+    /// away is gone.
+    fn why_end(&self, key: &Key, admitted: &Admitted, survey: &Survey) -> Option<&'static str> {
+        if self.known.held_back.contains(&key.digest) {
+            return None; // it waits for what the machine lacks
+        }
+        let record = admitted.record();
+        let successor = self.known.served.get(&names::soname(record));
+        if successor.is_none_or(|successor| successor.plugin() != record.name) {
+            return Some("it was taken away: nothing of it serves any more");
+        }
+        if self.config.plugins.standby == Standby::Shutdown {
+            return Some("another version serves, and plugins.standby is \"shutdown\"");
+        }
+        // Of a file that can't be judged at the moment it is not known that it is gone, or another one.
+        let mut judged = self.known.judged.iter();
+        if judged.any(|(name, digest)| *digest == key.digest && survey.undecided.contains(name)) {
+            return None;
+        }
+        if !has_file(survey, key.digest) {
+            return Some("its file is gone, or has other content");
+        }
+        (config_of(admitted, &self.config) != key.config).then_some("its configuration is another one")
+    }
+}
+
+/// Whether an admitted file has this content.
+fn has_file(survey: &Survey, digest: Digest) -> bool {
+    let mut files = survey.groups.iter().flat_map(|group| group.files());
+    files.any(|(_, admitted)| admitted.digest() == digest)
+}

@@ -1,0 +1,228 @@
+//! What was heard and not yet looked at, in bounded memory: events are filtered by what they are about, and of each path the
+//! last one counts.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
+use notify::{Event, EventKind};
+
+use crate::admission::names::LibraryName;
+use crate::config::Watched;
+use crate::directory::misnamed::Misnamed;
+use crate::files::stability::{Change, SETTLE, Settling};
+
+/// More paths than this are forgotten, and everything is looked at.
+const MOST_PATHS: usize = 4096;
+
+/// What was heard in one go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Anything at all.
+    pub is_reason: bool,
+    /// Somebody asks for the configuration to be reread.
+    pub reload: bool,
+}
+
+/// What changes are wanted of. An event of anything else, a log for example, is dropped where it is heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The plugin directory, in its canonical form.
+    pub directory: PathBuf,
+    /// The configuration's file, if it can change.
+    pub configuration: Option<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) heard: Heard,
+    /// What was last heard of each path, unless it says nothing about whether the file is whole.
+    changes: HashMap<PathBuf, Change>,
+    /// Events were lost.
+    forget: bool,
+    /// The configuration is being written: it is looked at then, whatever its writer does.
+    pub(super) look_at: Option<Instant>,
+    places: Places,
+    /// Places that were removed or moved away: what stands there next is another one, even under the same inode number.
+    replaced: Vec<PathBuf>,
+}
+
+impl Pending {
+    /// From here on these places are heard of; gives those that were replaced since the last time.
+    pub(super) fn begin(&mut self, places: &Places) -> Vec<PathBuf> {
+        self.places.clone_from(places);
+        std::mem::take(&mut self.replaced)
+    }
+
+    pub(super) fn hear(&mut self, event: notify::Result<Event>) {
+        let event = match event {
+            Ok(event) if !event.need_rescan() => event,
+            _ => return self.lose(),
+        };
+        let Some(change) = change(event.kind) else { return };
+        for path in event.paths {
+            let is_place = self.places.is_configuration(&path) || path == self.places.directory;
+            if change == Change::Gone && is_place && !self.replaced.contains(&path) {
+                self.replaced.push(path.clone());
+            }
+            if self.places.is_configuration(&path) {
+                // Nobody's closing makes it whole; but one who writes on and on is not looked at each time.
+                match change {
+                    Change::Written => self.look_at = self.look_at.or_else(|| Some(Instant::now() + SETTLE)),
+                    _ => self.heard.is_reason = true,
+                }
+            } else if self.places.is_of_a_plugin(&path) {
+                // While it is written there is nothing to see.
+                self.heard.is_reason |= change != Change::Written;
+                if change != Change::Other {
+                    self.changes.insert(path, change);
+                }
+            }
+        }
+        if self.changes.len() > MOST_PATHS {
+            self.lose();
+        }
+    }
+
+    fn lose(&mut self) {
+        self.changes.clear();
+        self.forget = true;
+        self.heard.is_reason = true;
+    }
+
+    pub(super) fn take(&mut self, settling: &mut Settling) -> Heard {
+        if std::mem::take(&mut self.forget) {
+            settling.forget();
+        }
+        for (path, change) in self.changes.drain() {
+            settling.hear(&path, change);
+        }
+        self.look_at = self.look_at.filter(|_| !self.heard.is_reason);
+        std::mem::take(&mut self.heard)
+    }
+}
+
+impl Places {
+    /// A plugin directory and a configuration's file.
+    pub fn new(directory: &Path, watched: &Watched) -> Places {
+        Places {
+            directory: directory.canonicalize().unwrap_or_else(|_| directory.to_owned()),
+            configuration: watched.path().map(Path::to_owned),
+        }
+    }
+
+    fn is_configuration(&self, path: &Path) -> bool {
+        self.configuration.as_deref() == Some(path)
+    }
+
+    /// Whether an event at this path can change what the directory offers: at a plugin's name or nearly one, or at a hidden one
+    /// by which some systems exchange whole folders (`..data`).
+    fn is_of_a_plugin(&self, path: &Path) -> bool {
+        if path == self.directory {
+            return true;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.parent() == Some(&self.directory)
+            && (name.starts_with("..") || LibraryName::parse(&name).is_some() || Misnamed::parse(&name).is_some())
+    }
+}
+
+/// What an event says of its paths; nothing when somebody opens or reads them, as we do ourselves.
+fn change(kind: EventKind) -> Option<Change> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Whole),
+        EventKind::Access(_) => None,
+        EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => Some(Change::Written),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Change::Whole),
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Some(Change::Gone),
+        _ => Some(Change::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{DataChange, Flag};
+
+    use super::*;
+
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+
+    fn pending() -> Pending {
+        Pending {
+            places: Places {
+                directory: "/p".into(),
+                configuration: Some("/c/plugins.toml".into()),
+            },
+            ..Pending::default()
+        }
+    }
+
+    fn event(kind: EventKind, path: &str) -> notify::Result<Event> {
+        Ok(Event::new(kind).add_path(path.into()))
+    }
+
+    #[test]
+    fn what_concerns_nobody_is_dropped() {
+        let mut pending = pending();
+        for path in ["/p/host.log", "/c/host.log", "/p/sub/libx.so.1", "/c/libx.so.1"] {
+            pending.hear(event(CLOSED, path));
+        }
+        pending.hear(event(EventKind::Access(AccessKind::Read), "/p/libx.so.1"));
+        assert!(!pending.heard.is_reason && pending.changes.is_empty(), "{pending:?}");
+        for path in ["/p", "/p/..data", "/p/libx.so.1", "/c/plugins.toml"] {
+            pending.hear(event(CLOSED, path));
+            assert!(std::mem::take(&mut pending.heard).is_reason, "{path}");
+        }
+    }
+
+    #[test]
+    fn of_a_path_the_last_is_kept_and_writing_is_no_reason() {
+        let mut pending = pending();
+        let path = Path::new("/p/libx.so.1");
+        for kind in [CLOSED, WRITTEN] {
+            pending.heard = Heard::default();
+            pending.hear(event(kind, "/p/libx.so.1"));
+        }
+        assert!(!pending.heard.is_reason);
+        pending.hear(event(EventKind::Any, "/p/libx.so.1"));
+        assert_eq!(pending.changes.get(path), Some(&Change::Written));
+        pending.hear(event(CLOSED, "/p/libx.so.1"));
+        assert_eq!(pending.changes.get(path), Some(&Change::Whole));
+        assert!(pending.take(&mut Settling::default()).is_reason && pending.changes.is_empty());
+    }
+
+    #[test]
+    fn a_configuration_that_is_written_on_and_on_is_looked_at_now_and_then() {
+        let mut pending = pending();
+        pending.hear(event(WRITTEN, "/c/plugins.toml"));
+        let first = pending.look_at;
+        pending.hear(event(WRITTEN, "/c/plugins.toml"));
+        assert!(first.is_some() && first == pending.look_at && !pending.heard.is_reason);
+    }
+
+    #[test]
+    fn too_many_paths_and_lost_events_are_a_reason_to_look_at_everything() {
+        let mut pending = pending();
+        for number in 0..=MOST_PATHS {
+            pending.hear(event(WRITTEN, &format!("/p/libx.so.{number}")));
+        }
+        assert!(pending.forget && pending.heard.is_reason && pending.changes.is_empty());
+        let mut pending = self::pending();
+        pending.hear(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(pending.forget && pending.heard.is_reason);
+    }
+
+    #[test]
+    fn a_place_that_was_removed_is_watched_again() {
+        let mut pending = pending();
+        let removed = EventKind::Remove(notify::event::RemoveKind::File);
+        for path in ["/c/plugins.toml", "/c/plugins.toml", "/p/libx.so.1"] {
+            pending.hear(event(removed, path));
+        }
+        let places = pending.places.clone();
+        assert_eq!(pending.begin(&places), [Path::new("/c/plugins.toml")]);
+        assert!(pending.begin(&places).is_empty());
+    }
+}

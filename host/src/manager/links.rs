@@ -1,0 +1,51 @@
+//! Moves the links of what is ready to serve. The link is what says what runs: a newcomer without it would be gone at the next
+//! start, so it does not serve while the host runs, and it is settled again who does.
+
+use std::fs;
+use std::path::Path;
+
+use super::Manager;
+use super::open::Ready;
+use crate::directory::links::{link_command, point};
+use crate::directory::survey::Survey;
+use crate::unavailable::Unavailable;
+
+impl Manager {
+    /// Moves all links that are to be moved. Tells whether that went well: at a start, what has no link serves all the same.
+    pub(super) fn link_all(&mut self, survey: &Survey, ready: &mut [Ready<'_>], is_start: bool) -> bool {
+        let mut is_complete = true;
+        for ready in ready.iter_mut().filter(|ready| ready.claim.candidate.takes_link) {
+            let candidate = &ready.claim.candidate;
+            let group = survey.group(&candidate.plugin, &candidate.soname);
+            let Some(file) = group.and_then(|group| group.file_name(ready.key.digest)) else {
+                continue;
+            };
+            let link = survey.directory.join(&candidate.soname);
+            match self.link(&link, &file, candidate.is_linked) {
+                Ok(()) => {
+                    // Should it be gone at the next look, it was taken away anew.
+                    self.gone.remove(&candidate.soname);
+                    ready.is_linked = true;
+                }
+                Err(lack) => {
+                    let soname = candidate.soname.clone();
+                    self.lack(&soname, Some(ready.claim.admitted.record()), lack);
+                    if !is_start {
+                        self.known.held_back.insert(ready.key.digest); // it is still new
+                        is_complete = false;
+                    }
+                }
+            }
+        }
+        is_complete
+    }
+
+    fn link(&self, link: &Path, file: &str, was_there: bool) -> Result<(), Unavailable> {
+        if fs::read_link(link).is_ok_and(|target| target == Path::new(file)) {
+            return Ok(()); // moved before it was settled again
+        }
+        point(link, file).map_err(|error| Unavailable::link(link_command(link, file), &error))?;
+        self.told.linked(link, file, was_there);
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! The first look, which is the start; and the running manager as others hold it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Manager;
+use super::events::Hints;
+use super::install;
+use crate::admission::stage::{Staging, StagingError};
+use crate::config::{Config, NextStart, Watched};
+use crate::directory::survey::{Survey, survey_again};
+use crate::directory::verdicts::Memory;
+use crate::dispatch::routes::Routes;
+use crate::files::stability::Settling;
+use crate::process::exit;
+use crate::process::stop::Stop;
+use crate::runtime::instances::Instances;
+use crate::runtime::library::{self, StaticHost};
+use crate::runtime::load_check::Trials;
+use crate::runtime::side_effects::SideEffects;
+use crate::selection::desired_version::Known;
+use crate::shell::quoted;
+use crate::status::audit::refusals::Told;
+use crate::unavailable::BackOff;
+
+/// Why the host can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It can't load anything.
+    #[error(transparent)]
+    Static(#[from] StaticHost),
+    /// No place for private copies.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// There is no plugin directory, and it is not to be made.
+    #[error(
+        "the plugin directory {} does not exist; make it (mkdir -p {}), have it made at the start (`create = true` under \
+         [plugins]), or mend plugins.dir",
+        path.display(),
+        quoted(path)
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The plugin directory can't be made.
+    #[error("can't make the plugin directory {}: {error}; mend plugins.dir or the permissions there", path.display())]
+    NotMade {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The plugin directory can't be read.
+    #[error("can't read the plugin directory {}: {error}; mend plugins.dir or its permissions", path.display())]
+    Directory {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Plugins that the configuration requires do not serve; the report was logged.
+    #[error("required plugins do not serve: {}", plugins.join(", "))]
+    Required {
+        /// Their names.
+        plugins: Vec<String>,
+    },
+    /// A library's start-up code never returned: nothing more can be opened, and no thread started.
+    #[error(
+        "the start-up code of {plugin} did not return within plugins.init_timeout and holds the dynamic linker: nothing else \
+         can be loaded; keep it out of the plugin directory (`host check --load` finds such plugins)"
+    )]
+    Stuck {
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// There is no thread to go on with.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// The loaded plugins, from outside.
+pub struct Running {
+    instances: Instances,
+    /// None if it was time to stop before there was anything to follow.
+    thread: Option<JoinHandle<()>>,
+    staging: Arc<Staging>,
+}
+
+impl Running {
+    /// Where connections find out who answers what.
+    pub fn routes(&self) -> Arc<Routes> {
+        Arc::clone(self.instances.routes())
+    }
+
+    /// The plugins that are inside a call, each with its version and how many calls.
+    pub fn calls(&self) -> Vec<String> {
+        let calls = self.instances.calls().into_iter();
+        calls
+            .map(|(plugin, version, calls)| format!("{plugin} {version}: {calls}"))
+            .collect()
+    }
+
+    /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
+    pub fn shutdown(self, deadline: Instant) {
+        self.instances.close();
+        // It holds handlers that are leaving; or is inside a plugin.
+        let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.instances.shutdown(deadline);
+        self.staging.remove();
+    }
+}
+
+/// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
+/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
+///
+/// # Errors
+/// When there is no place for private copies, the directory is missing or can't be read, or a required plugin does not serve.
+pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
+    library::check_dynamic()?;
+    let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
+    let instances = Instances::new(hints.sender(), stop.clone());
+    let drain_timeout = config.server.drain_timeout;
+    let mut manager = Manager {
+        watched: Watched::new(path, &config.source),
+        next_start: NextStart::default(),
+        config,
+        instances: instances.clone(),
+        known: Known::default(),
+        memory: Memory::default(),
+        settling: Settling::default(),
+        gone: HashMap::new(),
+        leaving: Vec::new(),
+        told: Told::default(),
+        lacks: Vec::new(),
+        back_off: BackOff::default(),
+        is_serving_told: false,
+        side_effects: SideEffects::new(),
+        children,
+        stop: stop.clone(),
+        staging: Arc::clone(&staging),
+    };
+    let thread = manager.start().and_then(|()| match stop.is_set() {
+        true => Ok(None),
+        false => {
+            let thread = exit::critical("manager", move || manager.follow(hints));
+            thread.map(Some).map_err(StartError::Thread)
+        }
+    });
+    let thread = thread.inspect_err(|_| {
+        instances.shutdown(Instant::now() + drain_timeout);
+        staging.remove();
+    })?;
+    Ok(Running {
+        instances,
+        thread,
+        staging,
+    })
+}
+
+impl Manager {
+    fn start(&mut self) -> Result<(), StartError> {
+        if self.config.plugins.create {
+            make(&self.config.plugins.dir)?;
+        }
+        let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
+        self.apply(&survey, true)?;
+        self.told.report(&survey, &self.config);
+        self.finish(&survey);
+        Ok(())
+    }
+}
+
+/// Makes the plugin directory where there is none, as an installation does.
+fn make(path: &Path) -> Result<(), StartError> {
+    if path.exists() {
+        return Ok(());
+    }
+    install::create(path).map_err(|error| StartError::NotMade {
+        path: path.to_owned(),
+        error,
+    })?;
+    tracing::info!(directory = %path.display(), "plugin directory made");
+    Ok(())
+}
+
+/// Surveys the plugin directory of a configuration as a start would find it. One that a start would make is an empty one.
+///
+/// # Errors
+/// When the directory is missing or can't be read.
+pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
+    match read_with(config, staging, &mut Memory::default()) {
+        Err(StartError::Missing { path }) if config.plugins.create => Ok(Survey::nothing(&path)),
+        survey => survey,
+    }
+}
+
+fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
+    let path = config.plugins.dir.clone();
+    survey_again(config, staging, memory, None).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StartError::Missing { path },
+        _ => StartError::Directory { path, error },
+    })
+}

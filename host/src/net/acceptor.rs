@@ -1,0 +1,175 @@
+//! Who gets in. Too many connections or too few descriptors never end the server: further peers wait in the kernel's backlog,
+//! unaccepted, until there is room.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::io::Errno;
+use tracing::{debug, info, warn};
+
+use super::connection_limit::{Slot, Slots};
+use super::event_loop::Context;
+use super::loop_threads::Crew;
+use crate::logging::{LEFT_OUT, Limit};
+use crate::process::descriptors::end_if_gone;
+
+/// The pause after accepting failed; doubles with each failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long it waits for a peer before it tries all the same: a listener that foreign code has closed is told of by no event.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often the log hears of it while it lasts.
+const REMINDER: Duration = Duration::from_secs(10);
+
+const LIMIT_REACHED: &str = "connection limit reached, further ones wait";
+/// Peers that come and go together can reach it as often as they like.
+static LIMIT_REACHED_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = LIMIT_REACHED, "{LEFT_OUT}")));
+
+const LISTENER: Token = Token(0);
+const WAKE: Token = Token(1);
+
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    poll: Poll,
+    context: Arc<Context>,
+    crew: Arc<Crew>,
+    slots: Arc<Slots>,
+    /// Kept here too: closing it would take back that it was used.
+    _waker: Arc<Waker>,
+    /// Whether the log knows that the limit is reached.
+    at_limit: bool,
+    pause: Duration,
+    logged: Option<Instant>,
+}
+
+impl Acceptor {
+    /// Ready to accept, and what ends its waiting for a peer.
+    pub(super) fn new(
+        mut listener: TcpListener,
+        context: Arc<Context>,
+        crew: Arc<Crew>,
+        slots: Arc<Slots>,
+    ) -> io::Result<(Acceptor, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let acceptor = Acceptor {
+            listener,
+            poll,
+            context,
+            crew,
+            slots,
+            _waker: Arc::clone(&waker),
+            at_limit: false,
+            pause: FIRST_PAUSE,
+            logged: None,
+        };
+        Ok((acceptor, waker))
+    }
+
+    /// Accepts until the host stops; then closes the listener, so that new peers are refused rather than kept waiting.
+    pub(super) fn run(mut self) {
+        // Asked before accepting: a peer that there is no room for is better off in the backlog.
+        while let Some(slot) = self.slot() {
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    self.pause = FIRST_PAUSE;
+                    self.hand_over(stream, peer, slot);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    drop(slot);
+                    self.wait();
+                }
+                Err(error) if concerns_one_peer(&error) => {
+                    debug!(%error, "connection lost before it was accepted");
+                }
+                Err(error) => {
+                    drop(slot);
+                    self.failed(&error);
+                }
+            }
+        }
+        drop(self.listener);
+        info!(connections = self.slots.taken(), "no longer accepting");
+        self.context.accepting.store(false, Ordering::Release);
+        self.crew.loops().iter().for_each(|each| each.wake());
+    }
+
+    /// To the loop that has the fewest.
+    fn hand_over(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+        // Acks leave in one write per read; to wait for more would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "can't set TCP_NODELAY"); // the peer is gone already
+        }
+        debug!(%peer, "connection accepted");
+        if let Some(emptiest) = self.crew.loops().iter().min_by_key(|each| each.len()) {
+            emptiest.adopt(stream, peer, slot);
+        }
+    }
+
+    fn wait(&mut self) {
+        let mut events = Events::with_capacity(2);
+        match self.poll.poll(&mut events, Some(LONGEST_WAIT)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => self.failed(&error),
+            _ => {}
+        }
+    }
+
+    /// Mostly too few descriptors. The peer stays in the backlog, so the next accept would fail at once.
+    fn failed(&mut self, error: &io::Error) {
+        end_if_gone(error);
+        let counters = self.context.shared.counters();
+        counters.count_accept_failure();
+        if self.logged.is_none_or(|logged| logged.elapsed() >= REMINDER) {
+            self.logged = Some(Instant::now());
+            let failures = counters.accept_failures();
+            warn!(%error, failures, "can't accept connections, trying again");
+        }
+        self.slots.pause(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// Waits for room; none once the host stops.
+    fn slot(&mut self) -> Option<Slot> {
+        let (taken, limit) = (self.slots.taken(), self.slots.limit());
+        if taken >= limit && !self.at_limit {
+            self.at_limit = true;
+            self.context.shared.counters().count_limit_reached();
+            if LIMIT_REACHED_LIMIT.admits() {
+                warn!(max_connections = limit, "{LIMIT_REACHED}");
+            }
+        } else if limit - taken.min(limit) > limit / 10 {
+            // Well below it: reaching it again is news again. Without this margin each connection that comes for one
+            // that went would be a line.
+            self.at_limit = false;
+        }
+        self.slots.take()
+    }
+}
+
+/// Whether accepting failed for a reason that lies with the peer at hand: the next one may be fine. See accept(2), which
+/// hands over errors that are already pending on the new socket.
+fn concerns_one_peer(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::INTR
+                | Errno::PERM
+                | Errno::PROTO
+                | Errno::NETDOWN
+                | Errno::NOPROTOOPT
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+        )
+    )
+}

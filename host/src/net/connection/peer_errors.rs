@@ -1,0 +1,71 @@
+//! What the log says of a peer that breaks the rules: who, what, and enough bytes to see it. Never more, for the rest is
+//! the peer's data. And never often: a peer can break them as fast as it can send.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+
+use tracing::warn;
+use wire::{Decoded, Malformed};
+
+use crate::logging::{LEFT_OUT, Limit};
+
+/// How many bytes of a bad frame are shown: length, command, and most of the ID.
+const SHOWN: usize = 16;
+
+const MALFORMED: &str = "malformed frame, closing";
+const HALF_FRAME: &str = "connection ended inside a frame";
+const NOT_READING: &str = "peer does not read its acks, closing";
+
+/// One for each reason, so that none hides another.
+static MALFORMED_LIMITS: LazyLock<[Limit; Malformed::ALL.len()]> = LazyLock::new(|| {
+    Malformed::ALL.map(|reason| Limit::new(move |lines| warn!(lines, like = MALFORMED, %reason, "{LEFT_OUT}")))
+});
+static HALF_FRAME_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = HALF_FRAME, "{LEFT_OUT}")));
+static NOT_READING_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
+
+/// The peer sent what can't be a frame; `bytes` starts with it.
+pub(super) fn malformed(peer: SocketAddr, reason: Malformed, bytes: &[u8]) {
+    if MALFORMED_LIMITS[reason as usize].admits() {
+        warn!(%peer, %reason, bytes = %Hex(bytes), "{MALFORMED}");
+    }
+}
+
+/// The connection ends inside a frame, of which `bytes` is what came.
+pub(super) fn half_frame(peer: SocketAddr, reason: &str, bytes: &[u8], max_frame: usize) {
+    if !HALF_FRAME_LIMIT.admits() {
+        return;
+    }
+    let missing = match wire::decode(bytes, max_frame) {
+        Decoded::Incomplete { missing } => Some(missing),
+        Decoded::Frame { .. } | Decoded::Malformed(_) => None,
+    };
+    warn!(
+        %peer,
+        reason,
+        received = bytes.len(),
+        missing,
+        bytes = %Hex(bytes),
+        "{HALF_FRAME}"
+    );
+}
+
+/// The peer took no acks for too long; this many bytes of them are left.
+pub(super) fn not_reading(peer: SocketAddr, unsent: usize) {
+    if NOT_READING_LIMIT.admits() {
+        warn!(%peer, unsent, "{NOT_READING}");
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(SHOWN) {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! What the system tells of a loop's sockets, and when it has told all. A poll tells of so many sockets only, and where many are
+//! always ready each is full. The system keeps them in the order in which they became ready; so after as many polls as all of
+//! them take, everything has been told that was ready before the first. Before that nobody can be said to have been silent.
+
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use tracing::error;
+
+use crate::logging::{LEFT_OUT, Limit};
+use crate::net::connection::Readable;
+use crate::process::descriptors::end_if_gone;
+
+/// How many sockets one poll may tell of.
+const EVENTS: usize = 1024;
+/// What is said of a poll that fails; it may go on for long.
+const POLL_FAILS: &str = "can't wait for connections, trying again";
+static POLL_FAILS_LIMIT: LazyLock<Limit> =
+    LazyLock::new(|| Limit::new(|lines| error!(lines, like = POLL_FAILS, "{LEFT_OUT}")));
+/// Between two tries of a poll that fails.
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(in crate::net) struct Readiness {
+    poll: Poll,
+    events: Events,
+    survey: Option<Survey>,
+    seen_until: Option<u32>,
+}
+
+/// Polls that together tell of all that was ready before the first of them, which was at tick `began`.
+struct Survey {
+    began: u32,
+    polls_left: usize,
+}
+
+impl Readiness {
+    pub(in crate::net) fn new(poll: Poll) -> Readiness {
+        Readiness {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            survey: None,
+            seen_until: None,
+        }
+    }
+
+    /// Has the system tell of a socket, under a key.
+    pub(in crate::net) fn register(&self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        // That the peer has sent something as urgent is told where the system can.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
+        self.poll.registry().register(stream, Token(key), interest)
+    }
+
+    /// Asks once, and has it told by key. Waits until there is something, if `is_idle`. `registered`: how many sockets there
+    /// are; `now`: the tick at hand.
+    pub(in crate::net) fn poll(
+        &mut self,
+        is_idle: bool,
+        registered: usize,
+        now: u32,
+        mut tell: impl FnMut(usize, Readable),
+    ) {
+        let timeout = (!is_idle).then_some(Duration::ZERO);
+        if let Err(error) = self.poll.poll(&mut self.events, timeout) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                end_if_gone(&error);
+                if POLL_FAILS_LIMIT.admits() {
+                    error!(%error, "{POLL_FAILS}");
+                }
+                std::thread::sleep(PAUSE); // it is not to spin if it lasts
+            }
+            return;
+        }
+        let mut count = 0;
+        for event in self.events.iter() {
+            count += 1;
+            tell(event.token().0, readable(event));
+        }
+        self.note(count < EVENTS, registered, now);
+    }
+
+    /// The tick before which all that was ready has been told, if that is news.
+    pub(in crate::net) fn seen_until(&mut self) -> Option<u32> {
+        self.seen_until.take()
+    }
+
+    /// After a poll that was begun at tick `now`; `is_all`: it told of everything that was ready.
+    fn note(&mut self, is_all: bool, registered: usize, now: u32) {
+        if is_all && self.survey.is_none() {
+            self.seen_until = Some(now);
+            return;
+        }
+        // With one for what wakes the loop, which is registered too.
+        let polls_left = registered / EVENTS + 1;
+        let survey = self.survey.get_or_insert(Survey { began: now, polls_left });
+        survey.polls_left -= 1;
+        if is_all || survey.polls_left == 0 {
+            self.seen_until = Some(survey.began);
+            self.survey = None;
+        }
+    }
+}
+
+fn readable(event: &Event) -> Readable {
+    let is_over = event.is_read_closed() || event.is_error();
+    Readable {
+        now: event.is_readable() || is_over,
+        end: is_over,
+        urgent: event.is_priority(), // and then it is readable as well
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_told_after_as_many_full_polls_as_all_sockets_take() {
+        let mut readiness = Readiness::new(Poll::new().expect("a poll"));
+        let mut seen_after = |is_all, registered, now| {
+            readiness.note(is_all, registered, now);
+            readiness.seen_until()
+        };
+        assert_eq!(seen_after(true, 5000, 7), Some(7));
+        // The waker and 2,047 connections are 2,048.
+        assert_eq!(seen_after(false, 2047, 8), None);
+        assert_eq!(seen_after(false, 2047, 9), Some(8));
+        assert_eq!(seen_after(false, 2048, 10), None);
+        assert_eq!(seen_after(false, 2048, 11), None);
+        assert_eq!(seen_after(false, 2048, 12), Some(10));
+        // One that is not full ends it earlier.
+        assert_eq!(seen_after(false, 9000, 13), None);
+        assert_eq!(seen_after(true, 9000, 14), Some(13));
+        assert_eq!(seen_after(false, 10, 15), Some(15));
+    }
+}

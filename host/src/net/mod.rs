@@ -1,0 +1,128 @@
+//! Listening and serving: a thread that accepts (`acceptor`), event loops that share the connections (`event_loop`), threads
+//! that drive them (`crew`), and how it ends. What happens inside a connection is `connection`'s.
+
+mod acceptor;
+pub mod connection;
+mod connection_limit;
+mod event_loop;
+mod handover;
+mod loop_threads;
+mod relief_clock;
+mod sync;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpListener;
+use socket2::{Domain, Socket, Type};
+use tracing::{info, warn};
+
+use crate::config;
+use crate::logging::FieldValue;
+use crate::process::exit::critical;
+use crate::process::stop::Stop;
+use acceptor::Acceptor;
+use connection::Shared;
+use connection_limit::Slots;
+use event_loop::{Context, EventLoop};
+use loop_threads::Crew;
+
+/// How many connections the kernel may hold for us; it lowers this to its own limit (net.core.somaxconn, usually 4096).
+const BACKLOG: i32 = 4096;
+
+/// How long the end waits for connections before the log says for whom; after that it says so less and less often.
+const FIRST_REMINDER: Duration = Duration::from_secs(1);
+
+/// An address that is ours, at which nobody is listened to yet.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+impl Bound {
+    /// Takes an address. Port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is not ours or is taken.
+    pub fn new(address: SocketAddr) -> io::Result<Bound> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Without it a restart would have to wait for the last connections' TIME_WAIT to pass.
+        socket.set_reuse_address(true)?;
+        // What a peer sends as urgent is in the stream like all else. Connections inherit it.
+        socket.set_out_of_band_inline(true)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        Ok(Bound(socket))
+    }
+
+    /// Listens: from here on peers can connect.
+    ///
+    /// # Errors
+    /// When another process has begun to listen there in the same moment.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)?;
+        Ok(TcpListener::from_std(self.0.into()))
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    slots: Arc<Slots>,
+}
+
+/// Serves what comes to `listener`, on threads of its own, until `stop`. At most `settings.max_connections` are open at once.
+///
+/// # Errors
+/// When the system has no polls or threads for it.
+pub fn start(listener: TcpListener, settings: &config::Server, shared: Arc<Shared>, stop: &Stop) -> io::Result<Server> {
+    let context = Arc::new(Context {
+        shared,
+        stop: stop.clone(),
+        accepting: AtomicBool::new(true),
+        now: AtomicU32::new(0),
+    });
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = settings.threads.unwrap_or_else(processors);
+    let loops = (0..count).map(|_| EventLoop::new(Arc::clone(&context)).map(Arc::new));
+    let crew = Crew::start(loops.collect::<io::Result<_>>()?, Arc::clone(&context))?;
+    let slots = Slots::new(settings.max_connections);
+    let (acceptor, waker) = Acceptor::new(listener, context, Arc::clone(&crew), Arc::clone(&slots))?;
+    let of_acceptor = Arc::clone(&slots);
+    stop.on_stop(move || {
+        of_acceptor.close();
+        let _ = waker.wake(); // fails when the system is out of memory; the next peer wakes it then
+        crew.loops().iter().for_each(|each| each.wake());
+    });
+    critical("accept", move || acceptor.run())?;
+    Ok(Server { slots })
+}
+
+impl Server {
+    /// Once it was told to stop: waits until all connections have ended, until `deadline` at most, and gives how many are left.
+    /// Those are inside a call to a plugin, or have acks that the peer does not take; they go on until the process ends.
+    /// `calls` gives the plugins that are inside a call: the log hears of them now and then, and at the end.
+    pub fn drain(&self, deadline: Instant, calls: impl Fn() -> Vec<String>) -> usize {
+        let mut pause = FIRST_REMINDER;
+        loop {
+            let until = deadline.min(Instant::now() + pause);
+            match self.slots.drained(until) {
+                0 => {
+                    info!("all connections closed");
+                    return 0;
+                }
+                left if until < deadline => {
+                    let calls = FieldValue::words(&calls());
+                    warn!(left, calls = calls.field(), "stopping, still waiting for connections");
+                    pause *= 2;
+                }
+                left => {
+                    let calls = FieldValue::words(&calls());
+                    warn!(left, calls = calls.field(), "connections left open");
+                    return left;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A plugin: one accepted library with one handler instance, called for batches of Submits from any thread.
+//!
+//! Each instance has one init, in [`Plugin::init`], one shutdown, in [`Plugin::shutdown`], and is released when the last
+//! reference to it goes: a call in flight holds one.
+
+#![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
+
+use std::fmt::Display;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use abi_stable::std_types::{RSlice, RStr};
+use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
+use plugin_record::Record;
+use plugin_record::{Code, Refusal};
+use wire::result::{FIRST_OF_HOST, HANDLER_FAILED};
+use wire::{AckWriter, MIN_ACK};
+
+use super::data_dir;
+use super::deadline::within;
+use super::instance_numbers;
+use super::library::{Library, contain};
+use crate::admission::admit::Admitted;
+use crate::logging::{self, FieldValue, LEFT_OUT, Limit};
+use crate::process::stop::Stop;
+use crate::unavailable::LoadError;
+
+const FAILED: &str = "handler failed";
+
+/// A handler that is ready to answer.
+pub struct Plugin {
+    library: Library,
+    instance: Instance,
+    number: u64,
+    // Kept beside the module: reading a field of the module checks each time that it is there.
+    handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    longest_ack: NonZero<usize>,
+    submits: AtomicU64,
+    was_shut_down: AtomicBool,
+    /// Of the lines about Submits that failed; a Submit costs its sender little.
+    failures: Limit,
+}
+
+impl Plugin {
+    /// Runs the plugin's init, on a thread of its own so that one that never returns holds nobody up.
+    ///
+    /// # Errors
+    /// When init fails, panics, or takes longer than `timeout`; what the machine lacks; and when it is time to stop. A
+    /// handler that comes later is shut down at once.
+    pub fn init(
+        library: Library,
+        config: String,
+        data_dir: &Path,
+        timeout: Duration,
+        stop: &Stop,
+    ) -> Result<Plugin, LoadError> {
+        let data_dir = data_dir.to_owned();
+        let init = move || Plugin::init_here(library, &config, &data_dir);
+        within(timeout, stop, "init", init, |late| {
+            if let Ok(late) = late {
+                late.shutdown();
+            }
+        })
+    }
+
+    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, LoadError> {
+        use std::os::unix::ffi::OsStrExt;
+        let record = library.record();
+        let version = record.version.to_string();
+        data_dir::make(data_dir, &record.name, &version);
+        let args = InitArgs {
+            name: record.name.as_str().into(),
+            version: version.as_str().into(),
+            data_dir: data_dir.as_os_str().as_bytes().into(),
+            config: config.into(),
+            log: library.host_log(),
+        };
+        let outcome = library.module().init()(&args).into_result();
+        let instance = outcome.map_err(|error| {
+            Refusal::new(
+                Code::LoadInit,
+                "init",
+                "a handler",
+                error.as_str(),
+                "# see the plugin's own documentation",
+            )
+        })?;
+        let handle_batch = library.module().handle_batch();
+        let (name, version) = (args.name.to_string(), version.clone());
+        let failures = Limit::new(move |lines| {
+            tracing::error!(plugin = name, version, lines, like = FAILED, "{LEFT_OUT}");
+        });
+        let longest_ack = library.module().largest_body().saturating_add(MIN_ACK);
+        let longest_ack = NonZero::new(longest_ack).unwrap_or(NonZero::<usize>::MAX);
+        let number = instance_numbers::give(&record.name, &record.version);
+        Ok(Plugin {
+            library,
+            instance,
+            number,
+            handle_batch,
+            longest_ack,
+            submits: AtomicU64::new(0),
+            was_shut_down: AtomicBool::new(false),
+            failures,
+        })
+    }
+
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        &self.record().name
+    }
+
+    /// The plugin's version.
+    pub fn version(&self) -> &semver::Version {
+        &self.record().version
+    }
+
+    /// The number of this instance, see [`numbers`].
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The library that it is of.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// What was admitted.
+    pub fn admitted(&self) -> &Arc<Admitted> {
+        self.library.admitted()
+    }
+
+    /// How many Submits this instance has answered.
+    pub fn submits(&self) -> u64 {
+        self.submits.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes an ack of its has at most where it can't stop when there is no more room.
+    pub fn longest_ack(&self) -> NonZero<usize> {
+        self.longest_ack
+    }
+
+    /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
+    /// how many that were; at least one, if there was room. Crosses into the library once.
+    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) -> usize {
+        let room = acks.room();
+        let mut batch = Batch {
+            plugin: self,
+            submits,
+            acks,
+        };
+        let state: *mut Batch<'_, '_> = &mut batch;
+        // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
+        let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
+        // SAFETY: the instance came from this module's init and is released in `drop` alone.
+        unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
+        // plugin-api sees to it that nothing is left without need; an ack that is owed is given all the same.
+        while !batch.submits.is_empty() && batch.acks.room() > 0 {
+            batch.fail("the plugin returned without an ack for this Submit");
+        }
+        let answered = submits.len() - batch.submits.len();
+        // Once for each batch, and each instance has its own.
+        self.submits.fetch_add(answered as u64, Ordering::Relaxed);
+        answered
+    }
+
+    /// Calls the handler's shutdown, the first time; later calls do nothing.
+    pub fn shutdown(&self) {
+        if self.was_shut_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: the instance came from this module's init and is released in `drop` alone.
+        let outcome = unsafe { self.library.module().shutdown()(self.instance) };
+        if let Err(error) = outcome.into_result() {
+            tracing::error!(
+                plugin = self.name(),
+                version = %self.version(),
+                reason = &*logging::cut(error.as_str()),
+                "shutdown failed"
+            );
+        }
+    }
+
+    fn record(&self) -> &Record {
+        self.library.record()
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        // SAFETY: dropping means that no reference is left, so nothing is inside the instance or will call it again.
+        let outcome = unsafe { self.library.module().release()(self.instance) };
+        if let Err(error) = outcome.into_result() {
+            tracing::error!(
+                plugin = self.name(),
+                version = %self.version(),
+                reason = &*logging::cut(error.as_str()),
+                "dropping the handler failed"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name(), self.version())
+    }
+}
+
+/// What the plugin's acks are matched with while it answers.
+struct Batch<'a, 'w> {
+    plugin: &'a Plugin,
+    /// Those without an ack yet.
+    submits: &'a [RawSubmit<'a>],
+    acks: &'a mut AckWriter<'w>,
+}
+
+impl Batch<'_, '_> {
+    /// Acks the next Submits if there is nothing wrong with these results; whether it did.
+    fn try_results(&mut self, results: &[u8]) -> bool {
+        let Some((submits, rest)) = self.submits.split_at_checked(results.len()) else {
+            return false;
+        };
+        if results.iter().any(|result| *result >= FIRST_OF_HOST) {
+            return false;
+        }
+        let acks = submits.iter().zip(results);
+        self.acks
+            .acks(acks.map(|(submit, result)| (submit.command, &submit.id, *result)));
+        self.submits = rest;
+        true
+    }
+
+    /// Acks the next Submit if there is nothing wrong with this ack; whether it did.
+    fn try_push(&mut self, result: u8, body: &[u8]) -> bool {
+        let Some((submit, rest)) = self.submits.split_first() else {
+            return false;
+        };
+        if result >= FIRST_OF_HOST || !self.acks.try_ack(submit.command, &submit.id, result, body) {
+            return false;
+        }
+        self.submits = rest;
+        true
+    }
+
+    #[cold]
+    fn push_wrong(&mut self, result: u8, body: &[u8]) {
+        if result >= FIRST_OF_HOST {
+            self.fail(format_args!(
+                "result {result:#04x} is the host's, a handler may use 0x00 to 0xef"
+            ));
+        } else {
+            let most = self.acks.max_body();
+            self.fail(format_args!("an ack body of {} bytes, the most is {most}", body.len()));
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, reason: impl Display) {
+        let Some((submit, rest)) = self.submits.split_first() else {
+            return;
+        };
+        self.submits = rest;
+        self.acks.ack(submit.command, &submit.id, HANDLER_FAILED, &[]);
+        if self.plugin.failures.admits() {
+            tracing::error!(
+                plugin = self.plugin.name(),
+                version = %self.plugin.version(),
+                command = FieldValue::Command(submit.command).field(),
+                id = %submit.id.escape_ascii(),
+                reason = &*logging::cut(&reason.to_string()),
+                "{FAILED}"
+            );
+        }
+    }
+}
+
+/// # Safety
+/// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
+unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> usize {
+    // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    let results = results.as_slice();
+    // One by itself is not worth a loop's preparations.
+    let is_done = match results {
+        [result] => batch.try_push(*result, &[]),
+        results => batch.try_results(results),
+    };
+    if is_done {
+        return batch.acks.room();
+    }
+    for result in results {
+        if !batch.try_push(*result, &[]) {
+            contain(|| batch.push_wrong(*result, &[]));
+        }
+    }
+    batch.acks.room()
+}
+
+/// # Safety
+/// As for [`push_results`].
+unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize {
+    // SAFETY: see above.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    if !batch.try_push(result, body.as_slice()) {
+        contain(|| batch.push_wrong(result, body.as_slice()));
+    }
+    batch.acks.room()
+}
+
+/// # Safety
+/// As for [`push_results`].
+unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
+    // SAFETY: see above.
+    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+    contain(|| batch.fail(reason.as_str()));
+    batch.acks.room()
+}

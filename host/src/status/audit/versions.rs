@@ -1,0 +1,152 @@
+//! What has changed in who serves, as one line of the log each: the log is where operators and tools learn of it.
+
+use std::time::Duration;
+
+use semver::Version;
+
+use crate::directory::verdicts::Took;
+use crate::logging::FieldValue;
+use crate::runtime::Plugin;
+use crate::runtime::instances::Key;
+use crate::selection::desired_version::Served;
+
+/// How long the steps to a new handler took; those that there was no need for took none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    took: Took,
+    trial: Duration,
+    load: Duration,
+    init: Duration,
+}
+
+impl Times {
+    /// To a library that is open and has checked its configuration.
+    pub fn opened(took: Took, trial: Duration, load: Duration) -> Times {
+        Times {
+            took,
+            trial,
+            load,
+            init: Duration::ZERO,
+        }
+    }
+
+    /// With what its init took, if there was one.
+    pub fn made(self, init: Option<Duration>) -> Times {
+        Times {
+            init: init.unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
+/// One soname's change.
+#[derive(Debug)]
+pub struct Swap {
+    soname: String,
+    plugin: String,
+    version: Version,
+    key: Key,
+    commands: Vec<u8>,
+    before: Option<(Version, Key)>,
+    times: Times,
+}
+
+impl Swap {
+    /// What is to be told of a soname that served `before` and serves `now`; nothing if that is the same.
+    pub fn between(soname: &str, before: Option<&Served>, now: &Served, times: Times) -> Option<Swap> {
+        let is_same = before.is_some_and(|before| before.key == now.key && before.commands == now.commands);
+        let record = now.admitted.record();
+        (!is_same).then(|| Swap {
+            soname: soname.to_owned(),
+            plugin: record.name.clone(),
+            version: record.version.clone(),
+            key: now.key.clone(),
+            commands: now.commands.clone(),
+            before: before.map(|before| (before.admitted.record().version.clone(), before.key.clone())),
+            times,
+        })
+    }
+
+    /// Says so, once the new table is in force.
+    pub fn log(&self, is_start: bool, publish: Duration) {
+        let Swap {
+            soname,
+            plugin,
+            version,
+            ..
+        } = self;
+        let (digest, commands) = (self.key.digest, FieldValue::commands(&self.commands));
+        let commands = commands.field();
+        if is_start {
+            tracing::info!(plugin, %version, commands, %digest, "serving");
+            return;
+        }
+        let [settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms] = [
+            self.times.took.settle,
+            self.times.took.admit,
+            self.times.trial,
+            self.times.load,
+            self.times.init,
+            publish,
+        ]
+        .map(milliseconds);
+        let Some((from_version, from)) = &self.before else {
+            tracing::info!(
+                plugin, %version, %digest, soname, commands, settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, "added"
+            );
+            return;
+        };
+        let from_digest = from.digest;
+        // The message of an event must be known at compile time.
+        macro_rules! swapped {
+            ($what:literal) => {
+                tracing::info!(
+                    plugin, %version, %digest, soname, commands, %from_version, %from_digest,
+                    settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms, $what
+                )
+            };
+        }
+        match version.cmp(from_version) {
+            _ if self.key == *from => swapped!("other commands"),
+            _ if digest == from_digest => swapped!("reconfigured"),
+            std::cmp::Ordering::Greater => swapped!("upgraded"),
+            std::cmp::Ordering::Less => swapped!("rolled back"),
+            std::cmp::Ordering::Equal => swapped!("replaced"),
+        }
+    }
+
+    /// A soname serves nothing any more.
+    pub fn removed(soname: &str, before: &Served, reason: &str) {
+        let record = before.admitted.record();
+        let digest = before.key.digest;
+        tracing::info!(plugin = record.name, version = %record.version, %digest, soname, reason, "removed");
+    }
+
+    /// Calls into a handler that new batches don't reach take long.
+    pub fn draining(plugin: &Plugin, key: &Key, calls: usize) {
+        tracing::warn!(
+            plugin = plugin.name(),
+            version = %plugin.version(),
+            digest = %key.digest,
+            calls,
+            "still draining: calls into it have not returned"
+        );
+    }
+
+    /// The last call into a handler has returned.
+    pub fn drained(plugin: &Plugin, key: &Key, took: Duration, then: &'static str) {
+        tracing::info!(
+            plugin = plugin.name(),
+            version = %plugin.version(),
+            digest = %key.digest,
+            drain_ms = milliseconds(took),
+            then,
+            "drained"
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Microseconds are as fine as anybody reads them.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,269 @@
+//! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use plugin_record::Refusal;
+use plugin_record::printable;
+use serde::Serialize;
+
+use crate::admission::names::Platform;
+use crate::admission::static_tls::StaticTls;
+use crate::directory::misnamed::Misnamed;
+use crate::directory::survey::Survey;
+use crate::directory::verdicts::{NotAdmitted, Verdict};
+use crate::selection::command_claims::Plan;
+use crate::selection::idle::{Idle, Outcome};
+use crate::selection::unserved::Unserved;
+use crate::shell::{quoted, rename};
+use crate::unavailable::{LoadError, Unavailable};
+
+/// All there is to tell.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// One for each file or link that was judged.
+    pub files: Vec<FileReport>,
+    /// Plugins that do not serve for a reason that is in no file.
+    pub plugins: Vec<PluginReport>,
+    /// Files without a version, which are not judged.
+    pub unversioned: Vec<PathBuf>,
+    /// Files that look like libraries and have no plugin's name, which are not judged either.
+    pub misnamed: Vec<MisnamedReport>,
+}
+
+/// A file that has no plugin's name.
+#[derive(Debug, Serialize)]
+pub struct MisnamedReport {
+    /// Its path.
+    pub file: PathBuf,
+    /// What gives it one, as a line for a shell.
+    pub cure: String,
+}
+
+/// One file or link.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileReport {
+    /// Its path.
+    pub file: PathBuf,
+    /// Where it points, if it is a link.
+    pub link: Option<PathBuf>,
+    /// The plugin's name, as far as the record could be read.
+    pub plugin: Option<String>,
+    /// The plugin's version, likewise.
+    pub version: Option<String>,
+    /// SHA-256 of the content, as far as it could be copied.
+    pub digest: Option<String>,
+    /// What becomes of it.
+    pub state: State,
+    /// The commands that it serves.
+    pub commands: Vec<u8>,
+    /// Whether it was opened, which `check --load` alone does, and found good.
+    pub opened: bool,
+    /// Why it is refused; empty unless it is.
+    pub refusals: Vec<Refusal>,
+    /// What the machine lacks to tell; nothing unless it does.
+    pub unavailable: Option<Unavailable>,
+    /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
+    pub idle: Option<Idle>,
+    /// What the policy let through.
+    pub differences: Vec<Refusal>,
+    /// The static TLS that it takes once it is open, if it takes some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_tls: Option<StaticTls>,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Admitted: a file from elsewhere, of which no directory says whether it serves.
+    Admitted,
+    /// It answers its commands.
+    Serving,
+    /// Admitted, while another version serves, or none.
+    Standby,
+    /// Not admitted.
+    Refused,
+    /// Neither: the machine lacks something to find out.
+    Unavailable,
+}
+
+/// A plugin that does not serve although a table or a file asks for it.
+#[derive(Debug, Serialize)]
+pub struct PluginReport {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its soname, if a file brings one.
+    pub soname: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl Report {
+    /// The report on a plugin directory.
+    pub fn new(survey: &Survey, plan: &Plan<'_>) -> Report {
+        let sonames: Vec<_> = survey.groups.iter().map(|group| group.candidate()).collect();
+        let outcome = Outcome {
+            survey,
+            sonames: &sonames,
+            failed: &HashSet::new(),
+            unasked: &plan.unasked,
+        };
+        let files = survey.findings.iter().map(|finding| {
+            let mut report = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
+            if let Ok(admitted) = &finding.verdict {
+                let claim = plan
+                    .claims
+                    .iter()
+                    .find(|claim| claim.admitted.digest() == admitted.digest());
+                report.state = if claim.is_some() {
+                    State::Serving
+                } else {
+                    State::Standby
+                };
+                report.commands = claim.map(|claim| claim.commands.clone()).unwrap_or_default();
+                report.idle = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
+            }
+            report
+        });
+        Report {
+            files: files.collect(),
+            plugins: plan.unserved.iter().map(PluginReport::from).collect(),
+            unversioned: survey.unversioned.clone(),
+            misnamed: survey.misnamed.iter().map(MisnamedReport::new).collect(),
+        }
+    }
+
+    /// Every refusal, with the file or plugin that it is about.
+    pub fn refusals(&self) -> impl Iterator<Item = (String, &Refusal)> {
+        let of_files = self
+            .files
+            .iter()
+            .flat_map(|file| file.refusals.iter().map(|refusal| (file.title(), refusal)));
+        of_files.chain(
+            self.plugins
+                .iter()
+                .map(|plugin| (plugin.plugin.clone(), &plugin.refusal)),
+        )
+    }
+
+    /// Whether nothing was refused, and everything could be judged.
+    pub fn is_good(&self) -> bool {
+        self.refusals().next().is_none() && self.files.iter().all(|file| file.unavailable.is_none())
+    }
+}
+
+impl MisnamedReport {
+    /// The report on one file.
+    pub fn new((file, misnamed): &(PathBuf, Misnamed)) -> MisnamedReport {
+        let cure = match misnamed {
+            Misnamed::For(name) => rename(file, &name.to_string()),
+            Misnamed::Unclear => {
+                let form = Platform::HOST.file_name("<package>", Some("<version>"));
+                format!(
+                    "host inspect {} # tells package and version, for a name of the form {form}",
+                    quoted(file)
+                )
+            }
+        };
+        MisnamedReport {
+            // JSON has no bytes that are no text.
+            file: PathBuf::from(file.to_string_lossy().into_owned()),
+            cure,
+        }
+    }
+}
+
+impl FileReport {
+    /// The report on one file.
+    pub fn new(file: PathBuf, link: Option<PathBuf>, verdict: &Verdict) -> FileReport {
+        let mut report = FileReport {
+            file,
+            link,
+            plugin: None,
+            version: None,
+            digest: None,
+            state: State::Admitted,
+            commands: Vec::new(),
+            opened: false,
+            refusals: Vec::new(),
+            unavailable: None,
+            idle: None,
+            differences: Vec::new(),
+            static_tls: None,
+        };
+        let record = match verdict {
+            Ok(admitted) => {
+                report.digest = Some(admitted.digest().to_string());
+                report.differences = admitted.differences().to_vec();
+                report.static_tls = admitted.static_tls();
+                Some(admitted.record())
+            }
+            Err(NotAdmitted::Refused(refused)) => {
+                report.digest = refused.digest.map(|digest| digest.to_string());
+                report.refuse(&refused.refusals);
+                refused.record.as_ref()
+            }
+            Err(NotAdmitted::Unavailable(lack)) => {
+                report.lack(lack);
+                None
+            }
+        };
+        report.plugin = record.map(|record| record.name.clone());
+        report.version = record.map(|record| record.version.to_string());
+        report
+    }
+
+    /// Adds what opening an admitted file has shown.
+    pub fn opened(&mut self, verdict: &Result<(), LoadError>) {
+        match verdict {
+            Ok(()) => self.opened = true,
+            Err(LoadError::Refused(refusal)) => self.refuse(std::slice::from_ref(refusal)),
+            Err(LoadError::Unavailable(lack)) => self.lack(lack),
+            Err(LoadError::Stopping) => {}
+        }
+    }
+
+    fn refuse(&mut self, refusals: &[Refusal]) {
+        self.idle = None;
+        self.state = State::Refused;
+        self.commands.clear();
+        self.refusals.extend_from_slice(refusals);
+    }
+
+    fn lack(&mut self, lack: &Unavailable) {
+        self.idle = None;
+        self.state = State::Unavailable;
+        self.commands.clear();
+        self.unavailable = Some(lack.clone());
+    }
+
+    /// The file, and what it points to.
+    pub fn title(&self) -> String {
+        match &self.link {
+            // A link may say anything.
+            Some(target) => printable(format!("{} -> {}", self.file.display(), target.display())),
+            None => printable(self.file.display().to_string()),
+        }
+    }
+}
+
+impl From<&Unserved> for PluginReport {
+    fn from(unserved: &Unserved) -> PluginReport {
+        PluginReport {
+            plugin: unserved.plugin.clone(),
+            soname: unserved.soname.clone(),
+            refusal: unserved.refusal.clone(),
+        }
+    }
+}
+
+/// Commands as they are written in the configuration, for people; `logging::FieldValue` has them for the log.
+pub struct Commands<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for Commands<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(|command| format!("{command:#04x}")).collect();
+        write!(f, "[{}]", texts.join(", "))
+    }
+}
