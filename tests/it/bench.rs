@@ -187,7 +187,7 @@ fn a_host_that_ends_in_the_middle_is_found_out() {
         let site = site("");
         let host = site.start();
         let address = host.address();
-        let bench = start(&site, &address, "-c 0x03 -n 3 --duration 2s --warmup 0s --json");
+        let bench = start(&site, &address, "-c 0x03 -n 3 --duration 60s --warmup 0s --json");
         host.wait_until("the load's first Submit", |log| {
             let submit = |line: &&Value| line["target"] == "plugin.submit-log";
             log.iter().find(submit).map(drop)

@@ -77,12 +77,17 @@ pub fn repository(name: &str, version: &str, changes: &[Change]) -> PathBuf {
         "autobins = false\n[[bin]]\nname = {:?}\npath = \"src/main.rs\"\n\n",
         format!("host-{name}")
     );
+    // All packages have a version of their own: for cargo they would be the repository's otherwise, as they are built beside
+    // it, and an edit of the repository's would go unnoticed afterwards.
+    let workspace_version = "[workspace.package]\nversion = \"1.0.0\"";
+    let copy_version = workspace_version.replace("1.0.0", &format!("1.0.0+{name}"));
     let versions = [
         ("Cargo.toml", requirement, &*raised),
+        ("Cargo.toml", workspace_version, &*copy_version),
         (
             "Cargo.toml",
             members,
-            "members = [\"host\", \"plugin-api\", \"plugin-api/record\", \"plugin-api/build\"]",
+            "members = [\"host\", \"host/bench\", \"host/wire\", \"plugin-api\", \"plugin-api/record\", \"plugin-api/build\"]",
         ),
         ("plugin-api/Cargo.toml", "version.workspace = true\n", &*own_version),
         (

@@ -174,6 +174,11 @@ impl Connection {
         outcome
     }
 
+    /// Whether the host may still ack something on it.
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// Reads what has come, and checks it; gives how many acks there were. `is_last`: behind it is the end of the stream.
     pub(super) fn receive(&mut self, is_last: bool, shared: &Shared, scratch: &mut Scratch, tally: &mut Tally) -> u64 {
         let mut acks = 0;

@@ -131,7 +131,7 @@ pub struct Report {
 impl Report {
     /// Acks per second.
     pub fn rate(&self) -> f64 {
-        self.acks as f64 / self.measured.as_secs_f64()
+        self.acks as f64 / self.measured.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// The host's processor time for each ack, in nanoseconds.
@@ -212,9 +212,10 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
         client: cpu_time(std::process::id()).ok(),
     };
 
-    wait(&shared, plan.warmup, acked, &mut tell);
+    let is_over = || threads.iter().all(|(thread, _)| thread.is_finished());
+    wait(&shared, plan.warmup, acked, is_over, &mut tell);
     let first = sample();
-    wait(&shared, plan.warmup + plan.duration, acked, &mut tell);
+    wait(&shared, plan.warmup + plan.duration, acked, is_over, &mut tell);
     let last = sample();
     if plan.pid.is_some() && last.host.is_none() {
         shared.given_up.store(true, Ordering::Relaxed); // nobody is there who could ack what is owed
@@ -248,10 +249,16 @@ struct Sample {
     client: Option<Duration>,
 }
 
-/// Waits until then, and tells how it goes.
-fn wait(shared: &Shared, until: Duration, acked: impl Fn() -> u64, tell: &mut impl FnMut(Progress)) {
+/// Waits until then, or until every connection is lost, and tells how it goes.
+fn wait(
+    shared: &Shared,
+    until: Duration,
+    acked: impl Fn() -> u64,
+    is_over: impl Fn() -> bool,
+    tell: &mut impl FnMut(Progress),
+) {
     let (mut at, mut before) = (shared.start.elapsed(), acked());
-    while at < until {
+    while at < until && !is_over() {
         std::thread::sleep(TELL.min(until - at));
         let (now, acks) = (shared.start.elapsed(), acked());
         tell(Progress {

@@ -66,6 +66,7 @@ impl Worker {
         if !self.shared.schedule.is_open() {
             (0..self.connections.len()).for_each(|index| self.send(index));
         }
+        let mut ended = false;
         loop {
             let (now, end) = (self.shared.now(), self.shared.end());
             let wait = if now < end {
@@ -96,6 +97,10 @@ impl Worker {
                 let acks = self.connections[index].receive(is_last, &self.shared, &mut self.scratch, &mut self.tally);
                 self.acked.fetch_add(acks, Ordering::Relaxed); // nobody else adds
                 self.send(index);
+                ended |= !self.connections[index].is_open();
+            }
+            if std::mem::take(&mut ended) && !self.connections.iter().any(Connection::is_open) {
+                break; // nobody is left to send to
             }
         }
         let missing = |connection: &Connection| connection.owed() + connection.unsent(&self.shared);
