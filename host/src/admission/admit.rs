@@ -15,6 +15,7 @@ use super::names::{self, LibraryName, Platform};
 use super::stage::{Digest, Staged, Staging};
 use super::static_tls::StaticTls;
 use super::system;
+use crate::logging::FieldValue;
 use crate::shell::{quoted, rename};
 
 /// Proves that a file's private copy passed every check that can be made without running it: it is a whole shared object
@@ -368,7 +369,7 @@ fn check_record(record: &Record) -> Vec<Refusal> {
             Code::RecordCommands,
             "commands",
             "at least one of 0x02 to 0x7f, each once",
-            crate::status::report::Commands(&record.commands).to_string(),
+            FieldValue::commands(&record.commands).to_string(),
             "# mend `commands` under [package.metadata.plugin] in the plugin's Cargo.toml and rebuild",
         ));
     }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 use clap::Args;
 use host_bench::{Body, Fault, PATIENCE, Plan, Progress, Report};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use wire::client::MAX_PAYLOAD;
 use wire::result;
 
+use super::failure::Failure;
 use super::output;
 use crate::process::open_files;
 
@@ -145,11 +146,10 @@ impl From<BodyArgument> for Body {
 }
 
 impl Bench {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
-        ensure!(
-            !self.duration.is_zero(),
-            "a measurement needs a duration: set --duration"
-        );
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.duration.is_zero() {
+            return Err(anyhow!("a measurement needs a duration: set --duration").into());
+        }
         let plan = self.plan()?;
         open_files::raise_open_files(plan.connections);
         let shows_progress = std::io::stderr().is_terminal();
@@ -170,7 +170,7 @@ impl Bench {
         Ok(if is_good { super::GOOD } else { super::FAILED })
     }
 
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn plan(&self) -> Result<Plan, Failure> {
         Ok(Plan {
             address: address(&self.addr)?,
             connections: self.connections,
@@ -215,7 +215,7 @@ const PERCENTILES: [(&str, f64); 6] = [
     ("max", 100.0),
 ];
 
-fn text(plan: &Plan, report: &Report) -> anyhow::Result<()> {
+fn text(plan: &Plan, report: &Report) -> Result<(), Failure> {
     let tally = &report.tally;
     let how = match plan.rate {
         None => format!("window {}", plan.window),

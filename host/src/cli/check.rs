@@ -10,6 +10,7 @@ use plugin_record::Line;
 use plugin_record::{Code, Refusal};
 use semver::Version;
 
+use super::failure::Failure;
 use super::output;
 use crate::admission::admit::Admitted;
 use crate::admission::host_record::host_record;
@@ -19,6 +20,7 @@ use crate::admission::static_tls;
 use crate::config::{Config, Replace, Source};
 use crate::directory::survey::{Survey, judge_foreign};
 use crate::directory::verdicts::Verdict;
+use crate::logging::FieldValue;
 use crate::manager;
 use crate::manager::StartError;
 use crate::process::stop::Stop;
@@ -27,7 +29,7 @@ use crate::runtime::load_check::{NoProgram, Output, Trial, Trials};
 use crate::selection::command_claims::{Plan, json_of, settle};
 use crate::selection::unserved::other_content;
 use crate::shell::quoted;
-use crate::status::report::{Commands, FileReport, MisnamedReport, PluginReport, Report, State};
+use crate::status::report::{FileReport, MisnamedReport, PluginReport, Report, State};
 use crate::status::serving_file::Serving;
 
 #[derive(Debug, Args)]
@@ -49,7 +51,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let config = match &self.plugins {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -97,7 +99,7 @@ impl Check {
         survey: &Survey,
         staging: &Staging,
         config: &Config,
-    ) -> anyhow::Result<Report> {
+    ) -> Result<Report, Failure> {
         let known = whole.files;
         let mut files = Vec::with_capacity(self.files.len());
         for file in &self.files {
@@ -282,7 +284,7 @@ fn without_room(admitted: &Admitted, serving: &Serving) -> Option<PluginReport> 
     })
 }
 
-fn print(report: &Report, config: &Config) -> anyhow::Result<()> {
+fn print(report: &Report, config: &Config) -> Result<(), Failure> {
     if report.files.is_empty() && report.plugins.is_empty() {
         output::line("no plugins")?;
     } else {
@@ -411,7 +413,7 @@ fn verdict(file: &FileReport) -> String {
         State::Admitted => format!("admitted{differences}; layout: {layout}{tls}"),
         State::Serving => format!(
             "serves {}{differences}; layout: {layout}{tls}",
-            Commands(&file.commands)
+            FieldValue::commands(&file.commands)
         ),
         State::Standby => format!("admitted{differences}, does not serve{tls}"),
         State::Refused => "refused".to_owned(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use plugin_record::Fingerprint as Both;
 
+use super::failure::Failure;
 use super::{inspect, output};
 use crate::admission::host_record::host_record;
 use crate::config::Config;
@@ -20,7 +21,7 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let config = match &self.plugins {
             Some(path) => Config::read(path)?,
             None => Config::default(),

@@ -7,10 +7,11 @@ use clap::Args;
 use plugin_record::{Record, printable};
 use serde::Serialize;
 
+use super::failure::Failure;
 use super::output;
 use crate::admission::static_tls::StaticTls;
 use crate::admission::{inspect as inspection, stage};
-use crate::status::report::Commands;
+use crate::logging::FieldValue;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
@@ -31,7 +32,7 @@ struct Inspected {
 }
 
 impl Inspect {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let file = self.file.display().to_string();
         let bytes = stage::read(&self.file).map_err(|refusal| anyhow::anyhow!("{file}: {refusal}"))?;
         let inspection = inspection::read(&bytes).with_context(|| file.clone())?;
@@ -55,14 +56,14 @@ impl Inspect {
 }
 
 /// A record for people. Its texts come from a file that is not trusted.
-pub(super) fn print(record: &Record) -> anyhow::Result<()> {
+pub(super) fn print(record: &Record) -> Result<(), Failure> {
     let line = |text: String| output::line(&printable(text));
     line(format!("name        {} {}", record.name, record.version))?;
     if !record.description.is_empty() {
         line(format!("description {}", record.description))?;
     }
     if !record.commands.is_empty() {
-        line(format!("commands    {}", Commands(&record.commands)))?;
+        line(format!("commands    {}", FieldValue::commands(&record.commands)))?;
     }
     line(format!(
         "compiler    {}, {}",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::failure::Failure;
 use super::{Configuration, output};
 use crate::admission::stage::Staging;
 use crate::config::Config;
@@ -22,7 +23,7 @@ pub(super) struct Install {
 }
 
 impl Install {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let config = Config::read(&self.configuration.plugins)?;
         let staging = Staging::for_judging(config.plugins.staging.as_deref())?;
         let installed = match install(&self.file, &config, &staging, self.replace) {

@@ -4,6 +4,7 @@ mod align;
 mod bench;
 mod check;
 mod conn;
+mod failure;
 mod fingerprint;
 mod inspect;
 mod install;
@@ -21,14 +22,12 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::admission::stage::StagingError;
-use crate::config::ConfigError;
 use crate::logging::{self, Format};
-use crate::manager::StartError;
 use crate::process::exit;
 use crate::process::stop::Signals;
 use crate::runtime::load_check;
 use crate::shell::quoted;
+use failure::Failure;
 use output::OutputError;
 
 /// All is well.
@@ -108,7 +107,7 @@ pub fn main() -> ! {
     let run = AssertUnwindSafe(|| command.run(signals));
     // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
     let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
-    let code = outcome.unwrap_or_else(|error| failed(&error));
+    let code = outcome.unwrap_or_else(|failure| failed(&failure));
     if !is_server {
         logging::flush(LOG_PATIENCE);
     }
@@ -149,29 +148,16 @@ fn answer(said: &clap::Error) -> u8 {
 }
 
 /// Says why a command failed. Gives the exit code.
-fn failed(error: &anyhow::Error) -> u8 {
-    if matches!(error.downcast_ref(), Some(OutputError::NoReader)) {
-        return NO_READER;
+fn failed(failure: &Failure) -> u8 {
+    for line in failure.lines() {
+        logging::fatal(line);
     }
-    let said = match error.downcast_ref::<ConfigError>() {
-        Some(error) => error.lines(),
-        None => vec![format!("{error:#}")],
-    };
-    for line in said {
-        logging::fatal(&line);
-    }
-    let unusable = error.chain().any(|cause| {
-        cause.is::<ConfigError>()
-            || cause.is::<StagingError>()
-            || cause.is::<StartError>()
-            || cause.is::<serve::ListenError>()
-    });
-    if unusable { UNUSABLE } else { FAILED }
+    failure.code()
 }
 
 impl Command {
     /// Gives the exit code.
-    fn run(self, signals: Option<Signals>) -> anyhow::Result<u8> {
+    fn run(self, signals: Option<Signals>) -> Result<u8, Failure> {
         match self {
             Command::Serve(serve) => serve.run(signals.context("can't hold back signals")?),
             Command::Check(check) => check.run(),

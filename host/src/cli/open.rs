@@ -2,13 +2,14 @@
 
 use clap::Args;
 
+use super::failure::Failure;
 use crate::runtime::load_check;
 
 #[derive(Debug, Args)]
 pub(super) struct Open {}
 
 impl Open {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         load_check::run_child()?;
         Ok(super::GOOD)
     }

@@ -6,8 +6,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use plugin_record::Refusal;
 use serde::Serialize;
 
+use super::failure::Failure;
+
 /// Prints a value as indented JSON.
-pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
@@ -32,7 +34,7 @@ impl From<io::Error> for OutputError {
 }
 
 /// Prints one line.
-pub(super) fn line(text: &str) -> anyhow::Result<()> {
+pub(super) fn line(text: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout(), "{text}").map_err(OutputError::from)?)
 }
 
@@ -47,7 +49,7 @@ pub(super) fn comparison(rows: &[Refusal]) -> String {
 }
 
 /// What to do about the refusals of one file, one line for each cure. One that cures several is said once.
-pub(super) fn cures<'a>(title: &str, refusals: impl IntoIterator<Item = &'a Refusal>) -> anyhow::Result<()> {
+pub(super) fn cures<'a>(title: &str, refusals: impl IntoIterator<Item = &'a Refusal>) -> Result<(), Failure> {
     let mut cures: Vec<(Vec<&str>, &str)> = Vec::new();
     for refusal in refusals {
         match cures.iter_mut().find(|(_, cure)| *cure == refusal.cure) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 
+use super::failure::Failure;
 use crate::config::Config;
 use crate::manager::events::{Hint, Hints};
 use crate::manager::{self, Running};
@@ -39,7 +40,7 @@ pub(super) struct ListenError {
 }
 
 impl Serve {
-    pub(super) fn run(self, signals: Signals) -> anyhow::Result<u8> {
+    pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
         let hints = Hints::default();
         let hint = hints.sender();
@@ -73,7 +74,7 @@ impl Serve {
 
 /// Serves until it is time to stop and connections had their time; returns when what is left to do must be done.
 /// Connections that are left then may be inside a plugin: their threads are not waited for.
-fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> anyhow::Result<Instant> {
+fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Result<Instant, Failure> {
     let address = config.server.listen;
     let unusable = |error| ListenError { address, error };
     let listener = bound.listen().map_err(unusable)?;

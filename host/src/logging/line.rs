@@ -28,7 +28,7 @@ pub(super) fn is_writer() {
 
 /// Readies the calling thread for logging. `tracing-subscriber` has a buffer for each thread, which it registers with the C
 /// library at the thread's first event; while the start-up code of a library hangs, that event would hang as well.
-pub fn warm_up() {
+pub(super) fn warm_up() {
     tracing::dispatcher::get_default(|dispatch| {
         dispatch.event(&Event::new(&NOTHING, &NOTHING.fields().value_set(&[])));
     });

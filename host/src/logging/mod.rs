@@ -32,11 +32,13 @@ use crate::process::exit;
 pub(crate) use cut::{LONGEST, cut, cut_at};
 pub use limit::{LEFT_OUT, Limit};
 pub(crate) use limit::{Told, register};
-pub use line::warm_up;
 use queue::Queue;
 pub(crate) use repeats::{Repeated, Repeats};
 use store::Origin;
 pub use value::FieldValue;
+
+/// How long the end of the process waits for the log to be written, while it makes no progress: its reader may have stopped.
+const AT_THE_END: Duration = Duration::from_millis(300);
 
 static QUEUE: Queue = Queue::new();
 static FORMAT: OnceLock<Format> = OnceLock::new();
@@ -67,6 +69,10 @@ pub fn start(format: Format, results: bool) {
         Format::Json => log.event_format(json::Lines).init(),
     }
     panics::install();
+    exit::set_hooks(exit::Hooks {
+        thread_started: line::warm_up,
+        ending: || flush(AT_THE_END),
+    });
     let own = output::own_stderr();
     let has_own = own.as_ref().map(|_| ()).map_err(|error| io::Error::from(*error));
     // Without a thread for it lines are written where they are logged; such a host won't get far.

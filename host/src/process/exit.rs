@@ -6,20 +6,33 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
-
-use crate::logging;
 
 /// A fault of the host's own, or of what it stands on, from which it can't go on. sysexits.h calls it EX_SOFTWARE.
 pub const INTERNAL: u8 = 70;
 
-/// How long the end waits for the log to be written, while it makes no progress: its reader may have stopped.
-const LOG_PATIENCE: Duration = Duration::from_millis(300);
+static HOOKS: OnceLock<Hooks> = OnceLock::new();
+
+/// What the log does at these moments; it is built on this module, so it says so itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    /// At the beginning of each critical thread.
+    pub thread_started: fn(),
+    /// Right before the end. May take a moment, and must not wait for anybody without a limit.
+    pub ending: fn(),
+}
+
+/// Says what is to be done at the end and when a thread starts, once for the process; later calls change nothing.
+pub fn set_hooks(hooks: Hooks) {
+    let _ = HOOKS.set(hooks);
+}
 
 /// Ends the process with this code: the log is written out as far as its reader takes it, then `_exit(2)`.
 pub fn at_once(code: u8) -> ! {
-    logging::flush(LOG_PATIENCE);
+    if let Some(hooks) = HOOKS.get() {
+        (hooks.ending)();
+    }
     // SAFETY: it takes any number and does not return.
     unsafe { libc::_exit(code.into()) }
 }
@@ -31,7 +44,9 @@ pub fn at_once(code: u8) -> ! {
 /// When the system has no thread for it.
 pub fn critical(name: &'static str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(move || {
-        logging::warm_up();
+        if let Some(hooks) = HOOKS.get() {
+            (hooks.thread_started)();
+        }
         // The panic hook has said what and where.
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
             tracing::error!(thread = name, "a fault of the host's own, ending: restart it");

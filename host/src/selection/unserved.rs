@@ -269,5 +269,5 @@ fn free(commands: &[u8], taken: &[u8]) -> Vec<u8> {
 }
 
 fn list(commands: &[u8]) -> String {
-    crate::status::report::Commands(commands).to_string()
+    crate::logging::FieldValue::commands(commands).to_string()
 }

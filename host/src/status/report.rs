@@ -257,13 +257,3 @@ impl From<&Unserved> for PluginReport {
         }
     }
 }
-
-/// Commands as they are written in the configuration, for people; `logging::FieldValue` has them for the log.
-pub struct Commands<'a>(pub &'a [u8]);
-
-impl std::fmt::Display for Commands<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let texts: Vec<String> = self.0.iter().map(|command| format!("{command:#04x}")).collect();
-        write!(f, "[{}]", texts.join(", "))
-    }
-}

@@ -1,13 +1,16 @@
 //! A library's dynamic section, read as the dynamic linker reads it: through the program headers, and of several entries
 //! with one tag the last. elf(5), section "Dynamic tags (Dyn)".
 
-use object::elf;
+use object::elf::{self, FileHeader64};
 use object::endian::Endianness;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
-use super::elf::{Header, Segment};
 use super::{FileFault, malformed};
 
+/// A 64-bit file header.
+pub(super) type Header = FileHeader64<Endianness>;
+/// A program header.
+pub(super) type Segment = <Header as FileHeader>::ProgramHeader;
 type Entry = <Header as FileHeader>::Dyn;
 
 /// The dynamic section and what its addresses lead to.

@@ -1,16 +1,13 @@
 //! Reads the facts of an ELF shared object, as [`super::read`] promises. Source of the rules: the ELF specification,
 //! elf(5).
 
-use object::elf::{self, FileHeader64};
+use object::elf;
 use object::endian::Endianness;
 use object::read::elf::{FileHeader, ProgramHeader};
 use plugin_record::{Record, note};
 
-use super::dynamic::Dynamic;
+use super::dynamic::{Dynamic, Header, Segment};
 use super::{FileFault, Inspection, MAX_SONAME, Needs, Notes, RecordFault, malformed};
-
-pub(super) type Header = FileHeader64<Endianness>;
-pub(super) type Segment = <Header as FileHeader>::ProgramHeader;
 
 /// More program headers than any linker writes; the work below is bounded by it.
 const MAX_PROGRAM_HEADERS: usize = 256;

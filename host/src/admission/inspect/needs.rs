@@ -9,8 +9,8 @@ use object::pod;
 use object::read::elf::ProgramHeader;
 
 use super::FileFault;
-use super::dynamic::Dynamic;
-use super::elf::Segment;
+use super::dynamic::{Dynamic, Segment};
+
 use crate::admission::glibc::Glibc;
 use crate::admission::static_tls::StaticTls;
 

@@ -15,6 +15,7 @@ use clap::Args;
 use plugin_record::lock::Lockfile;
 use plugin_record::{Compiler, quoted};
 
+use super::failure::Failure;
 use super::output;
 use crate::admission::host_record::host_record;
 use plan::{Plan, Step};
@@ -32,7 +33,7 @@ pub(super) struct Align {
 type Apart = Vec<(String, String, String)>;
 
 impl Align {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let lock = self.lock()?;
         let plan = Plan::new(host_record(), &read(&lock)?);
         let (plan, failed) = match self.apply {
@@ -63,7 +64,7 @@ impl Align {
         Ok(Path::new(manifest.trim_end()).with_file_name("Cargo.lock"))
     }
 
-    fn print(&self, plan: &Plan) -> anyhow::Result<()> {
+    fn print(&self, plan: &Plan) -> Result<(), Failure> {
         if plan.steps.is_empty() {
             return output::line("# no version to change");
         }
@@ -75,7 +76,7 @@ impl Align {
     }
 
     /// Runs all steps, and those that failed again after the others, until nothing changes any more. Gives what is left.
-    fn apply(&self, mut plan: Plan, lock: &Path) -> anyhow::Result<(Plan, Apart)> {
+    fn apply(&self, mut plan: Plan, lock: &Path) -> Result<(Plan, Apart), Failure> {
         if plan.steps.is_empty() {
             output::line("# no version to change")?;
         }
@@ -109,7 +110,7 @@ impl Align {
     }
 
     /// Says what stays apart; whether that leaves the crate able to fit.
-    fn report(&self, apart: &Apart) -> anyhow::Result<bool> {
+    fn report(&self, apart: &Apart) -> Result<bool, Failure> {
         if apart.is_empty() {
             return Ok(true);
         }
@@ -152,7 +153,7 @@ impl Align {
     }
 
     /// Says which compiler to build with. That is for each build to choose, so it does not decide the exit code.
-    fn compiler(&self) -> anyhow::Result<()> {
+    fn compiler(&self) -> Result<(), Failure> {
         let ours = &host_record().compiler;
         let asked = self
             .ask("rustc", &["-vV"])

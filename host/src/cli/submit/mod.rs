@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::conn::Conn;
+use super::failure::Failure;
 use exchange::Exchange;
 use payload::Source;
 
@@ -50,10 +51,10 @@ pub(super) fn command(text: &str) -> Result<u8, String> {
 }
 
 impl Submit {
-    pub(super) fn run(self) -> anyhow::Result<u8> {
+    pub(super) fn run(self) -> Result<u8, Failure> {
         let whole = self.source.whole()?;
         let mut exchange = Exchange::connect(&self.addr, PATIENCE)?;
-        let mut ask = |command: u8, number: u32, payload: &[u8]| -> anyhow::Result<bool> {
+        let mut ask = |command: u8, number: u32, payload: &[u8]| -> Result<bool, Failure> {
             let answer = exchange.ask(command, id(number), payload)?;
             printed::print(&answer, self.json)?;
             Ok(answer.result == 0)

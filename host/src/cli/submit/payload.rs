@@ -6,9 +6,11 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use wire::client::MAX_PAYLOAD;
+
+use crate::cli::failure::Failure;
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -63,7 +65,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Hands on each line of the standard input, with its number from 1.
-pub(super) fn each_line(mut take: impl FnMut(u32, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn each_line(mut take: impl FnMut(u32, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         let _ = writeln!(io::stderr(), "each line is sent as one Submit; end with Ctrl-D");
@@ -71,7 +73,7 @@ pub(super) fn each_line(mut take: impl FnMut(u32, &[u8]) -> anyhow::Result<()>) 
     lines(&mut stdin.lock(), &mut take)
 }
 
-fn lines(input: &mut impl BufRead, take: &mut impl FnMut(u32, &[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn lines(input: &mut impl BufRead, take: &mut impl FnMut(u32, &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -82,10 +84,12 @@ fn lines(input: &mut impl BufRead, take: &mut impl FnMut(u32, &[u8]) -> anyhow::
         let payload = line
             .strip_suffix(b"\n")
             .map_or(&line[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
-        ensure!(
-            payload.len() <= MAX_PAYLOAD,
-            "line {number} of the standard input is too long for a payload: expected at most {MAX_PAYLOAD} bytes, found more"
-        );
+        if payload.len() > MAX_PAYLOAD {
+            return Err(anyhow!(
+                "line {number} of the standard input is too long for a payload: expected at most {MAX_PAYLOAD} bytes, found more"
+            )
+            .into());
+        }
         take(number, payload)?;
     }
     Ok(())

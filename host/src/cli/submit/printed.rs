@@ -6,6 +6,7 @@ use serde::Serialize;
 use wire::CONN;
 use wire::result;
 
+use super::super::failure::Failure;
 use super::exchange::Answer;
 use crate::cli::output;
 
@@ -21,7 +22,7 @@ struct Printed<'a> {
     body_hex: String,
 }
 
-pub(super) fn print(answer: &Answer, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn print(answer: &Answer, as_json: bool) -> Result<(), Failure> {
     let id = answer.id.escape_ascii();
     let meaning = result::describe(answer.result);
     let text = std::str::from_utf8(&answer.body).ok();

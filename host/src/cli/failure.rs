@@ -1,0 +1,101 @@
+//! Why a command failed, and the exit code that comes of it: each error says by its type which one, here and nowhere else.
+
+use std::io;
+
+use super::output::OutputError;
+use super::serve::ListenError;
+use super::{FAILED, NO_READER, UNUSABLE};
+use crate::admission::stage::StagingError;
+use crate::config::ConfigError;
+use crate::manager::StartError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nobody reads its output any more; there is nothing to say, and nobody to say it to.
+    NoReader,
+    /// The configuration, or what it names, can't be used. One line for each reason.
+    Unusable(Vec<String>),
+    /// It could not be done.
+    Failed(String),
+}
+
+impl Failure {
+    /// What to say of it, line by line.
+    pub(super) fn lines(&self) -> &[String] {
+        match self {
+            Failure::NoReader => &[],
+            Failure::Unusable(lines) => lines,
+            Failure::Failed(line) => std::slice::from_ref(line),
+        }
+    }
+
+    /// The process's exit code.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Failure::NoReader => NO_READER,
+            Failure::Unusable(_) => UNUSABLE,
+            Failure::Failed(_) => FAILED,
+        }
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Failure {
+        match error {
+            OutputError::NoReader => Failure::NoReader,
+            OutputError::Failed(_) => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Unusable(error.lines())
+    }
+}
+
+impl From<StagingError> for Failure {
+    fn from(error: StagingError) -> Failure {
+        Failure::Unusable(vec![error.to_string()])
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        Failure::Unusable(vec![error.to_string()])
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Failure {
+        Failure::Unusable(vec![error.to_string()])
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure::Failed(format!("{error:#}"))
+    }
+}
+
+/// Errors that mean that something could not be done.
+macro_rules! failed {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                Failure::from(anyhow::Error::from(error))
+            }
+        })*
+    };
+}
+
+failed!(
+    io::Error,
+    serde_json::Error,
+    toml::ser::Error,
+    host_bench::BenchError,
+    crate::manager::install::InstallError,
+    crate::runtime::library::StaticHost,
+    crate::runtime::load_check::NoProgram,
+);
