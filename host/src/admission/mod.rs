@@ -4,9 +4,12 @@
 //! or any thread. Only `stage`, `permissions` and `glibc` touch the file system; all else is pure.
 
 pub mod admit;
+pub mod checks;
+mod faults;
 pub mod glibc;
 pub mod host_record;
 pub mod inspect;
+pub mod name_checks;
 pub mod names;
 pub mod permissions;
 pub mod stage;

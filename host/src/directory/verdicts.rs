@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use plugin_record::{Code, Refusal};
 
 use super::scan::{Directory, Entry, install};
-use crate::admission::admit::{Admitted, Host, Refused, admit, check_link};
+use crate::admission::admit::{Admitted, Refused, admit};
+use crate::admission::checks::Host;
 use crate::admission::glibc::Glibc;
 use crate::admission::host_record::host_record;
 use crate::admission::inspect::inspect;
+use crate::admission::name_checks::check_link;
 use crate::admission::names::{LibraryName, Platform};
 use crate::admission::stage::{Digest, NotCopied, Staging};
 use crate::config::Config;

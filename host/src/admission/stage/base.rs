@@ -1,0 +1,126 @@
+//! The folder in which staging directories are made: below the configured place, the user's runtime directory or the system's
+//! temporary one. It must be the host's own and one that libraries can be loaded from; why it is not, is an error each.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// Why there can be no staging directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// The system would not let us.
+    #[error(
+        "can't use the staging directory {}: {error}; set plugins.staging to a directory that this user can write to",
+        path.display()
+    )]
+    Unusable {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Something else stands at its name, perhaps a link that somebody put there.
+    #[error(
+        "the staging directory {} is no directory: found {found}; remove it, or set plugins.staging",
+        path.display()
+    )]
+    NoDirectory {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// Others could change what lies there.
+    #[error(
+        "the staging directory {} is not private: expected mode 0700 and user {expected}, found mode {mode:04o} and \
+         user {found}; remove it, or set plugins.staging",
+        path.display()
+    )]
+    NotPrivate {
+        /// Where.
+        path: PathBuf,
+        /// The host's user.
+        expected: u32,
+        /// The owner.
+        found: u32,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Nothing there can be loaded.
+    #[error(
+        "the staging directory {} is on a file system mounted noexec, from which no library can be loaded; set \
+         plugins.staging to a directory on another one",
+        path.display()
+    )]
+    NoExec {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+/// The folder, made if it is missing and checked.
+pub(super) fn prepare(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
+    let base = base(configured)?;
+    match check_exec(&base) {
+        Ok(true) => Ok(base),
+        Ok(false) => Err(StagingError::NoExec { path: base }),
+        Err(error) => Err(StagingError::Unusable { path: base, error }),
+    }
+}
+
+/// A folder of our own in the configured one too: what else lies there is not ours to remove.
+fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
+    let uid = rustix::process::geteuid().as_raw();
+    let parent = match configured {
+        Some(path) => {
+            fs::create_dir_all(path).map_err(|error| StagingError::Unusable {
+                path: path.to_owned(),
+                error,
+            })?;
+            path.to_owned()
+        }
+        // Another user's comes with `sudo -E` and `su`: it is not ours to use.
+        None => std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid))
+            .unwrap_or_else(std::env::temp_dir),
+    };
+    // Absolute, for a plugin may change the process's directory.
+    let parent = std::path::absolute(&parent).unwrap_or(parent);
+    let path = parent.join(format!("host-staging-{uid}"));
+    let unusable = |error| StagingError::Unusable {
+        path: path.clone(),
+        error,
+    };
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unusable(error)),
+    }
+    // The temporary directory is everybody's: somebody else may have made it first, or put a link there.
+    let metadata = fs::symlink_metadata(&path).map_err(unusable)?;
+    let found = match metadata.file_type() {
+        kind if kind.is_dir() => None,
+        kind if kind.is_symlink() => Some("a symbolic link"),
+        _ => Some("a file"),
+    };
+    if let Some(found) = found {
+        return Err(StagingError::NoDirectory { path, found });
+    }
+    let mode = metadata.mode() & 0o777;
+    if metadata.uid() != uid || mode != 0o700 {
+        return Err(StagingError::NotPrivate {
+            path,
+            expected: uid,
+            found: metadata.uid(),
+            mode,
+        });
+    }
+    Ok(path)
+}
+
+fn check_exec(path: &Path) -> io::Result<bool> {
+    let flags = rustix::fs::statvfs(path)?.f_flag;
+    Ok(!flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
