@@ -17,12 +17,14 @@ pub const NOT_AUTHORISED: u8 = 0xF4;
 pub const SHUTTING_DOWN: u8 = 0xF5;
 /// The plugin that serves the command is suspended.
 pub const SUSPENDED: u8 = 0xF6;
+/// What answers for the plugin (its worker, broker or queue group) can't be reached now.
+pub const UNAVAILABLE: u8 = 0xF7;
 
 /// The first code that only the host may use; from here to 0xFF.
 pub const FIRST_OF_HOST: u8 = 0xF0;
 
 /// Every code that has a meaning of its own, with what people call it.
-pub const TABLE: [(u8, &str); 8] = [
+pub const TABLE: [(u8, &str); 9] = [
     (SUCCESS, "success"),
     (NO_PLUGIN, "no plugin for this command"),
     (HANDLER_FAILED, "handler failed"),
@@ -31,6 +33,7 @@ pub const TABLE: [(u8, &str); 8] = [
     (NOT_AUTHORISED, "not authorised"),
     (SHUTTING_DOWN, "shutting down"),
     (SUSPENDED, "plugin suspended"),
+    (UNAVAILABLE, "plugin unavailable"),
 ];
 
 /// What a result code means, for people.
@@ -53,6 +56,7 @@ mod tests {
         assert_eq!(describe(0xEF), "result of the handler");
         assert_eq!(describe(0xF0), "no plugin for this command");
         assert_eq!(describe(0xF6), "plugin suspended");
-        assert_eq!(describe(0xF7), "unknown result of the host");
+        assert_eq!(describe(0xF7), "plugin unavailable");
+        assert_eq!(describe(0xF8), "unknown result of the host");
     }
 }
