@@ -22,9 +22,9 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::control::signals::Signals;
 use crate::logging::{self, Format};
 use crate::process::exit;
-use crate::process::stop::Signals;
 use crate::runtime::load_check;
 use crate::shell::quoted;
 use failure::Failure;

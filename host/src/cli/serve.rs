@@ -9,12 +9,13 @@ use clap::Args;
 
 use super::failure::Failure;
 use crate::config::Config;
+use crate::control::signals::Signals;
 use crate::manager::events::{Hint, Hints};
 use crate::manager::{self, Running};
 use crate::net;
 use crate::net::Bound;
 use crate::net::connection::Shared;
-use crate::process::stop::{Signals, Stop};
+use crate::process::stop::Stop;
 use crate::process::{exit, open_files};
 use crate::runtime::load_check::{Output, Trials};
 use crate::status::submit_totals;
@@ -45,7 +46,7 @@ impl Serve {
         let hints = Hints::default();
         let hint = hints.sender();
         let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
-        let stop = Stop::on_signals(signals, reload).context("can't wait for signals")?;
+        let stop = signals.listen(reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
         open_files::raise_open_files(config.server.max_connections);

@@ -1,5 +1,5 @@
-//! When the process ends: at SIGTERM or SIGINT, in order; at the second of them, at once. What "in order" means for a
-//! connection or a plugin is theirs to know: here is only the word that it is time, as a value that everyone holds.
+//! The word that it is time to stop, as a value that everyone holds, and the watchdog over the end. What stopping in order means
+//! for a connection or a plugin is theirs to know; who gives the word is `control::signals`' decision.
 
 use std::fmt;
 use std::io;
@@ -7,40 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal};
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::exit;
 
-/// A signal that ends the process unhandled makes a shell say 128 and its number; so do we.
-const KILLED: u8 = 128;
 /// What the end may take beyond `server.drain_timeout` before it is cut short: something that it waits for does not come.
 const OVERTIME: Duration = Duration::from_secs(1);
-
-/// The host's signals, held back from all its threads; one of them asks for them (sigwait(3)). So none is lost while the
-/// host starts, and no plugin can take them: a handler that it sets for one of them is never called, in none of our threads.
-///
-/// SIGPIPE and SIGXFSZ are held back as well, and asked for by nobody: they are errors of a write, no deaths, whatever a
-/// plugin does with their handlers.
-#[derive(Debug)]
-pub struct Signals {
-    asked_for: SigSet,
-}
-
-impl Signals {
-    /// Holds them back from this thread, and from all that it starts afterwards: so it is called before any is.
-    ///
-    /// # Errors
-    /// Never on systems known to us; see pthread_sigmask(3).
-    pub fn hold_back() -> io::Result<Signals> {
-        let asked_for: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-        let mut all = asked_for;
-        all.add(Signal::SIGPIPE);
-        all.add(Signal::SIGXFSZ);
-        all.thread_block()?;
-        Ok(Signals { asked_for })
-    }
-}
 
 /// Says stop, once: by [`Stopper::stop`], or by being dropped, so that an owner who fails does not leave the rest
 /// running for ever.
@@ -116,44 +88,6 @@ impl Stop {
         Stop { word: Arc::default() }
     }
 
-    /// Stops at the first SIGTERM or SIGINT, and makes the second end the process at once with 128 + its number; so does the
-    /// first before [`Stop::in_order`].
-    ///
-    /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
-    ///
-    /// # Errors
-    /// When the thread that asks for signals can't be started.
-    pub fn on_signals(signals: Signals, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
-        let (stopper, stop) = Stop::channel();
-        let word = Arc::clone(&stop.word);
-        // A thread of its own: whatever else is blocked, a second signal must work.
-        exit::critical("signals", move || {
-            let mut stopper = Some(stopper);
-            loop {
-                let signal = match signals.asked_for.wait() {
-                    Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => signal,
-                    Ok(_) => {
-                        on_hangup();
-                        continue;
-                    }
-                    Err(_) => continue, // interrupted
-                };
-                match stopper.take() {
-                    Some(stopper) if word.is_running.load(Ordering::Acquire) => {
-                        stopper.stop();
-                        info!(signal = signal.as_str(), "stopping"); // after it is so: who reads this may rely on it
-                    }
-                    Some(_) => exit::at_once(KILLED + signal as u8),
-                    None => {
-                        warn!(signal = signal.as_str(), "second signal, ending at once");
-                        exit::at_once(KILLED + signal as u8);
-                    }
-                }
-            }
-        })?;
-        Ok(stop)
-    }
-
     /// From here on there is something that stops in order. What is done before may wait for somebody, as a configuration that
     /// is a pipe does, and has nothing to lose.
     pub fn in_order(&self) {
@@ -173,6 +107,11 @@ impl Stop {
             exit::at_once(exit::INTERNAL);
         })
         .map(drop)
+    }
+
+    /// Whether there is something that stops in order.
+    pub fn is_in_order(&self) -> bool {
+        self.word.is_running.load(Ordering::Acquire)
     }
 
     /// Whether it is time. One atomic load: may be asked as often as one likes.
