@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::depth::{DEEPEST, too_deep};
 use super::error::{Fault, clipped, dotted};
+use super::nesting::{DEEPEST, too_deep};
 use super::value;
 
 /// A key or a place of an array, under others: written only where something is wrong with what stands there.

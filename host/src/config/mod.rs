@@ -1,12 +1,12 @@
 //! plugins.toml: its keys and their defaults. `keys.rs` says how they are written, `value.rs` what their values may be; every
 //! error of a file is reported, each with its line and key.
 
-mod depth;
-mod entries;
 mod error;
 mod file;
 mod json;
 mod keys;
+mod nesting;
+mod positions;
 mod reload;
 mod restart;
 mod section;
@@ -246,7 +246,7 @@ impl Config {
 
     /// What a file with this text says; or everything that is wrong with it, in the order of the text.
     fn from_text(text: &str) -> Result<Config, Vec<Fault>> {
-        if let Some(fault) = depth::fault(text) {
+        if let Some(fault) = nesting::fault(text) {
             return Err(vec![fault]);
         }
         let (root, broken) = DeTable::parse_recoverable(text);

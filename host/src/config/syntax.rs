@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, Error};
 
-use super::entries::{Entries, Entry, is_known};
 use super::error::{Fault, clipped};
+use super::positions::{Entries, Entry, is_known};
 
 /// Says that a key is there twice, which is no error of the grammar: what the parser makes of the rest is right.
 const DUPLICATE: &str = "duplicate key";

@@ -10,7 +10,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::output;
+use super::capture;
 use super::store::Origin;
 
 /// What the targets of plugins' events begin with.
@@ -76,7 +76,7 @@ impl MakeWriter<'_> for ToQueue {
 pub(super) fn origin(target: &str) -> Origin {
     match target {
         _ if IS_WRITER.get() => Origin::Writer,
-        target if target.starts_with(OF_PLUGIN) || target == output::TARGET => Origin::Plugin,
+        target if target.starts_with(OF_PLUGIN) || target == capture::TARGET => Origin::Plugin,
         _ => Origin::Host,
     }
 }

@@ -1,20 +1,20 @@
 //! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG. No thread waits for whoever
 //! reads it, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a queue
 //! (`queue`) that is bounded (`store`), and one thread writes them (`writer`). What repeats at a peer's or a plugin's will is
-//! limited (`limit`).
+//! limited (`rate_limit`).
 //!
 //! The way into the queue must not register anything with the C library for its thread (thread-locals with destructors,
 //! channels): for that, glibc takes a lock that a library's start-up code which hangs holds for good.
 
+mod abort;
+mod capture;
 mod cut;
 mod filter;
 mod json;
-mod last_words;
-mod limit;
 mod line;
-mod output;
-mod panics;
+mod panic_hook;
 mod queue;
+mod rate_limit;
 mod repeats;
 mod store;
 mod text;
@@ -30,9 +30,9 @@ use tracing::{Level, warn};
 
 use crate::process::exit;
 pub(crate) use cut::{LONGEST, cut, cut_at};
-pub use limit::{LEFT_OUT, Limit};
-pub(crate) use limit::{Told, register};
 use queue::Queue;
+pub use rate_limit::{LEFT_OUT, Limit};
+pub(crate) use rate_limit::{Told, register};
 pub(crate) use repeats::{Repeated, Repeats};
 use store::Origin;
 pub use value::FieldValue;
@@ -68,19 +68,19 @@ pub fn start(format: Format, results: bool) {
         Format::Text => log.fmt_fields(text::Fields).with_ansi(colour()).init(),
         Format::Json => log.event_format(json::Lines).init(),
     }
-    panics::install();
+    panic_hook::install();
     exit::set_hooks(exit::Hooks {
         thread_started: line::warm_up,
         ending: || flush(AT_THE_END),
     });
-    let own = output::own_stderr();
+    let own = capture::own_stderr();
     let has_own = own.as_ref().map(|_| ()).map_err(|error| io::Error::from(*error));
     // Without a thread for it lines are written where they are logged; such a host won't get far.
     let has_writer = exit::critical("log", || writer::run(&QUEUE, own.ok())).map(|_| QUEUE.open());
     if format == Format::Json {
         // Not without a standard error that is the writer's alone: the usual one becomes a pipe that ends here.
-        match has_writer.and(has_own).and_then(|()| output::capture(!results)) {
-            Ok(()) => last_words::install(),
+        match has_writer.and(has_own).and_then(|()| capture::capture(!results)) {
+            Ok(()) => abort::install(),
             Err(error) => warn!(%error, "what plugins print can't be made lines of the log, and is printed as it is"),
         }
     }
@@ -90,7 +90,7 @@ pub fn start(format: Format, results: bool) {
 /// Waits until everything logged so far is written, and told what was left out of it. Gives up when nothing was written for
 /// `patience`, or after ten times that: a reader that is slow can't keep the process from ending.
 pub fn flush(patience: Duration) {
-    output::drain();
+    capture::drain();
     QUEUE.flush(patience);
 }
 
@@ -166,9 +166,9 @@ mod tests {
                 .expect("pages");
             // Room for what there is to allocate, and for no stack.
             limit(Resource::As, pages * rustix::param::page_size() as u64 + (1 << 20));
-            let outcome = output::capture(true);
-            assert!(outcome.is_err() && !output::is_captured(), "{outcome:?}");
-            output::drain();
+            let outcome = capture::capture(true);
+            assert!(outcome.is_err() && !capture::is_captured(), "{outcome:?}");
+            capture::drain();
         }) else {
             return;
         };

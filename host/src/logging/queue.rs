@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::panics::Panic;
+use super::panic_hook::Panic;
 use super::store::{Lost, Origin, Store};
 
 /// The most panics that wait to be told.

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use super::cut::beginning;
-use super::limit::Window;
+use super::rate_limit::Window;
 
 /// How many lines are remembered.
 const PLACES: usize = 16;

@@ -11,10 +11,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tracing::warn;
 
-use super::limit;
+use super::capture;
 use super::line;
-use super::output;
 use super::queue::Queue;
+use super::rate_limit;
 use super::store::Lost;
 
 /// How often it looks for limits whose time is up.
@@ -38,7 +38,7 @@ pub(super) fn run(queue: &Queue, own: Option<OwnedFd>) {
         round.panics.iter().for_each(|panic| panic.log());
         let now = Instant::now();
         if round.is_flush || now >= next_tick {
-            limit::tell_all(now, round.is_flush);
+            rate_limit::tell_all(now, round.is_flush);
             next_tick = now + TICK;
         }
         lost.lines += round.lost.lines;
@@ -54,7 +54,7 @@ pub(super) fn run(queue: &Queue, own: Option<OwnedFd>) {
         queue.take(&mut buffer);
         let write = |bytes: &[u8]| match own.as_ref().map(|own| write(own, bytes)) {
             // That would be read as what somebody printed, and come back here.
-            None | Some(Err(Errno::BADF)) if output::is_captured() => Err(Errno::BADF),
+            None | Some(Err(Errno::BADF)) if capture::is_captured() => Err(Errno::BADF),
             None | Some(Err(Errno::BADF)) => write(io::stderr().as_fd(), bytes),
             Some(outcome) => outcome,
         };

@@ -20,8 +20,8 @@ use tracing::Level;
 use super::LEFT_OUT;
 use super::cut::{LONGEST, rest};
 use super::json::{self, Object};
-use super::limit::{Told, register};
 use super::line;
+use super::rate_limit::{Told, register};
 use super::repeats::{Repeated, Repeats};
 use crate::process::descriptors::end_if_gone;
 

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use tracing::error;
 
 use super::QUEUE;
-use super::limit::{LEFT_OUT, Limit};
+use super::rate_limit::{LEFT_OUT, Limit};
 
 thread_local! {
     // Has no destructor, see `logging`.

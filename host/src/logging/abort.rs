@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
-use super::{QUEUE, output};
+use super::{QUEUE, capture};
 
 /// Between two looks, and how many there are: half a second together.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -27,10 +27,10 @@ pub(super) fn install() {
 }
 
 extern "C" fn wait(_: std::ffi::c_int) {
-    output::end_lines();
+    capture::end_lines();
     for _ in 0..LOOKS {
         // In this order: a line is in the queue before it ceases to be output.
-        if output::is_drained() && QUEUE.is_written() {
+        if capture::is_drained() && QUEUE.is_written() {
             break;
         }
         thread::sleep(PAUSE);
