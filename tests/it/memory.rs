@@ -98,8 +98,10 @@ fn an_override_gives_no_larger_body_than_it_has_said() {
 #[test]
 fn beginnings_of_frames_take_no_more_than_has_come() {
     const LONG: usize = 8 * MIB;
-    let site = Site::new("server.threads = 1\nserver.max_frame = \"8MiB\"\nserver.frame_timeout = \"3s\"");
-    site.install(plugin("memory-single"));
+    let site = Site::with(
+        "server.threads = 1\nserver.max_frame = \"8MiB\"\nserver.frame_timeout = \"3s\"",
+        &[plugin("memory-single")],
+    );
     let host = site.start();
     assert_eq!(host.connect().submit(BY_ITSELF, b"").result, 0);
     let before = host.memory("VmHWM");

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tests::cargo::sample;
-use tests::client::frame;
+use tests::client::{frame, id};
 use tests::crates::PluginCrate;
 use tests::host::{Host, Site, happened, show};
 
@@ -229,8 +229,7 @@ fn events_of_a_plugin_reach_the_log_under_its_name_as_far_as_rust_log_lets_them(
 
 #[test]
 fn submit_log_writes_what_the_original_server_printed() {
-    let site = Site::default();
-    site.install(&sample("submit-log"));
+    let site = Site::with("", &[&sample("submit-log")]);
     let host = site.start();
     assert_eq!(host.connect().submit(0x03, b"hello").result, 0);
     let event = host.wait_for("recv submit: id = 00000001, payload=hello");
@@ -249,9 +248,7 @@ fn site(configuration: &str) -> Site {
         plugin.source = SOURCE.to_owned();
         plugin.library()
     });
-    let site = Site::new(configuration);
-    site.install(library);
-    site
+    Site::with(configuration, &[library])
 }
 
 #[track_caller]
@@ -267,10 +264,6 @@ fn place(how: &str) -> String {
         .lines()
         .position(|line| line.ends_with(&format!("// LINE {how}")));
     line.map_or_else(String::new, |line| format!("src/lib.rs:{}", line + 1))
-}
-
-fn id(number: usize) -> [u8; 8] {
-    format!("{number:08}").into_bytes().try_into().unwrap()
 }
 
 fn text<'a>(event: &'a Value, key: &str) -> &'a str {

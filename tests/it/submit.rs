@@ -17,8 +17,7 @@ const ECHO: &str = "[plugin.submit-echo.config]\nreply = true\n";
 
 /// A host with submit-echo.
 fn serving(configuration: &str) -> (Site, Host) {
-    let site = Site::new(configuration);
-    site.install(&sample("submit-echo"));
+    let site = Site::with(configuration, &[&sample("submit-echo")]);
     let host = site.start();
     (site, host)
 }
