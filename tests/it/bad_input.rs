@@ -156,9 +156,7 @@ fn no_length_makes_the_host_take_memory() {
 }
 
 fn site(configuration: &str) -> Site {
-    let site = Site::new(configuration);
-    site.install(&sample("submit-echo"));
-    site
+    Site::with(configuration, &[&sample("submit-echo")])
 }
 
 /// A host that serves submit-echo, and the site that it lives in.

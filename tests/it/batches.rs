@@ -1,6 +1,6 @@
 //! However wrong a plugin's own `handle_batch` is, each Submit gets one ack, and the log says what was wrong.
 
-use tests::client::frame;
+use tests::client::{frame, id};
 use tests::crates::PluginCrate;
 use tests::host::{Site, show};
 
@@ -8,8 +8,7 @@ use tests::host::{Site, show};
 fn a_wrong_batch_handler_still_gives_one_ack_for_each_submit() {
     let mut plugin = PluginCrate::new("batches");
     plugin.source = include_str!("../plugins/batches.rs").to_owned();
-    let site = Site::default();
-    site.install(&plugin.library());
+    let site = Site::with("", &[&plugin.library()]);
     const MISSING: &str = "the batch handler returned without an ack for this Submit";
     // The payloads of one batch, their results, and what the log says.
     let batches: &[(&[&str], &[u8], &str)] = &[
@@ -58,8 +57,4 @@ fn a_wrong_batch_handler_still_gives_one_ack_for_each_submit() {
             show(&log)
         );
     }
-}
-
-fn id(number: usize) -> [u8; 8] {
-    format!("{number:08}").into_bytes().try_into().unwrap()
 }

@@ -330,10 +330,7 @@ fn a_host_that_stalls_cannot_hide_it_from_an_open_loop() {
 }
 
 fn site(configuration: &str) -> Site {
-    let site = Site::new(configuration);
-    site.install(&sample("submit-echo"));
-    site.install(&sample("submit-log"));
-    site
+    Site::with(configuration, &[&sample("submit-echo"), &sample("submit-log")])
 }
 
 fn start(site: &Site, address: &str, arguments: &str) -> Child {

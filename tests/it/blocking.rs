@@ -1,19 +1,18 @@
 //! A handler that blocks holds one thread and its own connection. Everybody else is served meanwhile, however many of them
 //! block, and it goes on where it was.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
-use rustix::io::Errno;
 use rustix::process::Signal;
-use tests::client::{Client, frame};
+use tests::client::{Client, frame, id};
 use tests::crates::{PluginCrate, source};
-use tests::host::{Host, PATIENCE, Site, show};
+use tests::files::{fifo, writer};
+use tests::host::{Site, show};
 
 const WARNING: &str = "handlers block, other threads serve in their place";
 /// How many handlers block at once: more than there are event loops.
@@ -33,7 +32,7 @@ fn others_are_served_while_more_handlers_block_than_there_are_loops() {
         for (client, pipe) in blocked.iter_mut().zip(&pipes) {
             client.send(&read(pipe));
         }
-        wait_until_reading(&host, BLOCKED);
+        host.wait_for_nth("reading", BLOCKED);
         for client in &mut others {
             assert_eq!(client.submit(0x10, b"").result, 0, "{threads} threads");
         }
@@ -74,7 +73,7 @@ fn a_long_ack_of_a_handler_that_blocked_arrives_whole() {
         let pipe = pipe(&site, round);
         let mut client = host.connect();
         client.send(&read(&pipe));
-        wait_until_reading(&host, round + 1);
+        host.wait_for_nth("reading", round + 1);
         assert_eq!(host.connect().submit(0x10, b"").result, 0); // so another thread has taken its loop over
         let reader = thread::spawn(move || {
             let mut ack = vec![0; 14 + LENGTH];
@@ -101,7 +100,7 @@ fn a_stop_waits_for_handlers_that_block_and_no_longer() {
         for (client, pipe) in blocked.iter_mut().zip(&pipes) {
             client.send(&read(pipe));
         }
-        wait_until_reading(&host, 3);
+        host.wait_for_nth("reading", 3);
         host.signal(Signal::TERM);
         assert_eq!(idle.rest().unwrap(), b"", "{threads} threads");
         for (client, pipe) in blocked.iter_mut().zip(&pipes) {
@@ -124,7 +123,7 @@ fn a_handler_that_goes_on_blocking_while_the_other_loops_have_ended_is_counted_o
     let mut blocked = host.connect();
     let pipe = pipe(&site, 0);
     blocked.send(&read(&pipe));
-    wait_until_reading(&host, 1);
+    host.wait_for_nth("reading", 1);
     host.signal(Signal::TERM); // mostly before anybody has noticed that it blocks
     assert_eq!(host.wait_for(WARNING)["threads"], 1);
     write(&pipe, "done");
@@ -149,7 +148,7 @@ fn who_leaves_while_its_handler_blocks_makes_room_for_others() {
             client.send(&read(pipe));
             client
         });
-        wait_until_reading(&host, 2 * (round + 1));
+        host.wait_for_nth("reading", 2 * (round + 1));
         assert_eq!(leaving[0].ack().result, 0);
         drop(leaving); // the second one with an unread ack, so the kernel resets it
         let waiting = thread::spawn({
@@ -179,7 +178,7 @@ fn the_time_that_a_handler_takes_is_not_its_peers() {
         // More than one read takes, and at its end the beginning of another frame.
         let following = frame(0x10, &id(2), &[b'/'; 100_000]);
         client.send(&[&blocking[10..], &following[..90_000]].concat());
-        wait_until_reading(&host, 1);
+        host.wait_for_nth("reading", 1);
         // Others wait for longer than is allowed, and are closed.
         let mut silent = host.connect();
         silent.send(b"\0\0");
@@ -216,43 +215,20 @@ fn plugin() -> &'static Path {
 }
 
 fn site(configuration: &str) -> Site {
-    let site = Site::new(configuration);
-    site.install(plugin());
-    site
+    Site::with(configuration, &[plugin()])
 }
 
-/// A named pipe: who reads it waits until someone has written.
 fn pipe(site: &Site, number: usize) -> PathBuf {
-    let pipe = site.path().join(format!("pipe{number}"));
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    pipe
+    fifo(&site.path().join(format!("pipe{number}")))
 }
 
-/// Writes into a pipe as soon as somebody reads it; not for ever, as a plain write would if the host were gone.
+/// Writes into a pipe as soon as somebody reads it.
 #[track_caller]
 fn write(pipe: &Path, text: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    let end = loop {
-        match open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
-            Err(Errno::NXIO) if Instant::now() < deadline => thread::yield_now(),
-            end => break end.unwrap(),
-        }
-    };
-    File::from(end).write_all(text.as_bytes()).unwrap();
+    writer(pipe).write_all(text.as_bytes()).unwrap();
 }
 
 /// A Submit that reads a file.
 fn read(file: &Path) -> Vec<u8> {
     frame(0x10, &id(0), file.to_str().unwrap().as_bytes())
-}
-
-fn wait_until_reading(host: &Host, count: usize) {
-    host.wait_until("reading", |log| {
-        let reading = log.iter().filter(|line| line["message"] == "reading");
-        (reading.count() >= count).then_some(())
-    });
-}
-
-fn id(number: usize) -> [u8; 8] {
-    format!("{number:08}").into_bytes().try_into().unwrap()
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 use tests::host::{Site, show};
+use tests::swaps::soname;
 
 use crate::start::{put, refusal};
 
@@ -124,8 +125,4 @@ fn claims_on_one_command_are_settled_in_a_fixed_order() {
         let link = site.plugins().join(soname(loser, version));
         assert_eq!(link.is_symlink(), *linked, "{rule}: {}", link.display());
     }
-}
-
-fn soname(name: &str, version: &str) -> String {
-    format!("lib{}.so.{}", name.replace('-', "_"), &version[..1])
 }

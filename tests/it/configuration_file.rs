@@ -7,12 +7,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::Value;
 use tests::bad::small;
 use tests::cargo::{sample, succeed};
 use tests::crates::{PluginCrate, source};
+use tests::files::fifo;
 use tests::follow::quiet;
 use tests::host::{Host, Site, show};
 
@@ -142,16 +142,9 @@ fn what_is_no_file_holds_nobody_up() {
     let host = site.start();
     fs::remove_file(site.configuration()).unwrap();
     // Nobody ever opens its other end.
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        site.configuration(),
-        FileType::Fifo,
-        Mode::RUSR | Mode::WUSR,
-        0,
-    )
-    .unwrap();
-    let fifo = wait_for_another(&host, UNUSABLE, 0);
-    assert!(fifo["error"].as_str().unwrap().contains("found a FIFO"), "{fifo:#}");
+    fifo(&site.configuration());
+    let pipe = wait_for_another(&host, UNUSABLE, 0);
+    assert!(pipe["error"].as_str().unwrap().contains("found a FIFO"), "{pipe:#}");
     fs::remove_file(site.configuration()).unwrap();
     symlink("/dev/zero", site.configuration()).unwrap();
     host.signal(Signal::HUP);
@@ -179,8 +172,7 @@ fn what_is_no_file_holds_nobody_up() {
 #[test]
 fn a_pipe_is_read_once_at_the_start() {
     let site = site("");
-    let pipe = site.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let pipe = fifo(&site.path().join("pipe"));
     // As a shell does it, whose descriptor is the pipe; the plugin directory is meant from where we are.
     let text = format!("server.listen = \"127.0.0.1:0\"\n{ECHO}");
     fs::remove_file(site.configuration()).unwrap();

@@ -10,8 +10,7 @@ fn a_host_whose_descriptors_are_gone_ends() {
     let close = "for descriptor in 3..1000 { unsafe { close(descriptor) }; }
         Ack::ok()";
     plugin.source = source("unsafe extern \"C\" { fn close(descriptor: i32) -> i32; }", close);
-    let site = Site::new("plugins.watch = false");
-    site.install(&plugin.library());
+    let site = Site::with("plugins.watch = false", &[&plugin.library()]);
     let host = site.start();
     host.connect().send(&frame(0x10, b"00000001", b""));
     let (status, log) = host.wait();

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tests::cargo::sample;
 use tests::crates::PluginCrate;
+use tests::files::fifo;
 use tests::host::{Host, Site, show};
 
 /// Its init does what its configuration says, to the process that it shares with the host.
@@ -223,14 +224,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it_and_accuses_nobody() {
 fn a_signal_ends_a_host_whose_configuration_does_not_come() {
     let site = Site::default();
     fs::remove_file(site.configuration()).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        site.configuration(),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        0,
-    )
-    .unwrap();
+    fifo(&site.configuration());
     let host = site.spawn(&[]);
     let status = format!("/proc/{}/status", host.pid());
     // The signals are held back: the host is past its beginning.

@@ -227,8 +227,7 @@ fn other_content_under_a_name_that_serves_disturbs_nobody_and_is_answered_clearl
         plugin.library()
     };
     let (first, second) = (answering("first"), answering("second"));
-    let site = Site::default();
-    site.install(&first);
+    let site = Site::with("", &[&first]);
     let installed = site.plugins().join("libexperiments_content.so.1.0.0");
     let host = site.start();
     let body = |host: &Host| host.connect().submit(0x10, b"").body;

@@ -21,8 +21,10 @@ fn floods_leave_everybody_their_turns() {
     let small = frame(0x02, b"00000001", b"hello").repeat(5000);
     let large = frame(0x02, b"00000001", &vec![7; 64 * 1024 - 14]).repeat(4);
     for (name, batch, ack) in [("small", &small, 14 + 5), ("large", &large, 64 * 1024)] {
-        let site = Site::new("server.threads = 1\n[plugin.submit-echo.config]\nreply = true\n");
-        site.install(&sample("submit-echo"));
+        let site = Site::with(
+            "server.threads = 1\n[plugin.submit-echo.config]\nreply = true\n",
+            &[&sample("submit-echo")],
+        );
         let host = site.start();
         let flood = Flood::default();
         let mut modest = host.connect();

@@ -8,21 +8,19 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::cargo::sample;
 use tests::client::Client;
 use tests::crates::{PluginCrate, source};
-use tests::files::with_record;
+use tests::files::{fifo, with_record};
 use tests::host::{PATIENCE, Site, show};
 
 #[test]
 fn a_log_that_nobody_reads_ends_nothing() {
     // The address is not in a log that nobody reads, so it is chosen first.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let site = Site::new(&format!("[server]\nlisten = \"{address}\"\n"));
-    site.install(&sample("submit-log"));
+    let site = Site::with(&format!("[server]\nlisten = \"{address}\"\n"), &[&sample("submit-log")]);
     let mut command = site.command();
     command
         .arg("--plugins")
@@ -59,8 +57,7 @@ fn a_thread_that_logs_while_it_ends_ends_nothing_else() {
     let body =
         "std::thread::spawn(|| { LAST.with(|_| ()); tracing::info!(\"on a thread\") }).join().unwrap(); Ack::ok()";
     plugin.source = source(items, body);
-    let site = Site::default();
-    site.install(&plugin.library());
+    let site = Site::with("", &[&plugin.library()]);
     let host = site.start();
     for _ in 0..10 {
         assert_eq!(host.connect().submit(0x10, b"").result, 0);
@@ -81,9 +78,8 @@ fn a_signal_during_the_start_is_heard_before_anybody_is_served() {
         "tracing::info!(\"waiting\"); std::fs::read(std::env::var(\"PIPE\")?)?; Ok(Plugin)",
     );
     plugin.dependencies = "tracing = \"0.1\"".to_owned();
-    let site = Site::default();
-    site.install(&plugin.library());
-    let pipe = pipe(site.path());
+    let site = Site::with("", &[&plugin.library()]);
+    let pipe = fifo(&site.path().join("pipe"));
     let host = site.spawn(&[("PIPE", pipe.to_str().unwrap())]);
     host.wait_for("waiting");
     host.signal(Signal::TERM);
@@ -107,10 +103,11 @@ fn a_configuration_check_that_never_returns_is_a_refusal() {
         .replace("type Config = ();", "type Config = Slow;")
         .replace("_: ()", "_: Slow");
     plugin.dependencies = "serde = \"1\"".to_owned();
-    let site = Site::new("[plugins]\ninit_timeout = \"300ms\"\n");
-    site.install(&plugin.library());
-    site.install(&sample("submit-echo"));
-    let pipe = pipe(site.path());
+    let site = Site::with(
+        "[plugins]\ninit_timeout = \"300ms\"\n",
+        &[&plugin.library(), &sample("submit-echo")],
+    );
+    let pipe = fifo(&site.path().join("pipe"));
     let host = site.spawn(&[("PIPE", pipe.to_str().unwrap())]);
     assert_eq!(host.wait_for("refused")["code"], "load-timeout");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
@@ -146,14 +143,7 @@ fn an_installation_says_when_it_does_not_serve() {
         install(&site)
     };
     let (code, stdout, stderr) = case(&|plugins| {
-        mknodat(
-            CWD,
-            plugins.join("libsubmit_echo.so.1.1.0"),
-            FileType::Fifo,
-            Mode::RWXU,
-            0,
-        )
-        .unwrap();
+        fifo(&plugins.join("libsubmit_echo.so.1.1.0"));
     });
     assert!(
         code == 1 && stderr.contains("a special file"),
@@ -165,8 +155,7 @@ fn an_installation_says_when_it_does_not_serve() {
         "a folder at the soname: {stdout}{stderr}"
     );
 
-    let site = Site::default();
-    site.install(&echo);
+    let site = Site::with("", &[&echo]);
     assert_eq!(install(&site).0, 0, "the same again");
     let (code, _, stderr) = site.with_configuration(&["install", "nothing.so"]);
     assert!(code == 1, "{stderr}");
@@ -183,10 +172,4 @@ fn check_judges_a_directory_that_a_start_would_not_read() {
             "{command:?}: {code} {stderr}"
         );
     }
-}
-
-fn pipe(folder: &Path) -> std::path::PathBuf {
-    let pipe = folder.join("pipe");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    pipe
 }

@@ -5,20 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
 use tests::crates::{journal, life};
-use tests::files::{with_identity, with_record};
+use tests::files::with_record;
 use tests::follow::quiet;
 use tests::host::{Host, Site};
-
-/// A plugin file: name, version, and the command that it claims beside the others, which are all the same.
-fn bring(site: &Site, name: &str, version: &str) {
-    let library = journal("hot-probe").library();
-    let new = site.path().join("new");
-    with_identity(&library, &new, name, version);
-    let file = format!("lib{}.so.{version}", name.replace('-', "_"));
-    fs::rename(new, site.plugins().join(file)).unwrap();
-}
+use tests::scene::{bring, bring_on};
+use tests::swaps;
 
 /// Which plugin and version serves, as the log tells it.
 fn serving(host: &Host) -> BTreeMap<String, String> {
@@ -135,9 +127,7 @@ fn a_directory_that_is_removed_and_made_anew_is_followed() {
     assert_eq!(client.submit(0x10, b"").result, 0);
     fs::rename(site.path().join("away"), site.plugins()).unwrap();
     bring(&site, "hot-proba", "1.1.0");
-    host.wait_until("the upgrade", |log| {
-        log.iter().find(|line| line["message"] == "upgraded").cloned()
-    });
+    host.wait_for("upgraded");
     assert_eq!(client.submit(0x10, b"").result, 0);
     host.stop();
 }
@@ -208,30 +198,15 @@ fn newcomer_waits_for_its_link(configuration: &str) {
     quiet(&host, 0);
     assert_eq!(serving(&host)["hot-proba"], "1.0.0");
     // The first version of a plugin waits as well, and each is made once, however often it is looked.
-    bring_first(&site);
-    host.wait_until("the other one", |log| {
-        let is_it = |line: &&Value| line["code"] == "link" && line["plugin"] == "hot-probz";
-        log.iter().find(is_it).cloned()
-    });
+    bring_on(&site, "hot-probz", "1.0.0", 0x11);
+    host.wait_for_where("unavailable, trying again", "plugin", "hot-probz");
     (0..3).for_each(|_| quiet(&host, 0));
     assert_eq!(life(&site.plugins(), "hot-probz"), ["init"]);
     assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
 
     // The cure cures, and nobody is initialised a second time.
-    let new = site.plugins().join(".new");
-    std::os::unix::fs::symlink("libhot_proba.so.1.1.0", &new).unwrap();
-    fs::rename(new, link).unwrap();
+    swaps::point(&site.plugins(), "hot-proba", "1.1.0");
     host.wait_for("upgraded");
     assert_eq!(life(&site.plugins(), "hot-proba")[..2], ["init", "init"]);
     host.stop();
-}
-
-/// A plugin that is not there yet, with a command of its own.
-fn bring_first(site: &Site) {
-    let (library, new) = (site.path().join("library"), site.path().join("new"));
-    with_record(&journal("hot-probe").library(), &library, |record| {
-        record.commands = vec![0x11];
-    });
-    with_identity(&library, &new, "hot-probz", "1.0.0");
-    fs::copy(&new, site.plugins().join("libhot_probz.so.1.0.0")).unwrap();
 }

@@ -183,10 +183,8 @@ fn last_total(log: &[Value], plugin: &str) -> Option<u64> {
 }
 
 fn site() -> Site {
-    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
-    site.install(&sample("submit-echo"));
-    site.install(&sample("submit-log"));
-    site
+    let reply = "[plugin.submit-echo.config]\nreply = true\n";
+    Site::with(reply, &[&sample("submit-echo"), &sample("submit-log")])
 }
 
 /// With a log that leaves out what submit-log writes: it is what the plugin is for, but not what is looked at here.
@@ -198,8 +196,7 @@ fn start(site: &Site) -> Host {
 
 #[test]
 fn totals_are_logged_while_it_runs() {
-    let site = Site::default();
-    site.install(&sample("submit-echo"));
+    let site = Site::with("", &[&sample("submit-echo")]);
     let host = site.start();
     let mut client = host.connect();
     (0..25).for_each(|_| assert_eq!(client.submit(0x02, b"").result, 0));

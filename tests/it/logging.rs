@@ -112,8 +112,7 @@ fn who_repeats_himself_is_told_of_by_a_count() {
     let body = "if submit.payload == b\"thread\" { let _ = std::thread::spawn(|| panic!(\"alone\")).join(); Ack::ok() } \
                 else { panic!(\"as ever\") }";
     plugin.source = source("", body);
-    let site = Site::default();
-    site.install(&plugin.library());
+    let site = Site::with("", &[&plugin.library()]);
     let host = site.start();
     let mut client = host.connect();
     let frames = frame(0x10, b"00000001", b"").repeat(1000);

@@ -23,7 +23,7 @@ const BATCHES: u8 = 0x11;
 #[test]
 fn acks_that_turn_from_short_to_long_take_no_more_than_is_configured() {
     for command in [BY_ITSELF, BATCHES] {
-        let (_site, host) = start("server.write_timeout = \"1s\"");
+        let (_site, host) = serve("server.write_timeout = \"1s\"");
         assert_eq!(host.connect().submit(command, b"long").body.len(), MAX_FRAME - 14);
         let before = host.memory("VmHWM");
         let mut requests = frame(command, b"00000001", b"").repeat(1040);
@@ -55,7 +55,7 @@ fn acks_that_turn_from_short_to_long_take_no_more_than_is_configured() {
 #[test]
 fn what_there_was_no_room_for_is_answered_when_there_is() {
     for command in [BY_ITSELF, BATCHES] {
-        let (_site, host) = start("");
+        let (_site, host) = serve("");
         let mut client = host.connect();
         let payload = |number: u64| if number % 7 == 3 { &b"long"[..] } else { b"" };
         let requests: Vec<u8> = (0..300_u64)
@@ -78,7 +78,7 @@ fn what_there_was_no_room_for_is_answered_when_there_is() {
 
 #[test]
 fn an_override_gives_no_larger_body_than_it_has_said() {
-    let (_site, host) = start("");
+    let (_site, host) = serve("");
     let mut client = host.connect();
     let payloads: [&[u8]; 4] = [b"", b"too long", b"long", b""];
     client.send(&payloads.map(|payload| frame(BATCHES, b"00000001", payload)).concat());
@@ -98,8 +98,10 @@ fn an_override_gives_no_larger_body_than_it_has_said() {
 #[test]
 fn beginnings_of_frames_take_no_more_than_has_come() {
     const LONG: usize = 8 * MIB;
-    let site = Site::new("server.threads = 1\nserver.max_frame = \"8MiB\"\nserver.frame_timeout = \"3s\"");
-    site.install(plugin("memory-single"));
+    let site = Site::with(
+        "server.threads = 1\nserver.max_frame = \"8MiB\"\nserver.frame_timeout = \"3s\"",
+        &[plugin("memory-single")],
+    );
     let host = site.start();
     assert_eq!(host.connect().submit(BY_ITSELF, b"").result, 0);
     let before = host.memory("VmHWM");
@@ -129,7 +131,7 @@ fn beginnings_of_frames_take_no_more_than_has_come() {
     host.stop();
 }
 
-fn start(configuration: &str) -> (Site, Host) {
+fn serve(configuration: &str) -> (Site, Host) {
     let site = Site::new(&format!(
         "server.threads = 1\nserver.max_frame = \"1MiB\"\n{configuration}"
     ));

@@ -58,8 +58,7 @@ fn start_up_code_that_crashes_exits_or_hangs_is_a_refusal() {
         ("exit", "load-crash"),
         ("hang", "load-timeout"),
     ] {
-        let site = Site::new("plugins.init_timeout = \"2s\"\n");
-        site.install(&sample("submit-echo"));
+        let site = Site::with("plugins.init_timeout = \"2s\"\n", &[&sample("submit-echo")]);
         let host = spawn(&site, mood);
         host.wait_for("listening");
         let mut client = host.connect();
@@ -86,8 +85,7 @@ fn start_up_code_that_crashes_exits_or_hangs_is_a_refusal() {
 
 #[test]
 fn a_hole_of_zeros_in_its_code_harms_nobody() {
-    let site = Site::new("plugins.init_timeout = \"5s\"\n");
-    site.install(&sample("submit-echo"));
+    let site = Site::with("plugins.init_timeout = \"5s\"\n", &[&sample("submit-echo")]);
     let host = site.start();
     let mut client = host.connect();
     let whole = fs::read(sample("submit-log")).unwrap();

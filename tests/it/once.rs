@@ -142,8 +142,7 @@ fn judging_a_file_runs_nothing_of_it() {
 #[test]
 fn a_restart_begins_a_life_of_its_own() {
     let library = journal(NAME).library();
-    let site = Site::default();
-    site.install(&library);
+    let site = Site::with("", &[&library]);
     for start in 1..=2 {
         let host = site.start();
         assert_eq!(host.connect().submit(0x10, b"").result, 0);

@@ -19,8 +19,7 @@ const LATE: Duration = Duration::from_secs(3);
 
 #[test]
 fn after_a_malformed_frame() {
-    let site = Site::new("server.threads = 1");
-    site.install(&sample("submit-echo"));
+    let site = Site::with("server.threads = 1", &[&sample("submit-echo")]);
     let host = site.start();
     let mut stream = narrow(&host);
     send_submits(&mut stream);
@@ -32,8 +31,7 @@ fn after_a_malformed_frame() {
 
 #[test]
 fn after_the_signal() {
-    let site = Site::new("server.threads = 1");
-    site.install(&sample("submit-echo"));
+    let site = Site::with("server.threads = 1", &[&sample("submit-echo")]);
     let host = site.start();
     let mut stream = narrow(&host);
     send_submits(&mut stream);
@@ -50,8 +48,10 @@ fn after_the_signal() {
 /// Who takes nothing is not waited for longer than is configured.
 #[test]
 fn not_for_ever() {
-    let site = Site::new("server.threads = 1\nserver.write_timeout = \"1s\"");
-    site.install(&sample("submit-echo"));
+    let site = Site::with(
+        "server.threads = 1\nserver.write_timeout = \"1s\"",
+        &[&sample("submit-echo")],
+    );
     let host = site.start();
     let mut stream = narrow(&host);
     send_submits(&mut stream);

@@ -9,20 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
-use rustix::io::Errno;
 use tests::cargo::sample;
 use tests::client::{Client, frame};
 use tests::crates::{PluginCrate, source};
+use tests::files::{fifo, writer};
 use tests::host::{PATIENCE, Site};
 
 const WARNING: &str = "handlers block, other threads serve in their place";
 
 #[test]
 fn calls_that_block_for_less_than_a_tick_come_to_block_beside_each_other() {
-    let site = Site::new("server.threads = 1");
-    site.install(sleeping());
-    site.install(&sample("submit-echo"));
+    let site = Site::with("server.threads = 1", &[sleeping(), &sample("submit-echo")]);
     let host = site.start();
     let mut clients: Vec<Client> = (0..40).map(|_| host.connect()).collect();
     let over = AtomicBool::new(false);
@@ -53,10 +50,11 @@ fn calls_that_block_for_less_than_a_tick_come_to_block_beside_each_other() {
 
 #[test]
 fn handlers_that_block_hold_up_nobody_while_start_up_code_runs() {
-    let site = Site::new("server.threads = 1\nserver.idle_timeout = \"1s\"\nplugins.init_timeout = \"100s\"");
-    site.install(waiting());
-    site.install(&sample("submit-echo"));
-    let constructor = pipe(&site, "constructor");
+    let site = Site::with(
+        "server.threads = 1\nserver.idle_timeout = \"1s\"\nplugins.init_timeout = \"100s\"",
+        &[waiting(), &sample("submit-echo")],
+    );
+    let constructor = fifo(&site.path().join("constructor"));
     let host = site.spawn(&[("CONSTRUCTOR", constructor.to_str().unwrap())]);
     host.wait_for("listening");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
@@ -64,7 +62,7 @@ fn handlers_that_block_hold_up_nobody_while_start_up_code_runs() {
     let mut running = writer(&constructor); // somebody reads it: the start-up code
     let mut blocked: Vec<(Client, File)> = (0..8)
         .map(|number| {
-            let pipe = pipe(&site, &format!("pipe{number}"));
+            let pipe = fifo(&site.path().join(format!("pipe{number}")));
             let mut client = host.connect();
             client.send(&frame(0x10, b"00000001", pipe.to_str().unwrap().as_bytes()));
             (client, writer(&pipe))
@@ -132,22 +130,4 @@ fn constructing() -> PathBuf {
     plugin.source = source(constructor, "Ack::ok()");
     plugin.commands = Some("[0x11]".to_owned());
     plugin.library()
-}
-
-fn pipe(site: &Site, name: &str) -> PathBuf {
-    let pipe = site.path().join(name);
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    pipe
-}
-
-/// The other end of a pipe, once somebody reads it.
-#[track_caller]
-fn writer(pipe: &Path) -> File {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
-            Err(Errno::NXIO) if Instant::now() < deadline => thread::yield_now(),
-            end => return File::from(end.unwrap()),
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tests::cargo::sample;
-use tests::client::frame;
+use tests::client::{frame, id};
 use tests::crates::PluginCrate;
 use tests::host::{Host, Site, happened, show};
 
@@ -48,7 +48,7 @@ const HANDLED: &[(&str, u8, &str)] = &[
 
 #[test]
 fn a_failing_handler_fails_its_submit_alone() {
-    let (_site, host) = start("");
+    let (_site, host) = serve("");
     let mut client = host.connect();
     // All in one write, each between two good neighbours.
     let mut bytes = Vec::new();
@@ -102,7 +102,7 @@ fn a_failing_handler_fails_its_submit_alone() {
 #[test]
 fn thousands_of_panics_do_no_more_than_one() {
     const EACH: usize = 1000;
-    let (_site, host) = start("");
+    let (_site, host) = serve("");
     let address = host.address();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -131,7 +131,7 @@ fn a_panic_before_there_is_a_handler_is_a_load_failure_that_says_where() {
         ("init = \"value\"", "value", "load-init"),
         ("init = \"drop\"", "drop", "load-init"),
     ] {
-        let (_site, host) = start(&format!("[plugin.panics.config]\n{config}\n"));
+        let (_site, host) = serve(&format!("[plugin.panics.config]\n{config}\n"));
         assert_eq!(host.connect().submit(0x10, b"good").result, 0xF0, "{config}");
         let log = host.stop();
         let refusal = log.iter().find(|event| event["code"] == code);
@@ -154,7 +154,7 @@ fn a_panic_at_the_end_is_logged_and_the_exit_is_good() {
         ("drop text", "dropping the handler failed"),
         ("drop drop", "dropping the handler failed"),
     ] {
-        let (_site, host) = start(&format!("[plugin.panics.config]\nend = {end:?}\n"));
+        let (_site, host) = serve(&format!("[plugin.panics.config]\nend = {end:?}\n"));
         assert_eq!(host.connect().submit(0x10, b"good").result, 0, "{end}");
         let log = host.stop(); // asserts exit 0
         let event = log.iter().find(|event| event["message"] == message);
@@ -174,7 +174,7 @@ fn a_panic_at_the_end_is_logged_and_the_exit_is_good() {
 
 #[test]
 fn a_panic_on_a_thread_of_the_plugin_is_logged() {
-    let (_site, host) = start("");
+    let (_site, host) = serve("");
     assert_eq!(host.connect().submit(0x10, b"thread").result, 0);
     let log = host.stop();
     let event = log.iter().find(|event| {
@@ -229,8 +229,7 @@ fn events_of_a_plugin_reach_the_log_under_its_name_as_far_as_rust_log_lets_them(
 
 #[test]
 fn submit_log_writes_what_the_original_server_printed() {
-    let site = Site::default();
-    site.install(&sample("submit-log"));
+    let site = Site::with("", &[&sample("submit-log")]);
     let host = site.start();
     assert_eq!(host.connect().submit(0x03, b"hello").result, 0);
     let event = host.wait_for("recv submit: id = 00000001, payload=hello");
@@ -249,13 +248,11 @@ fn site(configuration: &str) -> Site {
         plugin.source = SOURCE.to_owned();
         plugin.library()
     });
-    let site = Site::new(configuration);
-    site.install(library);
-    site
+    Site::with(configuration, &[library])
 }
 
 #[track_caller]
-fn start(configuration: &str) -> (Site, Host) {
+fn serve(configuration: &str) -> (Site, Host) {
     let site = site(configuration);
     let host = site.start();
     (site, host)
@@ -267,10 +264,6 @@ fn place(how: &str) -> String {
         .lines()
         .position(|line| line.ends_with(&format!("// LINE {how}")));
     line.map_or_else(String::new, |line| format!("src/lib.rs:{}", line + 1))
-}
-
-fn id(number: usize) -> [u8; 8] {
-    format!("{number:08}").into_bytes().try_into().unwrap()
 }
 
 fn text<'a>(event: &'a Value, key: &str) -> &'a str {

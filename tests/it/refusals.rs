@@ -8,10 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use plugin_record::Record;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
 use tests::cargo::{root, sample, succeed};
+use tests::files::fifo;
 use tests::host::Site;
 use tests::report::{assert_names_what_is_known, codes, named, refused, shown};
 
@@ -27,7 +27,7 @@ const CASES: &[Case] = &[
     ("text", "lib?.so.1", &["file-format"], |bad| bad.is(b"INPUT(libc.so.6)\n")),
     ("another system's object", GOOD, &["file-format"], |bad| bad.is(&[0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1])),
     ("a directory", GOOD, &["file-kind"], |bad| { bad.remove(); fs::create_dir(&bad.path).unwrap() }),
-    ("a pipe", GOOD, &["file-kind"], |bad| { bad.remove(); mknodat(CWD, &bad.path, FileType::Fifo, Mode::RWXU, 0).unwrap() }),
+    ("a pipe", GOOD, &["file-kind"], |bad| { bad.remove(); fifo(&bad.path); }),
     ("a socket", GOOD, &["file-unreadable"], |bad| { bad.remove(); UnixListener::bind(&bad.path).unwrap(); }),
     ("writable by everybody", GOOD, &["file-mode"], |bad| bad.mode(0o757)),
     ("another user's", GOOD, &["file-owner"], |bad| chown(&bad.path, Some(12345), None).unwrap()),

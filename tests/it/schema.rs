@@ -90,8 +90,7 @@ fn fingerprints_and_records_are_as_the_schema_says() {
 fn reports_of_bench_are_as_the_schema_says() {
     let schema = schema("bench");
     let bench = Schema::new(&schema);
-    let site = Site::default();
-    site.install(&sample("submit-echo"));
+    let site = Site::with("", &[&sample("submit-echo")]);
     let host = site.start();
     let (address, pid) = (host.address(), host.pid().to_string());
     let run = |more: &[&str]| {
@@ -145,8 +144,7 @@ fn reports_of_bench_are_as_the_schema_says() {
 fn acks_of_submit_are_as_the_schema_says() {
     let schema = schema("submit");
     let submit = Schema::new(&schema);
-    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
-    site.install(&sample("submit-echo"));
+    let site = Site::with("[plugin.submit-echo.config]\nreply = true\n", &[&sample("submit-echo")]);
     let host = site.start();
     let address = host.address();
     let run = |more: &[&str]| {

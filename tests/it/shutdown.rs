@@ -8,10 +8,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
-use tests::client::frame;
+use tests::client::{frame, id};
 use tests::crates::PluginCrate;
+use tests::files::fifo;
 use tests::host::{Site, show};
 
 /// Answers at once.
@@ -23,7 +23,7 @@ const READ: u8 = 0x11;
 fn a_signal_ends_it_in_order() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let site = site("");
-        let pipe = pipe(&site);
+        let pipe = fifo(&site.path().join("pipe"));
         let host = site.start();
         let mut idle = host.connect();
         assert_eq!(idle.submit(QUICK, b"").result, 0);
@@ -72,7 +72,7 @@ fn a_signal_ends_it_in_order() {
 #[test]
 fn a_submit_that_comes_after_the_signal_is_turned_away() {
     let site = site("");
-    let pipe = pipe(&site);
+    let pipe = fifo(&site.path().join("pipe"));
     let host = site.start();
     let mut client = host.connect();
     client.send(&frame(READ, b"00000001", pipe.to_str().unwrap().as_bytes()));
@@ -101,7 +101,7 @@ fn what_never_returns_does_not_keep_it_alive() {
     ];
     for (stuck, line) in cases {
         let site = site("server.drain_timeout = \"2s\"");
-        let pipe = pipe(&site);
+        let pipe = fifo(&site.path().join("pipe"));
         if stuck == "a plugin's shutdown" {
             site.configure(&format!(
                 "server.drain_timeout = \"2s\"\n{}wait = {pipe:?}",
@@ -144,7 +144,7 @@ fn a_second_signal_ends_it_at_once() {
         (Signal::INT, Signal::TERM, 128 + 15),
     ] {
         let site = site("server.drain_timeout = \"1h\"");
-        let pipe = pipe(&site);
+        let pipe = fifo(&site.path().join("pipe"));
         let host = site.start();
         let mut client = host.connect();
         client.send(&frame(READ, b"00000001", pipe.to_str().unwrap().as_bytes()));
@@ -255,15 +255,4 @@ fn table(site: &Site) -> String {
 
 fn witnessed(site: &Site) -> String {
     fs::read_to_string(site.path().join("witness")).unwrap()
-}
-
-/// A named pipe: who reads it waits until someone has written.
-fn pipe(site: &Site) -> PathBuf {
-    let pipe = site.path().join("pipe");
-    mknodat(CWD, Path::new(&pipe), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    pipe
-}
-
-fn id(number: u64) -> [u8; 8] {
-    format!("{number:08}").into_bytes().try_into().unwrap()
 }

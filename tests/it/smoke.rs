@@ -6,9 +6,10 @@ use tests::host::Site;
 
 #[test]
 fn installed_plugins_answer() {
-    let site = Site::new("[plugin.submit-echo.config]\nreply = true\n");
-    site.install(&sample("submit-echo"));
-    site.install(&PluginCrate::new("smoke").library());
+    let site = Site::with(
+        "[plugin.submit-echo.config]\nreply = true\n",
+        &[&sample("submit-echo"), &PluginCrate::new("smoke").library()],
+    );
     let host = site.start();
     let mut client = host.connect();
     assert_eq!(client.submit(0x02, b"hello").body, b"hello");

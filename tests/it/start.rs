@@ -8,10 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 use tests::crates::{journal, life};
-use tests::files::{with_identity, with_record};
+use tests::files::{fifo, with_identity, with_record};
 use tests::host::{Site, fatal, show};
 
 /// The subject of the tests. Every other plugin here is the same library under another name.
@@ -185,8 +184,7 @@ fn the_report_is_whole() {
 #[test]
 fn an_init_that_does_not_return_is_given_up() {
     let site = Site::default();
-    let pipe = site.path().join("pipe");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let pipe = fifo(&site.path().join("pipe"));
     put(&site, SUBJECT, "1.0.0", &[0x11]);
     let configure = |required| {
         site.configure(&format!(

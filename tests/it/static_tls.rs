@@ -217,12 +217,8 @@ fn built(name: &str, attribute: &str) -> PathBuf {
             .arg("-o")
             .arg(&object),
     );
-    let mut plugin = PluginCrate::new(name);
+    let mut plugin = PluginCrate::new(name).linked_with(&[object.to_str().unwrap()]);
     plugin.source = source(CONSTRUCTOR, "touch(1); Ack::ok()");
-    plugin.build = Some(format!(
-        "fn main() {{ plugin_build::emit(); println!(\"cargo::rustc-cdylib-link-arg={}\"); }}",
-        object.display()
-    ));
     plugin.library()
 }
 
@@ -242,9 +238,5 @@ fn bring(site: &Site, name: char, version: u64) -> PathBuf {
 
 #[track_caller]
 fn wait_for_upgrade(host: &Host, version: u64) {
-    let version = format!("1.0.{version}");
-    host.wait_until(&version, |log| {
-        let mut upgrades = log.iter().filter(|event| event["message"] == "upgraded");
-        upgrades.any(|event| event["version"] == version).then_some(())
-    });
+    host.wait_for_where("upgraded", "version", &format!("1.0.{version}"));
 }

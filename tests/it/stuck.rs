@@ -6,10 +6,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tests::cargo::sample;
 use tests::crates::{PluginCrate, source};
+use tests::files::fifo;
 use tests::host::{Host, Site, happened, show};
 
 /// The second process that opens it waits until somebody writes into the pipe.
@@ -39,9 +39,9 @@ fn stuck() -> PathBuf {
 const FILE: &str = "libstuck_constructor.so.1.0.0";
 
 fn site() -> Site {
-    let site = Site::new("plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n");
-    site.install(&sample("submit-echo"));
-    mknodat(CWD, site.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let configuration = "plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n";
+    let site = Site::with(configuration, &[&sample("submit-echo")]);
+    fifo(&site.path().join("pipe"));
     site
 }
 

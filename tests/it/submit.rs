@@ -16,9 +16,8 @@ use tests::host::{Host, Site};
 const ECHO: &str = "[plugin.submit-echo.config]\nreply = true\n";
 
 /// A host with submit-echo.
-fn serving(configuration: &str) -> (Site, Host) {
-    let site = Site::new(configuration);
-    site.install(&sample("submit-echo"));
+fn serve(configuration: &str) -> (Site, Host) {
+    let site = Site::with(configuration, &[&sample("submit-echo")]);
     let host = site.start();
     (site, host)
 }
@@ -45,7 +44,7 @@ type Call<'a> = (&'a [&'a str], &'a [u8], i32, &'a str);
 
 #[test]
 fn payloads_are_sent_and_acks_printed() {
-    let (site, host) = serving(ECHO);
+    let (site, host) = serve(ECHO);
     let file = site.path().join("payload");
     fs::write(&file, b"a\n\xff\r\n").unwrap();
     let file = file.to_str().unwrap();
@@ -149,7 +148,7 @@ fn what_is_no_payload_is_wrong_usage() {
 
 #[test]
 fn a_payload_that_is_too_long_names_both_sizes() {
-    let (site, host) = serving("");
+    let (site, host) = serve("");
     // More than any host takes: nobody is asked.
     let file = site.path().join("long");
     File::create(&file).unwrap().set_len((64 << 20) + 1).unwrap();

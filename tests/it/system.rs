@@ -115,15 +115,15 @@ fn what_a_library_asks_of_the_system_is_told_also_without_a_record() {
 }
 
 fn plugin(name: &str, folder: &Path, arguments: &[&str], items: &str) -> PathBuf {
-    let mut plugin = PluginCrate::new(name);
+    let folder = folder.to_str().unwrap();
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.replace("FOLDER", folder))
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut plugin = PluginCrate::new(name).linked_with(&arguments);
     let call = if items.is_empty() { "" } else { "from_the_future();" };
     plugin.source = source(items, &format!("{call} Ack::ok()"));
-    let lines: String = arguments
-        .iter()
-        .map(|argument| argument.replace("FOLDER", folder.to_str().unwrap()))
-        .map(|argument| format!("println!(\"cargo::rustc-cdylib-link-arg={argument}\"); "))
-        .collect();
-    plugin.build = Some(format!("fn main() {{ plugin_build::emit(); {lines}}}"));
     plugin.library()
 }
 

@@ -2,49 +2,27 @@
 //! operator says; and the folder that a plugin has for its own files.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
-use tests::crates::{journal, life, lines};
-use tests::files::with_identity;
-use tests::host::{Host, Site};
-
-const LINK: &str = "libhot_probe.so.1";
-
-fn bring(site: &Site, version: &str) {
-    let new = site.path().join("new");
-    with_identity(&journal("hot-probe").library(), &new, "hot-probe", version);
-    fs::rename(new, site.plugins().join(format!("libhot_probe.so.{version}"))).unwrap();
-}
-
-fn point(site: &Site, version: &str) {
-    let new = site.plugins().join(".new");
-    symlink(format!("libhot_probe.so.{version}"), &new).unwrap();
-    fs::rename(new, site.plugins().join(LINK)).unwrap();
-}
-
-#[track_caller]
-fn wait(host: &Host, message: &str, version: &str) -> Value {
-    host.wait_until(message, |log| {
-        let is_it = |line: &&Value| line["message"] == message && line["version"] == version;
-        log.iter().rfind(is_it).cloned()
-    })
-}
+use tests::crates::lines;
+use tests::host::Site;
+use tests::scene::{NAME, SONAME, bring, lived, point};
 
 #[test]
 fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
     for by_link in [true, false] {
         let site = Site::default();
-        bring(&site, "1.0.0");
+        bring(&site, NAME, "1.0.0");
         let host = site.start();
-        bring(&site, "1.1.0");
-        assert_eq!(wait(&host, "drained", "1.0.0")["then"], "standby");
+        bring(&site, NAME, "1.1.0");
+        assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "standby");
         match by_link {
-            true => fs::remove_file(site.plugins().join(LINK)).unwrap(),
+            true => fs::remove_file(site.plugins().join(SONAME)).unwrap(),
             false => site.configure("[plugin.hot-probe]\nenabled = false\n"),
         }
-        let removed = wait(&host, "removed", "1.1.0");
+        let removed = host.wait_for_where("removed", "version", "1.1.0");
         let reason = if by_link {
             "its link is gone"
         } else {
@@ -52,11 +30,11 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
         };
         assert_eq!(removed["reason"], reason);
         for version in ["1.0.0", "1.1.0"] {
-            let retired = wait(&host, "retired", version);
+            let retired = host.wait_for_where("retired", "version", version);
             assert_eq!(retired["reason"], "it was taken away: nothing of it serves any more");
         }
         let gone = ["init", "init", "shutdown", "drop", "shutdown", "drop"];
-        let mut so_far = life(&site.plugins(), "hot-probe");
+        let mut so_far = lived(&site);
         so_far[2..].sort(); // the two end beside each other
         assert_eq!(so_far, ["init", "init", "drop", "drop", "shutdown", "shutdown"]);
         assert_eq!(host.connect().submit(0x10, b"").result, 0xF0);
@@ -67,7 +45,7 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
             false => site.configure(""),
         }
         host.wait_for("added");
-        assert_eq!(life(&site.plugins(), "hot-probe")[gone.len()..], ["init"]);
+        assert_eq!(lived(&site)[gone.len()..], ["init"]);
         assert_eq!(host.connect().submit(0x10, b"").result, 0);
         host.stop();
     }
@@ -76,30 +54,27 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
 #[test]
 fn a_version_that_was_replaced_is_shut_down_where_the_operator_says_so() {
     let site = Site::new("plugins.standby = \"shutdown\"\n");
-    bring(&site, "1.0.0");
+    bring(&site, NAME, "1.0.0");
     let host = site.start();
-    bring(&site, "1.1.0");
-    assert_eq!(wait(&host, "drained", "1.0.0")["then"], "shutdown");
-    let retired = wait(&host, "retired", "1.0.0");
+    bring(&site, NAME, "1.1.0");
+    assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "shutdown");
+    let retired = host.wait_for_where("retired", "version", "1.0.0");
     assert_eq!(
         retired["reason"],
         "another version serves, and plugins.standby is \"shutdown\""
     );
     point(&site, "1.0.0");
-    wait(&host, "rolled back", "1.0.0");
-    wait(&host, "retired", "1.1.0");
+    host.wait_for_where("rolled back", "version", "1.0.0");
+    host.wait_for_where("retired", "version", "1.1.0");
     assert_eq!(
-        life(&site.plugins(), "hot-probe"),
+        lived(&site),
         ["init", "init", "shutdown", "drop", "init", "shutdown", "drop"]
     );
     // Taken back, versions wait again; set again, those that wait are shut down.
     site.configure("plugins.standby = \"keep\"\n");
     host.wait_for("configuration reread");
     point(&site, "1.1.0");
-    host.wait_until("standby", |log| {
-        let is_it = |line: &&Value| line["message"] == "drained" && line["then"] == "standby";
-        log.iter().find(is_it).cloned()
-    });
+    host.wait_for_where("drained", "then", "standby");
     site.configure("plugins.standby = \"shutdown\"\n");
     host.wait_until("retired again", |log| {
         let is_it = |line: &&Value| line["message"] == "retired" && line["version"] == "1.0.0";
@@ -117,7 +92,7 @@ fn a_plugin_has_a_folder_of_its_own_that_the_host_makes() {
         ("plugins.data_dir = \"state/of/plugins\"\n", "state/of/plugins"),
     ] {
         let site = Site::new(configuration);
-        bring(&site, "1.0.0");
+        bring(&site, NAME, "1.0.0");
         let host = site.start();
         let folder = site.path().join(folder);
         assert_eq!((mode(&folder), mode(&folder.join("hot-probe"))), (0o700, 0o700));
@@ -126,7 +101,7 @@ fn a_plugin_has_a_folder_of_its_own_that_the_host_makes() {
     }
     // One that is there is left as it is; where others can write, it is said.
     let site = Site::default();
-    bring(&site, "1.0.0");
+    bring(&site, NAME, "1.0.0");
     let folder = site.path().join("data/hot-probe");
     fs::create_dir_all(&folder).unwrap();
     fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();

@@ -10,8 +10,7 @@ use tests::host::{Host, Site};
 
 #[test]
 fn what_is_sent_as_urgent_is_in_the_stream_like_all_else() {
-    let site = Site::default();
-    site.install(&sample("submit-echo"));
+    let site = Site::with("", &[&sample("submit-echo")]);
     let host = site.start();
     let mut client = host.connect();
     assert_eq!(client.submit(0x02, b"").result, 0);
@@ -174,9 +173,7 @@ fn the_largest_frame_is_served_and_one_byte_more_is_not() {
 const REPLY: &str = "[plugin.submit-echo.config]\nreply = true\n";
 
 fn site(configuration: &str) -> Site {
-    let site = Site::new(configuration);
-    site.install(&sample("submit-echo"));
-    site
+    Site::with(configuration, &[&sample("submit-echo")])
 }
 
 /// A host that serves submit-echo, and the site that it lives in.

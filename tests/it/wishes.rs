@@ -2,17 +2,16 @@
 //! call or a shutdown that hangs keeps no other version from its end, nor its own from serving again.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tests::client::frame;
 use tests::crates::PluginCrate;
-use tests::files::with_identity;
+use tests::files::{fifo, with_identity};
 use tests::follow::quiet;
 use tests::host::{Host, Site, show};
+use tests::swaps;
 
 /// Answers with its version. Its init and its shutdown wait where a pipe `init-VERSION` or `end-VERSION` stands in its data
 /// directory, until somebody writes there; a call waits for the pipe that the payload names.
@@ -88,9 +87,7 @@ impl Scene {
 
     /// A place to wait at, by this name.
     fn pipe(&self, name: &str) -> PathBuf {
-        let pipe = data(&self.site).join(name);
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        pipe
+        fifo(&data(&self.site).join(name))
     }
 
     /// Waits until somebody waits there.
@@ -100,14 +97,7 @@ impl Scene {
     }
 
     fn point(&self, version: &str) {
-        let new = self.site.plugins().join(".new");
-        symlink(format!("{LINK}{}", &version[1..]), &new).unwrap();
-        fs::rename(new, self.site.plugins().join(LINK)).unwrap();
-    }
-
-    fn link(&self) -> Option<String> {
-        let target = fs::read_link(self.site.plugins().join(LINK)).ok()?;
-        Some(target.to_str().unwrap().to_owned())
+        swaps::point(&self.site.plugins(), NAME, version);
     }
 
     /// Version 1.0.0 has served, waits beside 1.1.0, and is shut down for its file is gone; its end waits at its pipe.
@@ -128,7 +118,7 @@ impl Scene {
         act(self);
         fs::write(pipe, "go on").unwrap();
         quiet(&self.host, 0);
-        (self.link(), self.serves())
+        (self.site.link(LINK), self.serves())
     }
 }
 
@@ -137,7 +127,7 @@ fn data(site: &Site) -> PathBuf {
 }
 
 fn file(site: &Site, version: &str) -> PathBuf {
-    site.plugins().join(format!("libwish_probe.so.{version}"))
+    site.plugins().join(swaps::real_name(NAME, version))
 }
 
 fn bring(site: &Site, version: &str) {
@@ -213,9 +203,7 @@ fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
     other.dependencies = "tracing = \"0.1\"".to_owned();
     other.source = SOURCE.to_owned();
     scene.site.install(&other.library());
-    scene
-        .host
-        .wait_until("it", |log| log.iter().find(|line| line["message"] == "added").cloned());
+    scene.host.wait_for("added");
     let pipe = scene.pipe("call");
     let mut hung = scene.host.connect();
     hung.send(&frame(0x20, b"00000001", pipe.to_str().unwrap().as_bytes()));
@@ -245,12 +233,7 @@ fn a_version_whose_shutdown_hung_serves_again() {
     scene.point("1.0.0");
     let lack = scene.host.wait_for("unavailable, trying again");
     assert_eq!(lack["code"], "shutdown", "{lack:#}");
-    scene.host.wait_until("the second roll-back", |log| {
-        log.iter()
-            .filter(|line| line["message"] == "rolled back")
-            .nth(1)
-            .cloned()
-    });
+    scene.host.wait_for_nth("rolled back", 2);
     assert_eq!(scene.serves(), "1.0.0");
     scene.host.signal(Signal::TERM);
     let (status, log) = scene.host.wait();

@@ -28,6 +28,11 @@ pub fn frame(command: u8, id: &[u8; 8], payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// An ID that is this number, in decimal digits.
+pub fn id(number: usize) -> [u8; 8] {
+    format!("{number:08}").into_bytes().try_into().unwrap()
+}
+
 /// Bytes from hexadecimal digits; spaces are for the reader.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();

@@ -201,6 +201,16 @@ impl PluginCrate {
         self
     }
 
+    /// Has its library linked with these arguments as well.
+    pub fn linked_with(mut self, arguments: &[&str]) -> PluginCrate {
+        let lines: String = arguments
+            .iter()
+            .map(|argument| format!("println!(\"cargo::rustc-cdylib-link-arg={argument}\"); "))
+            .collect();
+        self.build = Some(format!("fn main() {{ plugin_build::emit(); {lines}}}"));
+        self
+    }
+
     /// Where the crate is written.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,12 +1,17 @@
-//! Changes real plugin files into wrong ones: a record that says something else in an otherwise untouched library.
+//! Changes real plugin files into wrong ones: a record that says something else in an otherwise untouched library. And makes
+//! files that are none.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use plugin_record::{Record, note};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::io::Errno;
 
 use crate::cargo::succeed;
+use crate::host::PATIENCE;
 
 /// Writes a copy of a library whose record was changed. The new record must not be longer than the old one by more than
 /// its description and its packages' features leave room for: those are dropped.
@@ -70,4 +75,24 @@ pub fn with_identity(library: &Path, copy: &Path, name: &str, version: &str) {
 #[track_caller]
 pub fn stripped(library: &Path, copy: &Path) {
     succeed(Command::new("strip").arg("-s").arg(library).arg("-o").arg(copy));
+}
+
+/// Makes a named pipe: who reads it waits until somebody has written.
+#[track_caller]
+pub fn fifo(path: &Path) -> PathBuf {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path.to_owned()
+}
+
+/// The writing end of a pipe, once somebody reads it. Not for ever, as a plain opening would wait if the host were gone.
+#[track_caller]
+pub fn writer(pipe: &Path) -> File {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match open(pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()) {
+            Err(Errno::NXIO) if Instant::now() < deadline => std::thread::yield_now(),
+            end => return File::from(end.unwrap()),
+        }
+    }
 }

@@ -44,6 +44,14 @@ impl Site {
         site
     }
 
+    /// A site with these plugins installed.
+    #[track_caller]
+    pub fn with(configuration: &str, plugins: &[&Path]) -> Site {
+        let site = Site::new(configuration);
+        plugins.iter().for_each(|plugin| site.install(plugin));
+        site
+    }
+
     /// Replaces the configuration.
     pub fn configure(&self, configuration: &str) {
         let listen = if configuration.contains("listen =") {
@@ -133,6 +141,12 @@ impl Site {
         let target = self.plugins().join(name);
         fs::copy(file, &target).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         target
+    }
+
+    /// What the link of this name in the plugin directory says, if there is one.
+    pub fn link(&self, soname: &str) -> Option<String> {
+        let target = fs::read_link(self.plugins().join(soname)).ok()?;
+        Some(target.to_str().unwrap().to_owned())
     }
 
     /// Starts the host and waits until it listens.
@@ -263,8 +277,24 @@ impl Host {
     /// Waits for an event with this message.
     #[track_caller]
     pub fn wait_for(&self, message: &str) -> Value {
-        self.wait_until(message, |log| {
-            log.iter().find(|event| event["message"] == message).cloned()
+        self.wait_for_nth(message, 1)
+    }
+
+    /// Waits until there are so many events with this message; gives the last of them.
+    #[track_caller]
+    pub fn wait_for_nth(&self, message: &str, count: usize) -> Value {
+        self.wait_until(&format!("{message}, {count} times"), |log| {
+            let mut events = log.iter().filter(|event| event["message"] == message);
+            events.nth(count - 1).cloned()
+        })
+    }
+
+    /// Waits for an event with this message and this value of a field: of a plugin, a version, a code.
+    #[track_caller]
+    pub fn wait_for_where(&self, message: &str, key: &str, value: &str) -> Value {
+        self.wait_until(&format!("{message} with {key} {value}"), |log| {
+            let is_it = |event: &&Value| event["message"] == message && event[key] == value;
+            log.iter().find(is_it).cloned()
         })
     }
 
