@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use host::config::Config;
 use host::connection::Shared;
+use host::plugin::Plugin;
 use host::plugin::hints::Hints;
 use host::plugin::manager::{self, Running};
 use host::plugin::trial::{Output, Trials};
@@ -42,9 +43,9 @@ impl Inside {
         let (stopper, stop) = Stop::channel();
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
-        let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
         let listener = server::Bound::new(config.server.listen).unwrap().listen().unwrap();
         let address = listener.local_addr().unwrap();
+        let shared = Shared::new(&config.server, config.protocol.ack, address, manager.routes());
         let server = server::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -83,6 +84,13 @@ impl Inside {
         let ack = read_ack(&mut self.stream).unwrap();
         assert_eq!((ack.command, ack.id, ack.result), (command + 0x7F, *b"question", 0));
         ack.body
+    }
+
+    /// The plugin that answers a command.
+    #[track_caller]
+    pub fn plugin(&self, command: u8) -> Arc<Plugin> {
+        let table = self.manager.routes().current();
+        Arc::clone(table.get(command).expect("a plugin for this command"))
     }
 
     /// Ends as the host does: the connection first, then the plugins.
