@@ -1,35 +1,41 @@
 //! A batch of Submits and the place where their acks go: the author's view of the two sides of one call.
 
-use abi_stable::std_types::RSlice;
-
-use crate::abi::{AckSink, RawSubmit};
+use crate::abi::{Batch, Each, Lent, RawSubmit, Sink};
 use crate::guard::guard;
-use crate::{Ack, Submit};
+use crate::{Ack, Connection, Submit};
 
-/// The Submits of one call, in the order in which they arrived.
+/// The Submits of one call, in the order in which they arrived; all of one connection.
 #[derive(Clone, Copy)]
 pub struct Submits<'a> {
-    raw: &'a [RawSubmit<'a>],
+    batch: Lent<'a, Batch<'a>>,
 }
 
 impl<'a> Submits<'a> {
-    pub(crate) fn new(raw: &'a [RawSubmit<'a>]) -> Submits<'a> {
-        Submits { raw }
+    pub(crate) fn new(batch: Lent<'a, Batch<'a>>) -> Submits<'a> {
+        Submits { batch }
     }
 
     /// How many there are; at least one.
     pub fn len(&self) -> usize {
-        self.raw.len()
+        self.batch.submits.len()
     }
 
     /// Whether there are none. A host never calls with an empty batch.
     pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        self.batch.submits.is_empty()
+    }
+
+    /// The connection that all of them came by.
+    pub fn connection(&self) -> Connection<'a> {
+        Connection::new(&self.batch.first().connection)
     }
 
     /// Goes through them without giving the batch away.
     pub fn iter(&self) -> Iter<'a> {
-        Iter { raw: self.raw.iter() }
+        Iter {
+            raw: self.batch.first().submits.iter(),
+            connection: self.connection(),
+        }
     }
 }
 
@@ -45,17 +51,21 @@ impl<'a> IntoIterator for Submits<'a> {
 /// The Submits of a batch, one by one.
 #[derive(Clone)]
 pub struct Iter<'a> {
-    raw: std::slice::Iter<'a, RawSubmit<'a>>,
+    raw: Each<'a, RawSubmit<'a>>,
+    connection: Connection<'a>,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = Submit<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Submit<'a>> {
-        self.raw.next().map(|raw| Submit {
-            command: raw.command,
+        let raw = self.raw.next()?.first();
+        Some(Submit {
+            command: raw.command as u8,
             id: raw.id,
             payload: raw.payload.as_slice(),
+            connection: self.connection,
         })
     }
 
@@ -66,12 +76,18 @@ impl<'a> Iterator for Iter<'a> {
 
 impl ExactSizeIterator for Iter<'_> {}
 
+impl Iter<'_> {
+    fn is_done(&self) -> bool {
+        self.raw.is_done()
+    }
+}
+
 /// How many results are held at most before they cross.
 const HELD: usize = 64;
 
 /// Takes the acks of one batch, in the order of its Submits, straight into the connection's output.
 pub struct Acks<'s> {
-    sink: AckSink<'s>,
+    sink: Sink<'s>,
     owed: usize,
     surplus: usize,
     /// The largest body that an override may give.
@@ -88,7 +104,7 @@ pub struct Acks<'s> {
 }
 
 impl<'s> Acks<'s> {
-    pub(crate) fn new(sink: AckSink<'s>, owed: usize, largest_body: usize) -> Acks<'s> {
+    pub(crate) fn new(sink: Sink<'s>, owed: usize, largest_body: usize) -> Acks<'s> {
         let most_held = sink.room().clamp(1, HELD);
         Acks {
             sink,
@@ -121,7 +137,7 @@ impl<'s> Acks<'s> {
             if self.held > 0 {
                 self.flush();
             }
-            let room = self.sink.push(ack.result, RSlice::from_slice(&ack.body));
+            let room = self.sink.push(ack.result, &ack.body);
             return self.note_room(room);
         }
         if let Some(place) = self.results.get_mut(self.held) {
@@ -153,7 +169,7 @@ impl<'s> Acks<'s> {
     pub(crate) fn answer_all<'a>(&mut self, submits: Submits<'a>, mut handle: impl FnMut(Submit<'a>) -> Ack<'a>) {
         let mut rest = submits.iter();
         // One guard for all up to a panic, which are mostly all: what crosses a guard goes through memory.
-        while rest.len() > 0 && !self.is_full {
+        while !rest.is_done() && !self.is_full {
             let answered = guard(|| {
                 for submit in rest.by_ref() {
                     if !self.put(handle(submit)) {
@@ -162,7 +178,7 @@ impl<'s> Acks<'s> {
                 }
             });
             // Counted here, not one by one: each that was taken has its ack.
-            self.owed = rest.len();
+            self.owed = if rest.is_done() { 0 } else { rest.len() };
             if let Err(panic) = answered {
                 self.owed += 1; // but for the last one, in which it panicked
                 self.fail(&panic);
@@ -174,7 +190,7 @@ impl<'s> Acks<'s> {
     pub(crate) fn fail(&mut self, reason: &str) {
         if self.take_turn() {
             self.flush();
-            let room = self.sink.fail(reason.into());
+            let room = self.sink.fail(reason);
             self.note_room(room);
         }
     }
@@ -192,7 +208,7 @@ impl<'s> Acks<'s> {
     fn flush(&mut self) -> bool {
         let held = std::mem::take(&mut self.held);
         if let Some(results @ [_, ..]) = self.results.get(..held) {
-            let room = self.sink.push_results(RSlice::from_slice(results));
+            let room = self.sink.push_results(results);
             self.note_room(room);
         }
         !self.is_full

@@ -5,12 +5,21 @@ use std::path::{Path, PathBuf};
 /// Where a handler runs: its plugin's name and version, and a folder of its own.
 #[derive(Clone, Debug)]
 pub struct Context {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) data_dir: PathBuf,
+    name: String,
+    version: String,
+    data_dir: PathBuf,
 }
 
 impl Context {
+    /// As the host makes it; for the author's own tests as well. The folder need not be there.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, data_dir: impl Into<PathBuf>) -> Context {
+        Context {
+            name: name.into(),
+            version: version.into(),
+            data_dir: data_dir.into(),
+        }
+    }
+
     /// The plugin's name, as in its Cargo.toml and in the host's configuration.
     pub fn name(&self) -> &str {
         &self.name

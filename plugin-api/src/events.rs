@@ -10,20 +10,19 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
-use abi_stable::std_types::RSlice;
 use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::{Interest, Subscriber};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata};
 
-use crate::abi::{ABOUT_MODULE, HostLog, LogEvent, LogField, Scalar};
+use crate::abi::{ABOUT_MODULE, Lent, Log, LogEvent, LogField, Many, Scalar};
 
 /// Makes the host's log the default of all threads of this library, for both crates. What an author has set first stays.
-pub(crate) fn install(log: HostLog) {
+pub(crate) fn install(log: Lent<'static, Log>) {
     let _ = tracing_core::dispatcher::set_global_default(Dispatch::new(Forward { log }));
     static FORWARD: OnceLock<Forward> = OnceLock::new();
     if log::set_logger(FORWARD.get_or_init(|| Forward { log })).is_ok() {
-        log::set_max_level(match log.max_level() {
+        log::set_max_level(match log.max_level {
             0 => log::LevelFilter::Off,
             1 => log::LevelFilter::Error,
             2 => log::LevelFilter::Warn,
@@ -35,27 +34,23 @@ pub(crate) fn install(log: HostLog) {
 }
 
 struct Forward {
-    log: HostLog,
+    log: Lent<'static, Log>,
 }
 
 impl Forward {
-    fn send(&self, level: u8, module: &str, message: &str, fields: &[LogField<'_>]) {
-        let module = LogField {
-            name: ABOUT_MODULE.into(),
-            value: Scalar::Text(module).into(),
-        };
+    fn send(&self, level: usize, module: &str, message: &str, fields: &[LogField<'_>]) {
         self.log.log(&LogEvent {
-            fields: fields.into(),
-            about: RSlice::from_slice(&[module]),
+            fields: Many::new(fields),
+            about: Many::new(&[LogField::new(ABOUT_MODULE, Scalar::Text(module))]),
             ..LogEvent::new(level, message)
         });
     }
 }
 
 /// Levels as they cross: 1 is error, 5 is trace.
-pub(crate) const ERROR: u8 = 1;
+pub(crate) const ERROR: usize = 1;
 
-fn level_number(level: &Level) -> u8 {
+fn level_number(level: &Level) -> usize {
     match *level {
         Level::ERROR => ERROR,
         Level::WARN => 2,
@@ -76,11 +71,11 @@ impl Subscriber for Forward {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && level_number(metadata.level()) <= self.log.max_level()
+        metadata.is_event() && level_number(metadata.level()) <= self.log.max_level
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match self.log.max_level() {
+        Some(match self.log.max_level {
             0 => LevelFilter::OFF,
             1 => LevelFilter::ERROR,
             2 => LevelFilter::WARN,
@@ -119,7 +114,7 @@ impl Subscriber for Forward {
 
 impl log::Log for Forward {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() as usize <= usize::from(self.log.max_level()) // numbered as ours are
+        metadata.level() as usize <= self.log.max_level // numbered as ours are
     }
 
     fn log(&self, record: &log::Record<'_>) {
@@ -127,7 +122,7 @@ impl log::Log for Forward {
             // A value whose Display fails ends the text there.
             let mut message = String::new();
             let _ = write!(message, "{}", record.args());
-            self.send(record.level() as u8, record.target(), &message, &[]);
+            self.send(record.level() as usize, record.target(), &message, &[]);
         }
     }
 
@@ -165,10 +160,7 @@ impl Owned {
             Value::Unsigned(number) => Scalar::Unsigned(*number),
             Value::Float(number) => Scalar::Float(*number),
         };
-        LogField {
-            name: self.name.into(),
-            value: value.into(),
-        }
+        LogField::new(self.name, value)
     }
 }
 

@@ -2,15 +2,15 @@
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Once;
 
-use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
-use abi_stable::prefix_type::{PrefixRefTrait, PrefixTypeTrait};
-use abi_stable::std_types::{RErr, ROk, RResult, RSlice, RStr, RString};
 use serde::de::DeserializeOwned;
 
-use crate::abi::{AckSink, HostLog, InitArgs, Instance, LogEvent, Module, RawSubmit};
+use crate::abi::{
+    self, Batch, CheckArgs, Header, InitArgs, Instance, Lent, Log, LogEvent, Module, Opened, Outcome, Sink,
+};
 use crate::guard::{guard, in_call, install_hook};
 use crate::{Acks, Context, Error, Handler, Submits, events};
 
@@ -44,7 +44,7 @@ macro_rules! export_plugin {
             $crate::embed_dependencies!();
 
             #[unsafe(no_mangle)]
-            static HOST_PLUGIN_ENTRY: $crate::abi::LibHeader = $crate::entry::<$handler>();
+            static HOST_PLUGIN_ENTRY: $crate::abi::Header = $crate::entry::<$handler>();
         };
     };
 }
@@ -82,38 +82,42 @@ impl<const N: usize> Note<N> {
 
 /// What a plugin exports under [`ENTRY_SYMBOL`](crate::abi::ENTRY_SYMBOL).
 #[doc(hidden)]
-pub const fn entry<H: Handler>() -> LibHeader {
-    // SAFETY: `construct` returns a `ModuleRef` that was cast to its erased form, as the constructor must.
-    unsafe { LibHeader::from_constructor::<crate::abi::ModuleRef>(construct::<H>, CheckTypeLayout::Yes) }
+pub const fn entry<H: Handler>() -> Header {
+    abi::header(open::<H>)
 }
 
-extern "C" fn construct<H: Handler>() -> RootModuleResult {
-    let module = Module {
+extern "C" fn open<H: Handler>() -> Opened {
+    abi::opened(module::<H>())
+}
+
+fn module<H: Handler>() -> Module {
+    Module {
         check_config: check_config::<H>,
         init: init::<H>,
         handle_batch: handle_batch::<H>,
         largest_body: H::LARGEST_BODY,
         shutdown: shutdown::<H>,
         release: release::<H>,
-    };
-    let module = module.leak_into_prefix().to_prefix_ref();
-    // SAFETY: erasing the type is what the loader undoes, with the type that the layout check has confirmed.
-    ROk(unsafe { module.cast() })
+        paused: paused::<H>,
+        resumed: resumed::<H>,
+        export_state: None,
+        import_state: None,
+        connected: None,
+        disconnected: None,
+        level_changed: None,
+    }
 }
 
-extern "C" fn check_config<H: Handler>(config: RStr<'_>) -> RResult<(), RString> {
+extern "C" fn check_config<H: Handler>(args: Lent<'_, CheckArgs<'_>>) -> Outcome<()> {
     prepare_hook();
-    in_call(|| answer(guard(|| parse_config::<H::Config>(config.as_str()).map(drop))))
+    in_call(|| answer(guard(|| parse_config::<H::Config>(args.config.as_str()).map(drop))))
 }
 
-extern "C" fn init<H: Handler>(args: &InitArgs<'_>) -> RResult<Instance, RString> {
+extern "C" fn init<H: Handler>(args: Lent<'_, InitArgs<'_>>) -> Outcome<Instance> {
     prepare_hook();
-    prepare_log(args.log);
-    let context = Context {
-        name: args.name.into(),
-        version: args.version.into(),
-        data_dir: path(args.data_dir.as_slice()),
-    };
+    prepare_log(args.services.log);
+    let data_dir = OsStr::from_bytes(args.data_dir.as_slice());
+    let context = Context::new(args.name.as_str(), args.version.as_str(), data_dir);
     in_call(|| {
         answer(guard(|| {
             let config = parse_config::<H::Config>(args.config.as_str())?;
@@ -125,16 +129,15 @@ extern "C" fn init<H: Handler>(args: &InitArgs<'_>) -> RResult<Instance, RString
 
 /// # Safety
 /// See [`Module::handle_batch`].
-unsafe extern "C" fn handle_batch<H: Handler>(
-    instance: Instance,
-    submits: RSlice<'_, RawSubmit<'_>>,
-    sink: AckSink<'_>,
-) {
+unsafe extern "C" fn handle_batch<H: Handler>(instance: Instance, batch: Lent<'_, Batch<'_>>) {
     // SAFETY: the caller passes an instance that this module's `init::<H>` made and that is not released.
     let handler = unsafe { handler::<H>(&instance) };
+    // SAFETY: the batch's sink is for this call, in which it is taken once.
+    let sink = unsafe { Sink::new(batch.sink) };
     in_call(|| {
+        let submits = Submits::new(batch);
         let mut acks = Acks::new(sink, submits.len(), H::LARGEST_BODY);
-        let outcome = guard(|| handler.handle_batch(Submits::new(submits.as_slice()), &mut acks));
+        let outcome = guard(|| handler.handle_batch(submits, &mut acks));
         let surplus = match outcome {
             Ok(()) => acks.close("the batch handler returned without an ack for this Submit"),
             Err(panic) => acks.close(&panic),
@@ -149,15 +152,31 @@ unsafe extern "C" fn handle_batch<H: Handler>(
 
 /// # Safety
 /// See [`Module::shutdown`].
-unsafe extern "C" fn shutdown<H: Handler>(instance: Instance) -> RResult<(), RString> {
+unsafe extern "C" fn shutdown<H: Handler>(instance: Instance) -> Outcome<()> {
     // SAFETY: as in `handle_batch`.
     let handler = unsafe { handler::<H>(&instance) };
     in_call(|| answer(guard(|| handler.shutdown()).map(Ok)))
 }
 
 /// # Safety
+/// See [`Module::paused`].
+unsafe extern "C" fn paused<H: Handler>(instance: Instance) -> Outcome<()> {
+    // SAFETY: as in `handle_batch`.
+    let handler = unsafe { handler::<H>(&instance) };
+    in_call(|| answer(guard(|| handler.paused()).map(Ok)))
+}
+
+/// # Safety
+/// See [`Module::resumed`].
+unsafe extern "C" fn resumed<H: Handler>(instance: Instance) -> Outcome<()> {
+    // SAFETY: as in `handle_batch`.
+    let handler = unsafe { handler::<H>(&instance) };
+    in_call(|| answer(guard(|| handler.resumed()).map(Ok)))
+}
+
+/// # Safety
 /// See [`Module::release`].
-unsafe extern "C" fn release<H: Handler>(instance: Instance) -> RResult<(), RString> {
+unsafe extern "C" fn release<H: Handler>(instance: Instance) -> Outcome<()> {
     // SAFETY: the address came from `Box::<H>::into_raw` in `init::<H>`, and the caller promises that nothing uses it
     // any more and that this is the only release.
     let handler = unsafe { Box::from_raw(instance.address().cast_mut().cast::<H>()) };
@@ -171,11 +190,11 @@ unsafe fn handler<H: Handler>(instance: &Instance) -> &H {
     unsafe { &*instance.address().cast::<H>() }
 }
 
-fn answer<T>(outcome: Result<Result<T, Error>, String>) -> RResult<T, RString> {
+fn answer<T>(outcome: Result<Result<T, Error>, String>) -> Outcome<T> {
     match outcome {
-        Ok(Ok(value)) => ROk(value),
-        Ok(Err(error)) => RErr(error.to_string().into()),
-        Err(panic) => RErr(panic.into()),
+        Ok(Ok(value)) => Outcome::ROk(value),
+        Ok(Err(error)) => Outcome::RErr(error.to_string().into()),
+        Err(panic) => Outcome::RErr(panic.into()),
     }
 }
 
@@ -219,7 +238,7 @@ fn prepare_hook() {
     ONCE.call_once(|| install_hook(report));
 }
 
-fn prepare_log(log: HostLog) {
+fn prepare_log(log: Lent<'static, Log>) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         events::install(log);
@@ -227,17 +246,12 @@ fn prepare_log(log: HostLog) {
     });
 }
 
-static LOG: std::sync::OnceLock<HostLog> = std::sync::OnceLock::new();
+static LOG: std::sync::OnceLock<Lent<'static, Log>> = std::sync::OnceLock::new();
 
 fn report(text: &str) {
     if let Some(log) = LOG.get() {
         log.log(&LogEvent::new(events::ERROR, text));
     }
-}
-
-fn path(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The author's side: one trait, what it is given and what it answers. Plain Rust; nothing here crosses the boundary.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Acks, Context, Error, Submits};
+use crate::{Acks, Connection, Context, Error, Submits};
 
 /// Answers Submits. One value serves all connections at once.
 pub trait Handler: Sized + Send + Sync + 'static {
@@ -48,10 +49,17 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// called then, and it is not told: threads, timers and connections that it has opened go on, beside those of its
     /// successor. One that a version of another line took over from (2.0.0 after 1.x, by `version = "2"`) is shut down.
     fn shutdown(&self) {}
+
+    /// This handler gets no more Submits until [`Handler::resumed`]: calls that it was in have returned. It may let go of what it
+    /// needs for Submits alone, and stop what it does by itself. It may be shut down without being resumed.
+    fn paused(&self) {}
+
+    /// This handler, which was paused, may get Submits from now on.
+    fn resumed(&self) {}
 }
 
 /// One request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Submit<'a> {
     /// The request's command, 0x02 to 0x7F.
     pub command: u8,
@@ -59,10 +67,55 @@ pub struct Submit<'a> {
     pub id: [u8; 8],
     /// The rest of the packet; may be empty.
     pub payload: &'a [u8],
+    pub(crate) connection: Connection<'a>,
+}
+
+impl<'a> Submit<'a> {
+    /// A request for the author's own tests, on a connection that is made up: its number is 0, its peer 0.0.0.0:0.
+    pub fn new(command: u8, id: [u8; 8], payload: &'a [u8]) -> Submit<'a> {
+        Submit {
+            command,
+            id,
+            payload,
+            connection: Connection::made_up(),
+        }
+    }
+
+    /// The same request on another connection, see [`Connection::for_test`].
+    #[inline]
+    pub fn on(self, connection: Connection<'a>) -> Submit<'a> {
+        Submit { connection, ..self }
+    }
+
+    /// The connection that it came by.
+    #[inline]
+    pub fn connection(&self) -> Connection<'a> {
+        self.connection
+    }
+}
+
+impl fmt::Debug for Submit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submit")
+            .field("command", &format_args!("{:#04x}", self.command))
+            .field("id", &Shown(&self.id))
+            .field("payload", &Shown(self.payload))
+            .field("connection", &self.connection.id())
+            .finish()
+    }
+}
+
+/// Bytes as text, which most are, with escapes for the others.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
 }
 
 /// The answer to one Submit: a result and, if given, a body.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ack<'a> {
     pub(crate) result: u8,
     pub(crate) body: Cow<'a, [u8]>,
@@ -91,5 +144,53 @@ impl<'a> Ack<'a> {
             body: body.into(),
             ..self
         }
+    }
+
+    /// The result that was given.
+    pub fn result_code(&self) -> u8 {
+        self.result
+    }
+
+    /// The body that was given; empty for none.
+    pub fn body_bytes(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Ack<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack")
+            .field("result", &format_args!("{:#04x}", self.result))
+            .field("body", &Shown(&self.body))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acks_are_compared_by_what_a_client_gets() {
+        let borrowed = Ack::result(7).body(&b"body\0"[..]);
+        assert_eq!(borrowed, Ack::result(7).body(b"body\0".to_vec()));
+        assert_eq!((borrowed.result_code(), borrowed.body_bytes()), (7, &b"body\0"[..]));
+        assert_eq!(Ack::ok(), Ack::result(0).body(Vec::new()));
+        assert_ne!(Ack::ok(), Ack::result(1));
+        assert_ne!(Ack::ok(), Ack::ok().body(&b"0"[..]));
+        assert_eq!(format!("{borrowed:?}"), r#"Ack { result: 0x07, body: "body\x00" }"#);
+    }
+
+    #[test]
+    fn a_test_may_make_a_submit() {
+        let submit = Submit::new(0x02, *b"00000001", b"hello");
+        assert_eq!(
+            (submit.command, submit.id, submit.payload),
+            (0x02, *b"00000001", &b"hello"[..])
+        );
+        let shown = r#"Submit { command: 0x02, id: "00000001", payload: "hello", connection: 0 }"#;
+        assert_eq!(format!("{submit:?}"), shown);
+        let connection = Connection::for_test(7, ([192, 0, 2, 1], 4711).into(), None);
+        assert_eq!(submit.on(connection).connection().id(), 7);
     }
 }

@@ -2,17 +2,20 @@
 //! its default. Layouts that really differ are refused whichever side is newer, and another major version before anything
 //! of the library runs. Shown with real versions of the interface, in changed copies of the repository.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+use tests::client::frame;
 use tests::crates::{PluginCrate, journal, lines};
 use tests::files::with_record;
 use tests::host::{Host, Site};
-use tests::interface::{OTHER_TYPE, SIXTH_FUNCTION, host_of, repository};
+use tests::interface::{host_of, next_minor, other_type, repository};
 use tests::report::{codes, refused};
 
 #[test]
 fn host_and_plugin_may_be_one_minor_version_apart_either_way() {
-    let newer = repository("next-minor", "1.1.0", SIXTH_FUNCTION);
+    let newer = repository("next-minor", "1.1.0", &next_minor());
     let (old, new) = (
         plugin("interface-old", None, "[0x10]"),
         plugin("interface-new", Some(&newer), "[0x11]"),
@@ -20,34 +23,54 @@ fn host_and_plugin_may_be_one_minor_version_apart_either_way() {
     let (version_of_old, version_of_new) = (plugin_api(&old), plugin_api(&new));
     assert_eq!((&*version_of_old, &*version_of_new), ("1.0.0", "1.1.0"));
 
-    // Host 1.0: the newer plugin's sixth function is not asked for.
+    // Host 1.0: the newer plugin misses what each of the host's structs will have, and what it has itself is not asked for.
     let site = site(&[&old, &new]);
     assert_eq!(site.check(&[]).0, 0);
     let host = site.start();
     assert_served(&host);
-    host.stop();
+    let none = "None, None, None";
+    let of_init = format!("init saw (Some(None), None, None, [{none}, None])");
+    let of_batch = format!("a batch saw (None, None, [{none}], [{none}])");
+    let log = host.stop();
+    assert_eq!(said(&log, "interface-new"), [of_init, of_batch]);
+    assert_eq!(said(&log, "interface-old"), [""; 0]);
 
-    // Host 1.1: the older plugin's sixth function is the default.
+    // Host 1.1: the newer plugin has it all, in each Submit of a batch, and the host all of the newer plugin. The older one
+    // has nothing of it and serves.
     let mut site = self::site(&[&old, &new]);
     site.binary = Some(host_of(&newer));
     let (code, report) = site.check(&[]);
     assert_eq!(code, 0, "{report:#}");
     let host = site.start();
     assert_served(&host);
-    let number = |plugin: &str| {
-        let events = host.events("number");
-        let event = events.iter().find(|event| event["plugin"] == plugin).unwrap();
-        event["number"].as_u64().unwrap()
+    let of_init = "init saw (Some(Some(101)), Some(102), Some(103), [Some(104), Some(105), Some(106), Some(107)])";
+    let of_batch = "a batch saw (Some(108), Some(109), [Some(110), Some(110), Some(110)], \
+                    [Some(111), Some(112), Some(112)])";
+    let log = host.stop();
+    assert_eq!(said(&log, "interface-new"), [of_init, of_batch]);
+    assert_eq!(said(&log, "interface-old"), [""; 0]);
+    let seen = |message: &str, key: &str, plugin: &str| {
+        let events = log
+            .iter()
+            .filter(|event| event["message"] == message && event[key] == plugin);
+        let seen = events.map(|event| event["seen"].as_str().unwrap().to_owned());
+        seen.collect::<BTreeSet<String>>().into_iter().collect::<Vec<String>>()
     };
-    assert_eq!((number("interface-old"), number("interface-new")), (7, 11));
-    host.stop();
+    assert_eq!(seen("module", "plugin", "interface-old"), ["None"]);
+    assert_eq!(seen("module", "plugin", "interface-new"), ["Some(113)"]);
+    // What the plugin's author says has one thing about it, and what plugin-api says by itself has none.
+    assert_eq!(seen("event", "of", "interface_old"), ["(None, [None])"]);
+    assert_eq!(
+        seen("event", "of", "interface_new"),
+        ["(Some(114), [Some(115)])", "(Some(114), [])"]
+    );
 }
 
 #[test]
 fn a_really_different_layout_is_refused_whichever_side_is_newer() {
-    let newer = repository("next-minor", "1.1.0", SIXTH_FUNCTION);
-    let same_version = repository("other-type", "1.0.0", OTHER_TYPE);
-    let newer_too = repository("other-type-next", "1.1.0", OTHER_TYPE);
+    let newer = repository("next-minor", "1.1.0", &next_minor());
+    let same_version = repository("other-type", "1.0.0", &other_type());
+    let newer_too = repository("other-type-next", "1.1.0", &other_type());
     let same = plugin("interface-other", Some(&same_version), "[0x10]");
     let next = plugin("interface-other-next", Some(&newer_too), "[0x10]");
     // A record that claims more than the library has.
@@ -128,13 +151,25 @@ fn site(libraries: &[&Path]) -> Site {
     site
 }
 
-/// Two plugins, on 0x10 and 0x11.
+/// Two plugins, on 0x10 and 0x11, each with three Submits in a read.
 #[track_caller]
 fn assert_served(host: &Host) {
     let mut client = host.connect();
     for command in [0x10, 0x11] {
-        assert_eq!(client.submit(command, b"").result, 0, "{command:#x}");
+        client.send(&frame(command, b"00000001", b"payload").repeat(3));
+        for _ in 0..3 {
+            let ack = client.ack();
+            assert_eq!((ack.id, ack.result), (*b"00000001", 0), "{command:#x}");
+        }
     }
+}
+
+/// What a plugin of the next version says that it sees.
+fn said(log: &[Value], plugin: &str) -> Vec<String> {
+    let target = format!("plugin.{plugin}");
+    let said = log.iter().filter(|event| event["target"] == target);
+    let said = said.map(|event| event["message"].as_str().unwrap().to_owned());
+    said.filter(|message| message.contains(" saw ")).collect()
 }
 
 /// The version of the interface that a library was built with.

@@ -15,6 +15,7 @@ mod cli;
 mod compilers;
 mod configuration;
 mod configuration_file;
+mod connections;
 mod cures;
 mod damage;
 mod deliveries;

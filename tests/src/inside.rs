@@ -15,6 +15,7 @@ use host::manager::{self, Running};
 use host::net::connection::Shared;
 use host::net::{self, Server};
 use host::process::stop::{Stop, Stopper};
+use host::runtime::Plugin;
 use host::runtime::load_check::{Output, Trials};
 
 use crate::cargo::host_binary;
@@ -42,9 +43,9 @@ impl Inside {
         let (stopper, stop) = Stop::channel();
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
-        let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
         let listener = net::Bound::new(config.server.listen).unwrap().listen().unwrap();
         let address = listener.local_addr().unwrap();
+        let shared = Shared::new(&config.server, config.protocol.ack, address, manager.routes());
         let server = net::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -83,6 +84,13 @@ impl Inside {
         let ack = read_ack(&mut self.stream).unwrap();
         assert_eq!((ack.command, ack.id, ack.result), (command + 0x7F, *b"question", 0));
         ack.body
+    }
+
+    /// The plugin that answers a command.
+    #[track_caller]
+    pub fn plugin(&self, command: u8) -> Arc<Plugin> {
+        let table = self.manager.routes().current();
+        Arc::clone(table.get(command).expect("a plugin for this command"))
     }
 
     /// Ends as the host does: the connection first, then the plugins.

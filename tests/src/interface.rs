@@ -7,61 +7,151 @@ use crate::cargo::{cargo, root, scratch, succeed, target};
 use crate::crates::write;
 
 /// What is changed: a file of the repository, a text in it, and what stands in its place.
-pub type Change = (&'static str, &'static str, &'static str);
+pub type Change = (&'static str, String, String);
 
-/// A sixth function, with a default for hosts that meet a plugin without it; the host logs what it gives.
-pub const SIXTH_FUNCTION: &[Change] = &[
+/// The structs that cross, each by its last line.
+const STRUCTS: [(&str, &str); 16] = [
     (
-        "plugin-api/src/abi.rs",
-        "    pub release: unsafe extern \"C\" fn(Instance) -> RResult<(), RString>,\n}\n",
-        "    pub release: unsafe extern \"C\" fn(Instance) -> RResult<(), RString>,\n    \
-             /// A number.\n    #[sabi(missing_field(with = default_number))]\n    \
-             pub number: extern \"C\" fn() -> u32,\n}\n\
-         fn default_number() -> extern \"C\" fn() -> u32 {\n    \
-             extern \"C\" fn number() -> u32 {\n        7\n    }\n    number\n}\n",
+        "batch.rs",
+        "        pub connection: Lent<'a, RawConnection<'a>>,\n    }",
+    ),
+    ("batch.rs", "        pub command: u64,\n    }"),
+    ("connection.rs", "        pub identity: Text<'a>,\n    }"),
+    ("connection.rs", "        pub name: Bytes<'a>,\n    }"),
+    (
+        "init.rs",
+        "        #[sabi(last_prefix_field)]\n        pub config: Text<'a>,\n    }",
+    ),
+    ("init.rs", "        pub services: Lent<'static, Services>,\n    }"),
+    (
+        "log.rs",
+        "        log: unsafe extern \"C\" fn(state: *const (), event: Lent<'_, LogEvent<'_>>),\n    }",
+    ),
+    ("log.rs", "        pub about: Many<'a, LogField<'a>>,\n    }"),
+    ("log.rs", "        text: Text<'a>,\n    }"),
+    (
+        "module.rs",
+        "        pub level_changed: Option<extern \"C\" fn(max_level: usize)>,\n    }",
+    ),
+    ("module.rs", "        pub bytes: Bytes<'a>,\n    }"),
+    (
+        "services.rs",
+        "        pub connections: Lent<'static, Connections>,\n    }",
+    ),
+    ("services.rs", "    pub struct Metrics: MetricsRef, MetricsFirst {}"),
+    (
+        "services.rs",
+        "    pub struct Completions: CompletionsRef, CompletionsFirst {}",
     ),
     (
-        "plugin-api/src/export.rs",
-        "        release: release::<H>,\n",
-        "        release: release::<H>,\n        number,\n",
+        "services.rs",
+        "    pub struct Connections: ConnectionsRef, ConnectionsFirst {}",
     ),
     (
-        "plugin-api/src/export.rs",
-        "fn path(",
-        "extern \"C\" fn number() -> u32 {\n    11\n}\n\nfn path(",
-    ),
-    (
-        "host/src/runtime/instance.rs",
-        "        let handle_batch = library.module().handle_batch();\n",
-        "        let handle_batch = library.module().handle_batch();\n        \
-             tracing::info!(plugin = record_name(&library), number = library.module().number()(), \"number\");\n",
-    ),
-    (
-        "host/src/runtime/instance.rs",
-        "/// What the plugin's acks are matched with",
-        "fn record_name(library: &Library) -> String {\n    library.record().name.clone()\n}\n\n\
-         /// What the plugin's acks are matched with",
+        "sink.rs",
+        "        fail: unsafe extern \"C\" fn(state: *mut (), reason: Text<'_>) -> usize,\n    }",
     ),
 ];
 
-/// A field that crosses has another type.
-pub const OTHER_TYPE: &[Change] = &[
+/// Where they are made, by a text behind which there is room for one more field, and its number.
+const MADE: [(&str, &str, u64); 19] = [
+    ("host/src/runtime/library.rs", "CheckArgs { config: config.into()", 101),
+    ("host/src/runtime/instance.rs", "services: library.services()", 102),
     (
-        "plugin-api/src/abi.rs",
-        "    max_level: u8,\n    log:",
-        "    max_level: u32,\n    log:",
+        "host/src/runtime/library.rs",
+        "connections: Lent::new(&Connections {})",
+        103,
+    ),
+    ("host/src/runtime/library.rs", "Metrics {", 104),
+    ("host/src/runtime/library.rs", "Completions {", 105),
+    ("host/src/runtime/library.rs", "&Connections {", 106),
+    ("plugin-api/src/abi/log.rs", "Log { state, max_level, log", 107),
+    (
+        "host/src/runtime/instance.rs",
+        "sink: Lent::new(&sink),\n            connection",
+        108,
+    ),
+    ("plugin-api/src/abi/sink.rs", "            push,\n            fail", 109),
+    (
+        "host/src/net/connection/batches.rs",
+        "command: packet.command.into()",
+        110,
+    ),
+    ("host/src/net/connection/facts.rs", "identity: \"\".into()", 111),
+    ("plugin-api/src/abi/connection.rs", "name: Bytes::EMPTY", 112),
+    ("plugin-api/src/export.rs", "level_changed: None", 113),
+    ("plugin-api/src/abi/log.rs", "about: Many::new(&[])", 114),
+    ("plugin-api/src/abi/log.rs", "text: text.into()", 115),
+    // Of no host or plugin: for the tests of authors.
+    ("plugin-api/src/abi/connection.rs", "name: path.into()", 0),
+    ("plugin-api/src/connection.rs", "identity: Text::from_str(identity)", 0),
+    ("plugin-api/src/connection.rs", "identity: Text::from_str(\"\")", 0),
+    ("plugin-api/src/connection.rs", "name: Bytes::EMPTY", 0),
+];
+
+/// Where one side says in the log what it sees of the other one's fields, before these texts.
+const SEEN: [(&str, &str, &str); 5] = [
+    (
+        "plugin-api/src/export.rs",
+        "    prepare_hook();\n    in_call(|| answer(guard(|| parse_config",
+        "    CHECKED.get_or_init(|| args.more());\n",
     ),
     (
-        "plugin-api/src/abi.rs",
-        "HostLog { state, max_level, log }",
-        "HostLog { state, max_level: max_level.into(), log }",
+        "plugin-api/src/export.rs",
+        "    let data_dir = OsStr::from_bytes(",
+        "    let services = args.services;
+    let (metrics, completions, connections) = (services.metrics, services.completions, services.connections);
+    let tables = [metrics.more(), completions.more(), connections.more(), services.log.more()];
+    report(&format!(\"init saw {:?}\", (CHECKED.get(), args.more(), services.more(), tables)));\n",
     ),
     (
-        "plugin-api/src/abi.rs",
-        "        self.max_level\n",
-        "        self.max_level as u8\n",
+        "plugin-api/src/export.rs",
+        "    // SAFETY: the batch's sink is",
+        "    let connection = batch.connection;
+    let submits: Vec<Option<u64>> = batch.submits.iter().map(|submit| submit.more()).collect();
+    let ends = [connection.more(), connection.peer.more(), connection.listener.more()];
+    report(&format!(\"a batch saw {:?}\", (batch.more(), batch.sink.more(), submits, ends)));\n",
+    ),
+    (
+        "host/src/runtime/instance.rs",
+        "        let handle_batch = library.module().handle_batch;\n",
+        "        tracing::info!(plugin = library.record().name, seen = ?library.module().more(), \"module\");\n",
+    ),
+    (
+        "host/src/runtime/plugin_log.rs",
+        "        let level = event.level",
+        "        let about: Vec<Option<u64>> = event.about.iter().map(|about| about.more()).collect();
+        tracing::info!(version = %self.version, of = self.own_crate, seen = ?(event.more(), about), \"event\");\n",
     ),
 ];
+
+/// The next minor version: every struct that crosses has a field more.
+pub fn next_minor() -> Vec<Change> {
+    let later = " later {\n        /// A number.\n        pub more: u64,\n    }";
+    let structs = STRUCTS.map(|(file, end)| {
+        let file = Box::leak(format!("plugin-api/src/abi/{file}").into_boxed_str());
+        (&*file, end.to_owned(), format!("{end}{later}"))
+    });
+    let made = MADE.map(|(file, end, number)| {
+        let comma = if end.ends_with('{') { "" } else { "," };
+        (file, end.to_owned(), format!("{end}{comma} more: {number}"))
+    });
+    let seen = SEEN.map(|(file, before, said)| (file, before.to_owned(), format!("{said}{before}")));
+    let place = "static LOG: ";
+    let checked = "static CHECKED: std::sync::OnceLock<Option<u64>> = std::sync::OnceLock::new();\n";
+    let checked = (
+        "plugin-api/src/export.rs",
+        place.to_owned(),
+        format!("{checked}{place}"),
+    );
+    structs.into_iter().chain(made).chain(seen).chain([checked]).collect()
+}
+
+/// A field of the elements of a list that crosses has another type.
+pub fn other_type() -> Vec<Change> {
+    let command = |number: &str| format!("        pub command: {number},\n");
+    vec![("plugin-api/src/abi/batch.rs", command("u64"), command("i64"))]
+}
 
 /// A copy of the repository, of that name, with these changes and this version of plugin-api.
 #[track_caller]
@@ -96,7 +186,8 @@ pub fn repository(name: &str, version: &str, changes: &[Change]) -> PathBuf {
             &*format!("{binary}[dependencies]\n"),
         ),
     ];
-    let all: Vec<_> = versions.into_iter().chain(changes.iter().copied()).collect();
+    let changes = changes.iter().map(|(file, from, to)| (*file, &**from, &**to));
+    let all: Vec<_> = versions.into_iter().chain(changes).collect();
     let mut left = all.len();
     let mut files = vec![PathBuf::from("Cargo.toml")];
     files.extend(

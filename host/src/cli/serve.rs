@@ -80,7 +80,8 @@ fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Resul
     let unusable = |error| ListenError { address, error };
     let listener = bound.listen().map_err(unusable)?;
     let bound = listener.local_addr().map_err(unusable)?;
-    let shared = Arc::new(Shared::new(&config.server, config.protocol.ack, manager.routes()));
+    let shared = Shared::new(&config.server, config.protocol.ack, bound, manager.routes());
+    let shared = Arc::new(shared);
     let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
     tracing::info!(address = %bound, "listening");
 

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use abi_stable::std_types::{RSlice, RStr};
-use plugin_api::abi::{AckSink, InitArgs, Instance, RawSubmit};
+use plugin_api::abi::{
+    AckSink, Batch, Bytes, HandleBatch, InitArgs, Instance, Lent, Many, Outcome, RawConnection, RawSubmit, Text,
+};
 use plugin_record::Record;
 use plugin_record::{Code, Refusal};
 use wire::result::{FIRST_OF_HOST, HANDLER_FAILED};
@@ -35,11 +36,12 @@ pub struct Plugin {
     library: Library,
     instance: Instance,
     number: u64,
-    // Kept beside the module: reading a field of the module checks each time that it is there.
-    handle_batch: unsafe extern "C" fn(Instance, RSlice<'_, RawSubmit<'_>>, AckSink<'_>),
+    /// Kept beside the module: that is one step less on the way of each batch.
+    handle_batch: HandleBatch,
     longest_ack: NonZero<usize>,
     submits: AtomicU64,
-    was_shut_down: AtomicBool,
+    is_paused: AtomicBool,
+    is_shut_down: AtomicBool,
     /// Of the lines about Submits that failed; a Submit costs its sender little.
     failures: Limit,
 }
@@ -76,9 +78,9 @@ impl Plugin {
             version: version.as_str().into(),
             data_dir: data_dir.as_os_str().as_bytes().into(),
             config: config.into(),
-            log: library.host_log(),
+            services: library.services(),
         };
-        let outcome = library.module().init()(&args).into_result();
+        let outcome = (library.module().init)(Lent::new(&args)).into_result();
         let instance = outcome.map_err(|error| {
             Refusal::new(
                 Code::LoadInit,
@@ -88,12 +90,12 @@ impl Plugin {
                 "# see the plugin's own documentation",
             )
         })?;
-        let handle_batch = library.module().handle_batch();
+        let handle_batch = library.module().handle_batch;
         let (name, version) = (args.name.to_string(), version.clone());
         let failures = Limit::new(move |lines| {
             tracing::error!(plugin = name, version, lines, like = FAILED, "{LEFT_OUT}");
         });
-        let longest_ack = library.module().largest_body().saturating_add(MIN_ACK);
+        let longest_ack = library.module().largest_body.saturating_add(MIN_ACK);
         let longest_ack = NonZero::new(longest_ack).unwrap_or(NonZero::<usize>::MAX);
         let number = instance_numbers::give(&record.name, &record.version);
         Ok(Plugin {
@@ -103,7 +105,8 @@ impl Plugin {
             handle_batch,
             longest_ack,
             submits: AtomicU64::new(0),
-            was_shut_down: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
+            is_shut_down: AtomicBool::new(false),
             failures,
         })
     }
@@ -143,64 +146,92 @@ impl Plugin {
         self.longest_ack
     }
 
-    /// Answers the Submits of a batch, in order, with one ack each: all, or those with which the room for acks is gone. Gives
-    /// how many that were; at least one, if there was room. Crosses into the library once.
-    pub fn answer(&self, submits: &[RawSubmit<'_>], acks: &mut AckWriter<'_>) -> usize {
+    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for
+    /// acks is gone. Gives how many that were; at least one, if there was room. Crosses into the library once.
+    pub fn answer(
+        &self,
+        connection: Lent<'_, RawConnection<'_>>,
+        submits: &[RawSubmit<'_>],
+        acks: &mut AckWriter<'_>,
+    ) -> usize {
         let room = acks.room();
-        let mut batch = Batch {
+        let mut owed = Owed {
             plugin: self,
             submits,
             acks,
         };
-        let state: *mut Batch<'_, '_> = &mut batch;
-        // SAFETY: `state` points to `batch`, which outlives the call below and is touched by nothing else meanwhile.
+        let state: *mut Owed<'_, '_> = &mut owed;
+        // SAFETY: `state` points to `owed`, which outlives the call below and is touched by nothing else meanwhile.
         let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
+        let batch = Batch {
+            submits: Many::new(submits),
+            sink: Lent::new(&sink),
+            connection,
+        };
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
-        unsafe { (self.handle_batch)(self.instance, RSlice::from_slice(submits), sink) };
+        unsafe { (self.handle_batch)(self.instance, Lent::new(&batch)) };
         // plugin-api sees to it that nothing is left without need; an ack that is owed is given all the same.
-        while !batch.submits.is_empty() && batch.acks.room() > 0 {
-            batch.fail("the plugin returned without an ack for this Submit");
+        while !owed.submits.is_empty() && owed.acks.room() > 0 {
+            owed.fail("the plugin returned without an ack for this Submit");
         }
-        let answered = submits.len() - batch.submits.len();
+        let answered = submits.len() - owed.submits.len();
         // Once for each batch, and each instance has its own.
         self.submits.fetch_add(answered as u64, Ordering::Relaxed);
         answered
     }
 
-    /// Calls the handler's shutdown, the first time; later calls do nothing.
-    pub fn shutdown(&self) {
-        if self.was_shut_down.swap(true, Ordering::AcqRel) {
+    /// Tells the handler that it gets no more Submits until [`Plugin::resume`]. Only for when no call is in it any more. Does
+    /// nothing where it knows already, or was shut down.
+    pub fn pause(&self) {
+        if self.is_shut_down.load(Ordering::Acquire) || self.is_paused.swap(true, Ordering::AcqRel) {
             return;
         }
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
-        let outcome = unsafe { self.library.module().shutdown()(self.instance) };
+        let outcome = unsafe { (self.library.module().paused)(self.instance) };
+        self.log_failure(outcome, "pause failed");
+    }
+
+    /// Tells the handler that it may get Submits again: before it does. Does nothing where it is not paused, or was shut down.
+    pub fn resume(&self) {
+        if self.is_shut_down.load(Ordering::Acquire) || !self.is_paused.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: as in `pause`.
+        let outcome = unsafe { (self.library.module().resumed)(self.instance) };
+        self.log_failure(outcome, "resume failed");
+    }
+
+    /// Calls the handler's shutdown, the first time; later calls do nothing.
+    pub fn shutdown(&self) {
+        if self.is_shut_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: as in `pause`.
+        let outcome = unsafe { (self.library.module().shutdown)(self.instance) };
+        self.log_failure(outcome, "shutdown failed");
+    }
+
+    fn record(&self) -> &Record {
+        self.library.record()
+    }
+
+    fn log_failure(&self, outcome: Outcome<()>, message: &'static str) {
         if let Err(error) = outcome.into_result() {
             tracing::error!(
                 plugin = self.name(),
                 version = %self.version(),
                 reason = &*logging::cut(error.as_str()),
-                "shutdown failed"
+                "{message}"
             );
         }
-    }
-
-    fn record(&self) -> &Record {
-        self.library.record()
     }
 }
 
 impl Drop for Plugin {
     fn drop(&mut self) {
         // SAFETY: dropping means that no reference is left, so nothing is inside the instance or will call it again.
-        let outcome = unsafe { self.library.module().release()(self.instance) };
-        if let Err(error) = outcome.into_result() {
-            tracing::error!(
-                plugin = self.name(),
-                version = %self.version(),
-                reason = &*logging::cut(error.as_str()),
-                "dropping the handler failed"
-            );
-        }
+        let outcome = unsafe { (self.library.module().release)(self.instance) };
+        self.log_failure(outcome, "dropping the handler failed");
     }
 }
 
@@ -211,14 +242,14 @@ impl std::fmt::Debug for Plugin {
 }
 
 /// What the plugin's acks are matched with while it answers.
-struct Batch<'a, 'w> {
+struct Owed<'a, 'w> {
     plugin: &'a Plugin,
     /// Those without an ack yet.
     submits: &'a [RawSubmit<'a>],
     acks: &'a mut AckWriter<'w>,
 }
 
-impl Batch<'_, '_> {
+impl Owed<'_, '_> {
     /// Acks the next Submits if there is nothing wrong with these results; whether it did.
     fn try_results(&mut self, results: &[u8]) -> bool {
         let Some((submits, rest)) = self.submits.split_at_checked(results.len()) else {
@@ -229,7 +260,7 @@ impl Batch<'_, '_> {
         }
         let acks = submits.iter().zip(results);
         self.acks
-            .acks(acks.map(|(submit, result)| (submit.command, &submit.id, *result)));
+            .acks(acks.map(|(submit, result)| (submit.command as u8, &submit.id, *result)));
         self.submits = rest;
         true
     }
@@ -239,7 +270,7 @@ impl Batch<'_, '_> {
         let Some((submit, rest)) = self.submits.split_first() else {
             return false;
         };
-        if result >= FIRST_OF_HOST || !self.acks.try_ack(submit.command, &submit.id, result, body) {
+        if result >= FIRST_OF_HOST || !self.acks.try_ack(submit.command as u8, &submit.id, result, body) {
             return false;
         }
         self.submits = rest;
@@ -264,12 +295,13 @@ impl Batch<'_, '_> {
             return;
         };
         self.submits = rest;
-        self.acks.ack(submit.command, &submit.id, HANDLER_FAILED, &[]);
+        let command = submit.command as u8;
+        self.acks.ack(command, &submit.id, HANDLER_FAILED, &[]);
         if self.plugin.failures.admits() {
             tracing::error!(
                 plugin = self.plugin.name(),
                 version = %self.plugin.version(),
-                command = FieldValue::Command(submit.command).field(),
+                command = FieldValue::Command(command).field(),
                 id = %submit.id.escape_ascii(),
                 reason = &*logging::cut(&reason.to_string()),
                 "{FAILED}"
@@ -279,43 +311,43 @@ impl Batch<'_, '_> {
 }
 
 /// # Safety
-/// `state` is the `Batch` of the call that is running, and nothing else uses it meanwhile.
-unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> usize {
-    // SAFETY: see above; `AckSink` takes `&mut self`, so calls don't overlap.
-    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
+/// `state` is the `Owed` of the call that is running, and nothing else uses it meanwhile.
+unsafe extern "C" fn push_results(state: *mut (), results: Bytes<'_>) -> usize {
+    // SAFETY: see above; the plugin's `Sink` takes `&mut self`, so calls don't overlap.
+    let owed = unsafe { &mut *state.cast::<Owed<'_, '_>>() };
     let results = results.as_slice();
     // One by itself is not worth a loop's preparations.
     let is_done = match results {
-        [result] => batch.try_push(*result, &[]),
-        results => batch.try_results(results),
+        [result] => owed.try_push(*result, &[]),
+        results => owed.try_results(results),
     };
     if is_done {
-        return batch.acks.room();
+        return owed.acks.room();
     }
     for result in results {
-        if !batch.try_push(*result, &[]) {
-            contain(|| batch.push_wrong(*result, &[]));
+        if !owed.try_push(*result, &[]) {
+            contain(|| owed.push_wrong(*result, &[]));
         }
     }
-    batch.acks.room()
+    owed.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize {
+unsafe extern "C" fn push(state: *mut (), result: u8, body: Bytes<'_>) -> usize {
     // SAFETY: see above.
-    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    if !batch.try_push(result, body.as_slice()) {
-        contain(|| batch.push_wrong(result, body.as_slice()));
+    let owed = unsafe { &mut *state.cast::<Owed<'_, '_>>() };
+    if !owed.try_push(result, body.as_slice()) {
+        contain(|| owed.push_wrong(result, body.as_slice()));
     }
-    batch.acks.room()
+    owed.acks.room()
 }
 
 /// # Safety
 /// As for [`push_results`].
-unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
+unsafe extern "C" fn fail(state: *mut (), reason: Text<'_>) -> usize {
     // SAFETY: see above.
-    let batch = unsafe { &mut *state.cast::<Batch<'_, '_>>() };
-    contain(|| batch.fail(reason.as_str()));
-    batch.acks.room()
+    let owed = unsafe { &mut *state.cast::<Owed<'_, '_>>() };
+    contain(|| owed.fail(reason.as_str()));
+    owed.acks.room()
 }

@@ -1,10 +1,5 @@
-//! Opens an admitted library and checks that its types are laid out as ours. From here on the library's own code runs:
-//! its constructors in `dlopen`, then what we call.
-//!
-//! The interface grows at its end (see `plugin_api::abi::Module`), so of two minor versions one has all that the other has,
-//! and more. abi_stable's check allows that the library has more than we ask for, and refuses one that has less. Less is
-//! well all the same: reading a field that is not there gives its default. So an older library is checked the other way
-//! round: all that it has must be what we have.
+//! Opens an admitted library and has it checked that its types are laid out as ours (`plugin_api::abi`). From here on the
+//! library's own code runs: its constructors in `dlopen`, then what we call.
 //!
 //! A library is never closed: its statics, thread-locals and the layout descriptions that we checked stay referenced, and
 //! Rust code can't tell when the last reference is gone. dlopen(3), dlclose(3).
@@ -15,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use abi_stable::StableAbi;
-use abi_stable::abi_stability::check_layout_compatibility;
-use abi_stable::library::AbiHeaderRef;
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{ENTRY_SYMBOL, HostLog, LibHeader, LogEvent, ModuleRef};
+use plugin_api::abi::{
+    CheckArgs, Completions, Connections, ENTRY_SYMBOL, Entry, Lent, Log, LogEvent, Metrics, Module, Services,
+    checked_module,
+};
 use plugin_record::Record;
 use plugin_record::{Code, Refusal};
 
@@ -42,8 +37,8 @@ pub struct Library {
 /// What opening a library gives, whoever asked for it.
 #[derive(Clone, Copy)]
 pub(super) struct Opened {
-    module: ModuleRef,
-    log: HostLog,
+    module: Lent<'static, Module>,
+    services: Lent<'static, Services>,
 }
 
 /// A host that can't open libraries.
@@ -114,12 +109,12 @@ impl Library {
         self.admitted.record()
     }
 
-    pub(super) fn module(&self) -> ModuleRef {
+    pub(super) fn module(&self) -> Lent<'static, Module> {
         self.opened.module
     }
 
-    pub(super) fn host_log(&self) -> HostLog {
-        self.opened.log
+    pub(super) fn services(&self) -> Lent<'static, Services> {
+        self.opened.services
     }
 }
 
@@ -127,18 +122,16 @@ impl Opened {
     /// Opens a private copy of an admitted file, here and now. For [`Library`], and for the process that tries it out.
     pub(super) fn open(subject: Subject<'_>) -> Result<Opened, LoadError> {
         let record = subject.record;
-        let header = entry(subject)?;
-        let header = header.upgrade().map_err(|error| layout(record, &error.to_string()))?;
-        let module = checked_module(header, record)?;
-        let log = PluginLog::leak(record);
-        // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
-        let log = unsafe { HostLog::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
-        Ok(Opened { module, log })
+        let entry = entry(subject)?;
+        let module = checked_module(entry, is_older(record)).map_err(|report| layout(record, &report))?;
+        let services = services(PluginLog::leak(record));
+        Ok(Opened { module, services })
     }
 
     /// Has the plugin of that name check its configuration.
     pub(super) fn check_config(&self, name: &str, config: &str) -> Result<(), LoadError> {
-        let outcome = self.module.check_config()(config.into()).into_result();
+        let config = CheckArgs { config: config.into() };
+        let outcome = (self.module.check_config)(Lent::new(&config)).into_result();
         outcome.map_err(|error| {
             let cure = format!("# mend the key under [plugin.{name}.config] in plugins.toml");
             let expected = "one that the plugin takes";
@@ -166,12 +159,12 @@ fn dlopen(copy: &Path) -> Result<&'static Handle, String> {
         .map_err(|error| reason(&error))
 }
 
-fn entry(subject: Subject<'_>) -> Result<AbiHeaderRef, LoadError> {
+fn entry(subject: Subject<'_>) -> Result<Entry, LoadError> {
     let handle = dlopen(subject.copy).map_err(|words| linker_errors::error(&words, subject))?;
-    // SAFETY: a static of this name is written by `export_plugin!` alone, as a `LibHeader`, which starts with the
-    // `AbiHeader` that this reference points to; the record has shown that the file was built with plugin-api. The
-    // header's magic and version are checked before anything behind it is read.
-    let symbol = unsafe { handle.get::<AbiHeaderRef>(ENTRY_SYMBOL) };
+    // SAFETY: a static of this name is written by `export_plugin!` alone, as a `Header`, which an `Entry` points to; the
+    // record has shown that the file was built with plugin-api. What the header begins with, a magic number and a version,
+    // is checked before anything behind it is read.
+    let symbol = unsafe { handle.get::<Entry>(ENTRY_SYMBOL) };
     symbol.map(|symbol| *symbol).map_err(|error| {
         let cure = "# put `export_plugin!(YourHandler);` in the crate's root";
         let said = linker_errors::said(&reason(&error), subject);
@@ -184,31 +177,16 @@ fn reason(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// The library's module, whose layout is ours as far as both have one.
-fn checked_module(header: &'static LibHeader, record: &Record) -> Result<ModuleRef, LoadError> {
-    // abi_stable takes a library without a description for one that needs no check.
-    let theirs = header
-        .layout()
-        .ok_or_else(|| layout(record, "the library does not describe its types"))?;
-    let outcome = if is_older(record) {
-        check_layout_compatibility(theirs, ModuleRef::LAYOUT)
-            .into_result()
-            .map_err(|error| {
-                layout(
-                    record,
-                    &format!("(expected is the plugin's side, found the host's)\n{error}"),
-                )
-            })?;
-        // SAFETY: the check has shown that every field of the library's module is ours, with the same type in the same
-        // place, from the first on; what only we have stands behind them and is read only where the library's own count
-        // of fields says that it is there. That holds whatever the record says: a library that has more than we do, or
-        // something else, does not pass. Between other major versions fields may change their meaning without changing
-        // their type: those were refused in admission, by the record, and are here by the version in the header.
-        unsafe { header.init_root_module_with_unchecked_layout::<ModuleRef>() }
-    } else {
-        header.init_root_module::<ModuleRef>()
-    };
-    outcome.map_err(|error| layout(record, &error.to_string()).into())
+/// What this host does for a library: its log, so far.
+fn services(log: &'static PluginLog) -> Lent<'static, Services> {
+    // SAFETY: `write_event` takes this very type from any thread, and `log` lives as long as the process.
+    let log = unsafe { Log::new(std::ptr::from_ref(log).cast(), log.max_level(), write_event) };
+    Lent::new(Box::leak(Box::new(Services {
+        log: Lent::new(Box::leak(Box::new(log))),
+        metrics: Lent::new(&Metrics {}),
+        completions: Lent::new(&Completions {}),
+        connections: Lent::new(&Connections {}),
+    })))
 }
 
 /// Whether a library was built with an older interface than the host's, so that it may have less of it.
@@ -244,7 +222,7 @@ fn layout(record: &Record, report: &str) -> Refusal {
 
 /// # Safety
 /// `state` is a `PluginLog` that lives as long as the process.
-unsafe extern "C" fn write_event(state: *const (), event: &LogEvent<'_>) {
+unsafe extern "C" fn write_event(state: *const (), event: Lent<'_, LogEvent<'_>>) {
     // SAFETY: see above; the reference is shared, and `PluginLog` is Sync.
     let log = unsafe { &*state.cast::<PluginLog>() };
     contain(|| log.write(event));

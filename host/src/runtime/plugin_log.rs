@@ -12,7 +12,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use plugin_api::abi::{ABOUT_MODULE, LogEvent, Scalar};
+use plugin_api::abi::{ABOUT_MODULE, Lent, LogEvent, Scalar};
 use plugin_record::Record;
 use semver::Version;
 use tracing::field::{FieldSet, Value as Recorded, display};
@@ -62,17 +62,17 @@ impl PluginLog {
     }
 
     /// The most verbose level that the log's filter lets through: 0 none, 1 error to 5 trace.
-    pub(super) fn max_level(&self) -> u8 {
-        self.by_level.iter().filter(|callsite| callsite.is_enabled()).count() as u8
+    pub(super) fn max_level(&self) -> usize {
+        self.by_level.iter().filter(|callsite| callsite.is_enabled()).count()
     }
 
     /// Writes one event; a level that is none counts as trace.
-    pub(super) fn write(&self, event: &LogEvent<'_>) {
-        let level = usize::from(event.level).saturating_sub(1).min(LEVELS.len() - 1);
+    pub(super) fn write(&self, event: Lent<'_, LogEvent<'_>>) {
+        let level = event.level.saturating_sub(1).min(LEVELS.len() - 1);
         if !self.by_level[level].is_enabled() {
             return;
         }
-        let said = (event.message, event.fields.as_slice());
+        let said = (event.message, event.fields);
         let text = || Said::new(event).text();
         if self.repeats(|repeats| repeats.admits(level, said, text, Instant::now())) {
             self.said(level, &Said::new(event));
@@ -133,25 +133,25 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn new(event: &LogEvent<'a>) -> Said<'a> {
+    fn new(event: Lent<'a, LogEvent<'a>>) -> Said<'a> {
+        let event = event.first();
         let message = cut(event.message.as_str());
         let mut room = LONGEST.saturating_sub(message.len());
         let mut fields: Vec<(String, FieldValue)> = Vec::new();
-        for field in event.fields.as_slice() {
-            let name = cut_at(field.name.as_str(), LONGEST_NAME);
+        for field in event.fields.iter() {
+            let name = cut_at(field.name(), LONGEST_NAME);
             let is_there = fields.iter().any(|(known, _)| *known == name);
             if !is_there && fields.len() < MOST_FIELDS && name.len() < room {
                 room -= name.len();
-                fields.push((name.into_owned(), value(field.value.into(), &mut room)));
+                fields.push((name.into_owned(), value(field.value(), &mut room)));
             }
         }
-        let about = event.about.as_slice();
-        let module = about.iter().find(|about| about.name.as_str() == ABOUT_MODULE);
+        let module = event.about.iter().find(|about| about.name() == ABOUT_MODULE);
         Said {
             message,
             left_out: (event.fields.len() - fields.len()) as u64,
             fields: (!fields.is_empty()).then_some(FieldValue::Fields(fields)),
-            module: module.and_then(|module| match module.value.into() {
+            module: module.and_then(|module| match module.value() {
                 Scalar::Text(module) => Some(cut_at(module, LONGEST_NAME)),
                 _ => None,
             }),
@@ -234,20 +234,17 @@ impl callsite::Callsite for Callsite {
 
 #[cfg(test)]
 mod tests {
-    use plugin_api::abi::LogField;
+    use plugin_api::abi::{LogField, Many};
 
     use super::*;
 
     fn field<'a>(name: &'a str, value: Scalar<'a>) -> LogField<'a> {
-        LogField {
-            name: name.into(),
-            value: value.into(),
-        }
+        LogField::new(name, value)
     }
 
     fn event<'a>(message: &'a str, fields: &'a [LogField<'a>]) -> LogEvent<'a> {
         LogEvent {
-            fields: fields.into(),
+            fields: Many::new(fields),
             ..LogEvent::new(3, message)
         }
     }
@@ -261,7 +258,7 @@ mod tests {
             field("version", Scalar::Shown("9.9.9")),
         ];
         let event = event("at", &fields);
-        let said = Said::new(&event);
+        let said = Said::new(Lent::new(&event));
         assert_eq!(said.text(), "at number=7 text=\"x y\" version=9.9.9");
         assert_eq!((said.left_out, said.module.is_none()), (1, true));
     }
@@ -272,14 +269,17 @@ mod tests {
         let names: Vec<String> = (0..100).map(|number| format!("{number}{long}")).collect();
         let many: Vec<LogField<'_>> = names.iter().map(|name| field(name, Scalar::Text(&long))).collect();
         let event = event("at", &many);
-        let said = Said::new(&event);
+        let said = Said::new(Lent::new(&event));
         let length = said.text().len();
         assert!((LONGEST / 2..LONGEST + 100).contains(&length), "{length}");
         assert_eq!(said.left_out, 99, "the first one takes all the room");
         let short: Vec<String> = (0..100).map(|number| number.to_string()).collect();
         let many: Vec<LogField<'_>> = short.iter().map(|name| field(name, Scalar::Float(f64::NAN))).collect();
-        assert_eq!(Said::new(&self::event("", &many)).left_out, 100 - MOST_FIELDS as u64);
+        assert_eq!(
+            Said::new(Lent::new(&self::event("", &many))).left_out,
+            100 - MOST_FIELDS as u64
+        );
         let all_message = self::event(&long, &many);
-        assert_eq!(Said::new(&all_message).left_out, 100);
+        assert_eq!(Said::new(Lent::new(&all_message)).left_out, 100);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use abi_stable::std_types::{RSlice, RStr};
-
 use super::*;
-use crate::abi::ModuleRef;
+use crate::abi::{
+    AckSink, Bytes, Completions, Connections, Many, Metrics, RawAddress, RawConnection, RawSubmit, Services, Text,
+};
 use crate::{Ack, Submit};
 
 static DROPPED: AtomicU32 = AtomicU32::new(0);
+static RESUMED: AtomicU32 = AtomicU32::new(0);
 
 /// Answers each Submit as its payload says.
 struct Single;
@@ -30,6 +31,7 @@ impl Handler for Single {
     fn handle<'a>(&'a self, submit: Submit<'a>) -> Ack<'a> {
         match submit.payload {
             b"panic" => panic!("in a Submit"),
+            b"who" => Ack::ok().body(format!("{:?}", submit.connection()).into_bytes()),
             b"" => Ack::ok(),
             body => Ack::result(7).body(body),
         }
@@ -37,6 +39,14 @@ impl Handler for Single {
 
     fn shutdown(&self) {
         panic!("in shutdown");
+    }
+
+    fn paused(&self) {
+        panic!("in paused");
+    }
+
+    fn resumed(&self) {
+        RESUMED.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -90,7 +100,7 @@ impl Received {
 
 /// # Safety
 /// `state` is a `Received` that nothing else uses meanwhile, as for the two others.
-unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> usize {
+unsafe extern "C" fn push_results(state: *mut (), results: Bytes<'_>) -> usize {
     // SAFETY: see above.
     let received = unsafe { &mut *state.cast::<Received>() };
     for result in results.iter() {
@@ -101,7 +111,7 @@ unsafe extern "C" fn push_results(state: *mut (), results: RSlice<'_, u8>) -> us
 
 /// # Safety
 /// See [`push_results`].
-unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> usize {
+unsafe extern "C" fn push(state: *mut (), result: u8, body: Bytes<'_>) -> usize {
     // SAFETY: see above.
     let received = unsafe { &mut *state.cast::<Received>() };
     received.take(Ok((result, body.to_vec())))
@@ -109,7 +119,7 @@ unsafe extern "C" fn push(state: *mut (), result: u8, body: RSlice<'_, u8>) -> u
 
 /// # Safety
 /// See [`push_results`].
-unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
+unsafe extern "C" fn fail(state: *mut (), reason: Text<'_>) -> usize {
     // SAFETY: see above.
     let received = unsafe { &mut *state.cast::<Received>() };
     received.take(Err(reason.as_str().to_owned()))
@@ -117,32 +127,36 @@ unsafe extern "C" fn fail(state: *mut (), reason: RStr<'_>) -> usize {
 
 /// # Safety
 /// Nothing is asked of `state`.
-unsafe extern "C" fn log(_: *const (), _: &LogEvent<'_>) {}
+unsafe extern "C" fn log(_: *const (), _: Lent<'_, LogEvent<'_>>) {}
 
-fn module<H: Handler>() -> ModuleRef {
-    let erased = construct::<H>().into_result().expect("a module");
-    // SAFETY: `construct` erased this very type.
-    ModuleRef(unsafe { erased.cast() })
+fn services() -> Lent<'static, Services> {
+    // SAFETY: `log` asks nothing of its arguments.
+    let log = unsafe { Log::new(std::ptr::null(), 5, log) };
+    Lent::new(Box::leak(Box::new(Services {
+        log: Lent::new(Box::leak(Box::new(log))),
+        metrics: Lent::new(&Metrics {}),
+        completions: Lent::new(&Completions {}),
+        connections: Lent::new(&Connections {}),
+    })))
 }
 
-fn make(module: ModuleRef, name: &str) -> RResult<Instance, RString> {
+fn make(module: &Module, name: &str) -> Outcome<Instance> {
     let args = InitArgs {
         name: name.into(),
         version: "1.0.0".into(),
         data_dir: b"/nowhere"[..].into(),
         config: "{}".into(),
-        // SAFETY: `log` asks nothing of its arguments.
-        log: unsafe { HostLog::new(std::ptr::null(), 5, log) },
+        services: services(),
     };
-    module.init()(&args)
+    (module.init)(Lent::new(&args))
 }
 
 /// One call, with so much room.
-fn call(module: ModuleRef, instance: Instance, payloads: &[&[u8]], room: usize) -> Vec<Result<(u8, Vec<u8>), String>> {
+fn call(module: &Module, instance: Instance, payloads: &[&[u8]], room: usize) -> Vec<Result<(u8, Vec<u8>), String>> {
     let submits: Vec<RawSubmit<'_>> = payloads
         .iter()
         .map(|payload| RawSubmit {
-            payload: RSlice::from_slice(payload),
+            payload: Bytes::from_slice(payload),
             id: *b"00000001",
             command: 0x10,
         })
@@ -151,8 +165,21 @@ fn call(module: ModuleRef, instance: Instance, payloads: &[&[u8]], room: usize) 
     let state: *mut Received = &mut received;
     // SAFETY: `state` outlives the call, and only these functions use it meanwhile.
     let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
+    let (peer, listener) = (RawAddress::unix(b"/peer"), RawAddress::unix(b"/listener"));
+    let connection = RawConnection {
+        id: 77,
+        started: 5_000_000_000,
+        peer: Lent::new(&peer),
+        listener: Lent::new(&listener),
+        identity: "alice".into(),
+    };
+    let batch = Batch {
+        submits: Many::new(&submits),
+        sink: Lent::new(&sink),
+        connection: Lent::new(&connection),
+    };
     // SAFETY: each test passes an instance that this module made and that it has not released.
-    unsafe { module.handle_batch()(instance, RSlice::from_slice(&submits), sink) };
+    unsafe { (module.handle_batch)(instance, Lent::new(&batch)) };
     received.acks
 }
 
@@ -162,8 +189,8 @@ fn ok(result: u8, body: &[u8]) -> Result<(u8, Vec<u8>), String> {
 
 #[test]
 fn a_handler_lives_from_init_to_release() {
-    let module = module::<Single>();
-    assert_eq!(module.largest_body(), 0);
+    let module = &module::<Single>();
+    assert_eq!(module.largest_body, 0);
     for (name, error) in [("fails", "told to fail"), ("panics", "told to panic")] {
         let outcome = make(module, name).into_result();
         assert!(outcome.is_err_and(|text| text.as_str().contains(error)), "{name}");
@@ -191,7 +218,20 @@ fn a_handler_lives_from_init_to_release() {
     assert_eq!(call(module, instance, &payloads[1..], 1).len(), 1);
 
     // SAFETY: the instance is this module's.
-    let outcome = unsafe { module.shutdown()(instance) };
+    let outcome = unsafe { (module.paused)(instance) };
+    assert!(
+        outcome
+            .into_result()
+            .is_err_and(|text| text.as_str().contains("in paused"))
+    );
+    let before = RESUMED.load(Ordering::Relaxed);
+    // SAFETY: as before.
+    let outcome = unsafe { (module.resumed)(instance) };
+    assert!(outcome.is_ok());
+    assert_eq!(RESUMED.load(Ordering::Relaxed), before + 1);
+
+    // SAFETY: as before.
+    let outcome = unsafe { (module.shutdown)(instance) };
     assert!(
         outcome
             .into_result()
@@ -199,15 +239,15 @@ fn a_handler_lives_from_init_to_release() {
     );
     let before = DROPPED.load(Ordering::Relaxed);
     // SAFETY: as before, and it is the last call.
-    let outcome = unsafe { module.release()(instance) };
+    let outcome = unsafe { (module.release)(instance) };
     assert!(outcome.is_ok());
     assert_eq!(DROPPED.load(Ordering::Relaxed), before + 1);
 }
 
 #[test]
 fn an_override_answers_for_all_of_its_batch() {
-    let module = module::<Batches>();
-    assert_eq!(module.largest_body(), 4);
+    let module = &module::<Batches>();
+    assert_eq!(module.largest_body, 4);
     let instance = make(module, "batches").into_result().expect("a handler");
     let results = |payloads: &[&[u8]], room| {
         let acks = call(module, instance, payloads, room);
@@ -221,6 +261,30 @@ fn an_override_answers_for_all_of_its_batch() {
     assert_eq!(results(&[b"", b"", b"1", b""], 1), [true; 4]);
     assert_eq!(results(&[&b""[..]; 200], 1), [true; 200]);
     // SAFETY: the instance is this module's, and it is the last call.
-    let outcome = unsafe { module.release()(instance) };
+    let outcome = unsafe { (module.release)(instance) };
+    assert!(outcome.is_ok());
+}
+
+#[test]
+fn a_handler_sees_whose_a_submit_is() {
+    let module = &module::<Single>();
+    let instance = make(module, "single").into_result().expect("a handler");
+    let acks = call(module, instance, &[b"who", b"", b"who"], 9);
+    let [Ok((0, first)), _, Ok((0, last))] = &acks[..] else {
+        panic!("{acks:?}");
+    };
+    assert_eq!(first, last);
+    let said = String::from_utf8_lossy(first);
+    for part in [
+        "id: 77,",
+        "peer: Unix(\"/peer\")",
+        "listener: Unix(\"/listener\")",
+        "started: SystemTime { tv_sec: 5, tv_nsec: 0 }",
+        "identity: Some(\"alice\")",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    // SAFETY: the instance is this module's, and it is the last call.
+    let outcome = unsafe { (module.release)(instance) };
     assert!(outcome.is_ok());
 }

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use abi_stable::std_types::RSlice;
-use plugin_api::abi::RawSubmit;
+use plugin_api::abi::{Bytes, Lent, RawConnection, RawSubmit};
 use wire::result;
 use wire::{AckWriter, Decoded, MIN_FRAME, Malformed, Packet};
 
@@ -62,13 +61,22 @@ pub(super) enum Rest {
     Malformed(Malformed),
 }
 
+/// What goes with each call that is made for one connection.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'c> {
+    /// The connection, as the plugin sees it.
+    pub(super) connection: Lent<'c, RawConnection<'c>>,
+    /// Where the thread writes down what it calls.
+    pub(super) under_way: &'c UnderWay,
+}
+
 /// Answers the frames at the start of `bytes`, in their order. `run` is empty before and after.
 pub(super) fn answer<'b>(
     bytes: &'b [u8],
     routes: &Reader,
     mode: Mode,
     limits: Limits,
-    under_way: &UnderWay,
+    caller: Caller<'_>,
     run: &mut Vec<RawSubmit<'b>>,
     acks: &mut AckWriter<'_>,
 ) -> Answered {
@@ -102,8 +110,8 @@ pub(super) fn answer<'b>(
         let plugin = Arc::clone(plugin);
         drop(table);
 
-        under_way.enter(plugin.number(), packet.command);
-        let answered = plugin.answer(run, acks);
+        caller.under_way.enter(plugin.number(), packet.command);
+        let answered = plugin.answer(caller.connection, run, acks);
         if answered == run.len() {
             consumed += length;
             following = next;
@@ -140,9 +148,9 @@ fn neighbours<'b>(
     let mut rest = bytes;
     loop {
         run.push(RawSubmit {
-            payload: RSlice::from_slice(packet.payload),
+            payload: Bytes::from_slice(packet.payload),
             id: *packet.id,
-            command: packet.command,
+            command: packet.command.into(),
         });
         rest = &rest[MIN_FRAME + packet.payload.len()..];
         match wire::whole(rest, max_frame) {

@@ -2,12 +2,13 @@
 //!
 //! It owns memory only for the beginning of a frame (`input`) and for acks that the peer has yet to take (`output`); the
 //! buffers for everything else belong to the thread that gives it its turns (`scratch`). The order of things is `turns`'
-//! decision, how bytes become acks `answer`'s, how long silence may last `timeouts`', what the log says of a peer
-//! `trouble`'s. When it has a turn is the event loop's.
+//! decision, how bytes become acks `answer`'s, how long silence may last `timeouts`', what plugins are told of it
+//! `facts`', what the log says of a peer `trouble`'s. When it has a turn is the event loop's.
 
 mod batches;
 mod current_call;
 mod error_counters;
+mod facts;
 mod input;
 mod linger;
 mod output;
@@ -17,9 +18,11 @@ mod timeouts;
 mod turns;
 mod unacknowledged;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plugin_api::abi::RawAddress;
 use wire::AckNumbering;
 
 use crate::config::Server;
@@ -36,6 +39,8 @@ const LINGER_LOOK: Duration = Duration::from_millis(400);
 
 /// What all connections of a server have in common.
 pub struct Shared {
+    /// Where they came to.
+    listener: RawAddress<'static>,
     routes: Arc<Routes>,
     numbering: AckNumbering,
     limits: Limits,
@@ -44,9 +49,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// From the configuration, and the table that the manager keeps current.
-    pub fn new(server: &Server, numbering: AckNumbering, routes: Arc<Routes>) -> Shared {
+    /// From the configuration, the address that is listened on, and the table that the manager keeps current.
+    pub fn new(server: &Server, numbering: AckNumbering, listener: SocketAddr, routes: Arc<Routes>) -> Shared {
         Shared {
+            listener: listener.into(),
             routes,
             numbering,
             limits: Limits::new(server.max_frame, server.max_unsent),

@@ -1,8 +1,7 @@
 //! What the log says of a peer that breaks the rules: who, what, and enough bytes to see it. Never more, for the rest is
 //! the peer's data. And never often: a peer can break them as fast as it can send.
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::fmt::{self, Display};
 use std::sync::LazyLock;
 
 use tracing::warn;
@@ -27,14 +26,14 @@ static NOT_READING_LIMIT: LazyLock<Limit> =
     LazyLock::new(|| Limit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
 
 /// The peer sent what can't be a frame; `bytes` starts with it.
-pub(super) fn malformed(peer: SocketAddr, reason: Malformed, bytes: &[u8]) {
+pub(super) fn malformed(peer: impl Display, reason: Malformed, bytes: &[u8]) {
     if MALFORMED_LIMITS[reason as usize].admits() {
         warn!(%peer, %reason, bytes = %Hex(bytes), "{MALFORMED}");
     }
 }
 
 /// The connection ends inside a frame, of which `bytes` is what came.
-pub(super) fn half_frame(peer: SocketAddr, reason: &str, bytes: &[u8], max_frame: usize) {
+pub(super) fn half_frame(peer: impl Display, reason: &str, bytes: &[u8], max_frame: usize) {
     if !HALF_FRAME_LIMIT.admits() {
         return;
     }
@@ -53,7 +52,7 @@ pub(super) fn half_frame(peer: SocketAddr, reason: &str, bytes: &[u8], max_frame
 }
 
 /// The peer took no acks for too long; this many bytes of them are left.
-pub(super) fn not_reading(peer: SocketAddr, unsent: usize) {
+pub(super) fn not_reading(peer: impl Display, unsent: usize) {
     if NOT_READING_LIMIT.admits() {
         warn!(%peer, unsent, "{NOT_READING}");
     }

@@ -72,7 +72,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi_stable::std_types::RSlice;
+    use plugin_api::abi::Bytes;
 
     #[test]
     fn the_room_for_submits_is_recycled() {
@@ -81,7 +81,7 @@ mod tests {
         let mut submits = run.take();
         for _ in 0..100 {
             submits.push(RawSubmit {
-                payload: RSlice::from_slice(&payload),
+                payload: Bytes::from_slice(&payload),
                 id: *b"00000001",
                 command: 2,
             });

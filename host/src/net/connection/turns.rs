@@ -6,10 +6,12 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
+use plugin_api::abi::Lent;
 use tracing::debug;
 use wire::AckWriter;
 
-use super::batches::{Answered, Mode, Rest, answer};
+use super::batches::{Answered, Caller, Mode, Rest, answer};
+use super::facts::Facts;
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
@@ -24,7 +26,7 @@ const LAST_READS: usize = 16;
 /// One connection: what it has to do, and what it keeps meanwhile.
 pub struct Connection {
     stream: TcpStream,
-    peer: SocketAddr,
+    facts: Facts,
     phase: Phase,
     /// Whether the socket may have something to read.
     readable: Readable,
@@ -90,7 +92,7 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
         Connection {
             stream,
-            peer,
+            facts: Facts::of_new(peer),
             phase: Phase::Serving,
             readable: Readable::default(),
             input: Input::default(),
@@ -116,11 +118,11 @@ impl Connection {
         scratch.trim();
         match next {
             Ok(Ok(next)) => return next,
-            Ok(Err(end)) => debug!(peer = %self.peer, ?end, "connection closed"),
+            Ok(Err(end)) => debug!(peer = %self.facts.peer(), ?end, "connection closed"),
             // A peer that resets or vanishes is everyday business.
             Err(error) => {
                 end_if_gone(&error);
-                debug!(peer = %self.peer, %error, "connection lost");
+                debug!(peer = %self.facts.peer(), %error, "connection lost");
             }
         }
         Next::End
@@ -224,13 +226,18 @@ impl Connection {
         let limits = shared.limits;
         let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, under_way, &mut submits, &mut acks);
+        let connection = self.facts.lend(&shared.listener);
+        let caller = Caller {
+            connection: Lent::new(&connection),
+            under_way,
+        };
+        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, caller, &mut submits, &mut acks);
         run.put_back(submits);
         let written = acks.written();
 
         if let Rest::Malformed(reason) = rest {
             shared.counters.count_malformed(reason);
-            peer_errors::malformed(self.peer, reason, &bytes[consumed..]);
+            peer_errors::malformed(self.facts.peer(), reason, &bytes[consumed..]);
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
@@ -280,13 +287,13 @@ impl Connection {
                 End::Idle
             }
         };
-        debug!(peer = %self.peer, ?end, "connection closed");
+        debug!(peer = %self.facts.peer(), ?end, "connection closed");
         true
     }
 
     fn not_reading(&self, owed: usize, shared: &Shared) -> End {
         shared.counters.count_write_timeout();
-        peer_errors::not_reading(self.peer, owed);
+        peer_errors::not_reading(self.facts.peer(), owed);
         End::NotReading
     }
 
@@ -294,7 +301,7 @@ impl Connection {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
             shared.counters.count_half_frame();
-            peer_errors::half_frame(self.peer, reason, bytes, shared.limits.max_frame());
+            peer_errors::half_frame(self.facts.peer(), reason, bytes, shared.limits.max_frame());
         }
     }
 }
