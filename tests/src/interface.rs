@@ -193,8 +193,17 @@ pub fn repository(name: &str, version: &str, changes: &[Change]) -> PathBuf {
     files.extend(
         ["host", "plugin-api"]
             .iter()
-            .flat_map(|folder| listed(Path::new(folder))),
+            .flat_map(|folder| listed(root(), Path::new(folder))),
     );
+    // What an earlier copy had and the repository has no more.
+    for folder in ["host", "plugin-api"]
+        .iter()
+        .filter(|folder| copy.join(folder).exists())
+    {
+        let gone = listed(&copy, Path::new(folder)).into_iter();
+        gone.filter(|file| !files.contains(file))
+            .for_each(|file| fs::remove_file(copy.join(file)).unwrap());
+    }
     for file in files {
         let mut text = fs::read_to_string(root().join(&file)).unwrap();
         for (_, from, to) in all.iter().filter(|(path, ..)| Path::new(path) == file) {
@@ -221,14 +230,16 @@ pub fn host_of(repository: &Path) -> PathBuf {
     target().join("debug").join(binary)
 }
 
-/// The files of a folder of the repository, by their paths in it.
-fn listed(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap());
+/// The files of a folder of a repository, by their paths in it.
+fn listed(repository: &Path, folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(repository.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap());
     entries
         .flat_map(|entry| {
             let path = folder.join(entry.file_name());
             match entry.file_type().unwrap().is_dir() {
-                true => listed(&path),
+                true => listed(repository, &path),
                 false => vec![path],
             }
         })
