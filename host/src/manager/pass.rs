@@ -220,7 +220,7 @@ impl Manager {
         let sonames = &self.sonames;
         let serving = |soname: &str| sonames.served(soname).map(|served| &*served.admitted);
         self.reported.idle(outcome, is_start, serving);
-        survey.groups.iter().for_each(|group| self.tried.note_tried(group));
+        survey.groups.iter().for_each(|group| self.tried.note_judged(group));
         self.first_lines = FirstLines::of(&candidates);
     }
 }

@@ -74,7 +74,7 @@ impl Manager {
         for left in (0..MOST_PASSES).rev() {
             self.unavailable.clear();
             let survey = self.survey()?;
-            self.reported.report(&survey, &self.config);
+            self.reported.files(&survey, &self.config);
             self.observe_links(&survey);
             let kind = match left {
                 0 => PassKind::Last,

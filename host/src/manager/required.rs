@@ -33,7 +33,7 @@ impl Manager {
         if missing.is_empty() || self.stop.is_set() {
             return Ok(());
         }
-        self.reported.report(survey, config);
+        self.reported.files(survey, config);
         self.reported.plan(plan);
         // It may be no fault of theirs.
         self.note_unjudged(survey);

@@ -121,7 +121,7 @@ impl Manager {
         }
         let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
         self.pass(&survey, PassKind::Start)?;
-        self.reported.report(&survey, &self.config);
+        self.reported.files(&survey, &self.config);
         self.finish(&survey);
         Ok(())
     }

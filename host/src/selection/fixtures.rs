@@ -186,7 +186,7 @@ impl RunningHost {
             (candidate.soname.clone(), served, link)
         });
         self.sonames = Sonames::after(next.collect::<Vec<_>>(), candidates);
-        survey.groups.iter().for_each(|group| self.tried.note_tried(group));
+        survey.groups.iter().for_each(|group| self.tried.note_judged(group));
         serving(&plan)
     }
 }

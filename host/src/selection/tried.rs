@@ -67,7 +67,7 @@ impl Tried {
     }
 
     /// What lies there now is not new the next time; what is left out stays new, should its time come.
-    pub fn note_tried(&mut self, group: &Group) {
+    pub fn note_judged(&mut self, group: &Group) {
         let files = group.files().iter();
         let files = files.map(|(name, admitted)| (name.to_string(), admitted.digest()));
         let tried = files.filter(|(_, digest)| !self.setbacks.contains_key(digest));

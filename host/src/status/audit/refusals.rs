@@ -67,7 +67,7 @@ impl Reported {
     }
 
     /// Refused files, accepted differences, and files without a version.
-    pub fn report(&mut self, survey: &Survey, config: &Config) {
+    pub fn files(&mut self, survey: &Survey, config: &Config) {
         self.directory = None;
         let mut files = HashMap::new();
         for finding in &survey.findings {
