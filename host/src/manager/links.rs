@@ -11,7 +11,8 @@ use crate::directory::survey::Survey;
 use crate::unavailable::Unavailable;
 
 impl Manager {
-    /// Moves all links that are to be moved. Tells whether that went well: at a start, what has no link serves all the same.
+    /// Moves all links that are to be moved. Tells whether that went well: at a start, what has no link serves all the same, and
+    /// so does what serves already.
     pub(super) fn link_all(&mut self, survey: &Survey, ready: &mut [Ready<'_>], is_start: bool) -> bool {
         let mut is_complete = true;
         for ready in ready.iter_mut().filter(|ready| ready.claim.candidate.takes_link) {
@@ -26,8 +27,10 @@ impl Manager {
                 Ok(()) => ready.has_taken_link = true,
                 Err(reason) => {
                     let soname = candidate.soname.clone();
+                    let served = self.sonames.served(&soname);
+                    let serves = served.is_some_and(|served| served.key.digest == ready.key.digest);
                     self.note_unavailable(&soname, Some(ready.claim.admitted.record()), reason);
-                    if !is_start {
+                    if !is_start && !serves {
                         self.tried.defer(ready.key.digest); // it is still new
                         is_complete = false;
                     }

@@ -16,7 +16,6 @@ use crate::runtime::load_check::Trial;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::config_json;
-use crate::selection::tried::Setback;
 use crate::status::audit::versions::Times;
 use crate::unavailable::{Lack, LoadError, Unavailable};
 
@@ -104,11 +103,10 @@ impl Manager {
             config: config_json(claim.table),
         };
         let is_ending = self.instances.is_ending(&key);
-        let has_failed = self.tried.setback(digest) == Some(Setback::Failed);
+        let is_set_back = self.tried.setback(digest).is_some();
         match self.sonames.served(&claim.candidate.soname) {
-            Some(served) if served.key.digest == digest && (has_failed || is_ending) => {
-                Some(served.key.clone()) // another configuration has failed: the old instance goes on
-            }
+            // Another configuration has failed, or has to wait: the old instance goes on.
+            Some(served) if served.key.digest == digest && (is_set_back || is_ending) => Some(served.key.clone()),
             _ => (!is_ending).then_some(key),
         }
     }

@@ -98,11 +98,10 @@ impl Manager {
         Ok(PassEnd::Done)
     }
 
-    /// How many rounds there can be. Each that is repeated has left out one content more, of those that lie there or serve; an
-    /// instance that serves may be left out twice, with a new configuration and with its own.
+    /// How many rounds there can be: each that is repeated has left out one content more, of those that lie there or serve.
     fn most_rounds(&self, survey: &Survey) -> usize {
         let files: usize = survey.groups.iter().map(|group| group.files().len()).sum();
-        files + 2 * self.sonames.all_served().count() + 1
+        files + self.sonames.all_served().count() + 1
     }
 
     fn round<'a>(&mut self, rounds: &mut Rounds<'a>) -> Result<Round<'a>, StartError> {

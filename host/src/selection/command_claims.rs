@@ -168,16 +168,15 @@ impl<'a> Plan<'a> {
     }
 
     /// The newcomers among the candidates that lose their commands to others, at sonames that serve: they are to be turned
-    /// away, so that what serves there goes on.
+    /// away, so that what serves there goes on. Where that loses them itself, there is nothing to go on.
     pub fn losing_newcomers(&self, candidates: &[Candidate], sonames: &Sonames) -> Vec<Digest> {
-        let lost = |candidate: &Candidate| self.unserved.iter().any(|unserved| unserved.is_of(candidate));
-        let newcomers = candidates
-            .iter()
-            .filter(|candidate| candidate.takes_link && sonames.served(&candidate.soname).is_some());
-        newcomers
-            .filter(|candidate| lost(candidate))
-            .filter_map(Candidate::digest)
-            .collect()
+        let is_newcomer = |candidate: &&Candidate| {
+            let served = sonames.served(&candidate.soname);
+            candidate.takes_link && served.is_some_and(|served| Some(served.key.digest) != candidate.digest())
+        };
+        let lost = |candidate: &&Candidate| self.unserved.iter().any(|unserved| unserved.is_of(candidate));
+        let losers = candidates.iter().filter(is_newcomer).filter(lost);
+        losers.filter_map(Candidate::digest).collect()
     }
 
     /// What serves at a file's soname.

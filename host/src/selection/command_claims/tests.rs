@@ -108,6 +108,25 @@ fn a_newcomer_that_loses_its_command_is_turned_away() {
     assert_eq!(plan.losing_newcomers(&desired.candidates, &host.sonames), []);
 }
 
+/// Its file was brought again without its link, and another one has its command by now: it serves no more.
+#[test]
+fn what_serves_is_no_newcomer_when_it_loses_its_command() {
+    let [a, b] = [("a", 2), ("b", 3)].map(|(name, command)| plugin(name, "1.0.0", &[command]));
+    let mut host = RunningHost::start(&directory([file(&a), link(&a), file(&b), link(&b)]), Config::default());
+    let takes_all = PluginTable {
+        commands: Some(vec![2, 3]),
+        ..PluginTable::default()
+    };
+    host.config = config([("a", takes_all)]);
+    host.file = 2;
+    let survey = directory([file(&a), link(&a), file(&b)]);
+    let desired = host.desired(&survey);
+    let plan = resolve(&desired.candidates, &survey, &host.config);
+    assert!(desired.candidates[1].takes_link);
+    assert_eq!(codes(&plan), [("b".to_owned(), "command-taken")]);
+    assert_eq!(plan.losing_newcomers(&desired.candidates, &host.sonames), []);
+}
+
 #[test]
 fn an_installation_conflicts_with_what_would_keep_it_from_serving() {
     let [a, b] = ["a", "b"].map(|name| plugin(name, "1.0.0", &[2]));
