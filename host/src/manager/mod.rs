@@ -1,9 +1,9 @@
 //! Decides what runs, and makes it run: one thread that makes pass after pass over the plugin directory and the configuration
-//! ([`reconcile`]), each ending in at most one new route table ([`pass`]). The first pass is the start, and every later one does
+//! (`reconcile`), each ending in at most one new route table (`pass`). The first pass is the start, and every later one does
 //! the same with more to go by. Which version and who gets which command is not decided here, but in `selection`.
 //!
-//! A pass has two phases: everything that should serve is opened and its configuration checked ([`open`]), then handlers are
-//! made ([`init`]), then links are moved ([`links`]) and one route table is published ([`publish`]). What fails is left out, and
+//! A pass has two phases: everything that should serve is opened and its configuration checked (`open`), then handlers are
+//! made (`init`), then links are moved (`links`) and one route table is published (`publish`). What fails is left out, and
 //! it is planned again who serves; so a failed newcomer leaves the version that serves alone.
 
 mod drain;
