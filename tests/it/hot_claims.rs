@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
+use serde_json::Value;
 use tests::crates::{journal, life};
 use tests::files::with_record;
 use tests::follow::quiet;
@@ -203,6 +205,19 @@ fn newcomer_waits_for_its_link(configuration: &str) {
     (0..3).for_each(|_| quiet(&host, 0));
     assert_eq!(life(&site.plugins(), "hot-probz"), ["init"]);
     assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
+
+    // What serves is brought again without its link, which can't be made anew: it goes on. Both at once, to the host.
+    host.signal(Signal::STOP);
+    fs::remove_file(&link).unwrap();
+    bring(&site, "hot-proba", "1.0.0");
+    host.signal(Signal::CONT);
+    host.wait_until("its link", |log| {
+        let is_it =
+            |line: &&Value| line["code"] == "link" && line["plugin"] == "hot-proba" && line["version"] == "1.0.0";
+        log.iter().find(is_it).cloned()
+    });
+    quiet(&host, 0);
+    assert_eq!(serving(&host)["hot-proba"], "1.0.0");
 
     // The cure cures, and nobody is initialised a second time.
     swaps::point(&site.plugins(), "hot-proba", "1.1.0");

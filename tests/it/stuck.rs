@@ -38,9 +38,10 @@ fn stuck() -> PathBuf {
 
 const FILE: &str = "libstuck_constructor.so.1.0.0";
 
+const SHORT: &str = "plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n";
+
 fn site() -> Site {
-    let configuration = "plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n";
-    let site = Site::with(configuration, &[&sample("submit-echo")]);
+    let site = Site::with(SHORT, &[&sample("submit-echo")]);
     fifo(&site.path().join("pipe"));
     site
 }
@@ -101,6 +102,32 @@ fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     assert_eq!(client.submit(0x03, b"").result, 0);
     drop(client);
     host.stop();
+}
+
+/// What serves can't check a new configuration meanwhile: it goes on with its own, and has the new one when it can.
+#[test]
+fn a_plugin_that_is_reconfigured_meanwhile_serves_on() {
+    let site = site();
+    let host = spawn(&site);
+    host.wait_for("listening");
+    site.copy(&stuck(), FILE);
+    refused(&host, "load-once");
+    site.configure(&format!("{SHORT}[plugin.submit-echo]\nconfig.reply = true\n"));
+    host.wait_until("submit-echo waits", |log| {
+        let is_it = |line: &&serde_json::Value| line["code"] == "linker" && line["plugin"] == "submit-echo";
+        log.iter().find(is_it).cloned()
+    });
+    let mut client = host.connect();
+    assert_eq!(client.submit(0x02, b"x").body, b"");
+    fs::write(site.path().join("pipe"), "").unwrap();
+    host.wait_for("reconfigured");
+    assert_eq!(client.submit(0x02, b"x").body, b"x");
+    drop(client);
+    let log = host.stop();
+    assert_eq!(
+        happened(&log, "what fails comes back in each round: nothing is changed now"),
+        0
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
+use tests::cargo::sample;
 use tests::crates::lines;
+use tests::files::with_identity;
 use tests::host::Site;
 use tests::scene::{NAME, SONAME, bring, lived, point};
 
@@ -49,6 +51,26 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
         assert_eq!(host.connect().submit(0x10, b"").result, 0);
         host.stop();
     }
+}
+
+/// A table speaks for one line of its plugin. What waits of another one was made without its configuration, and waits on.
+#[test]
+fn a_replaced_version_of_a_line_without_a_table_waits_in_standby() {
+    let site = Site::new("[plugin.submit-echo]\ncommands = [0x30]\nconfig.reply = true\n");
+    let bring = |version: &str| {
+        let new = site.path().join("new");
+        with_identity(&sample("submit-echo"), &new, "submit-echo", version);
+        fs::rename(new, site.plugins().join(format!("libsubmit_echo.so.{version}"))).unwrap();
+    };
+    bring("1.0.0");
+    bring("2.0.0");
+    let host = site.start();
+    bring("2.1.0");
+    assert_eq!(host.wait_for_where("drained", "version", "2.0.0")["then"], "standby");
+    let client = &mut host.connect();
+    assert_eq!(client.submit(0x30, b"by the table").body, b"by the table");
+    assert_eq!(client.submit(0x02, b"by the record").body, b"");
+    host.stop();
 }
 
 #[test]

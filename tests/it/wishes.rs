@@ -194,6 +194,38 @@ fn a_table_that_is_disabled_during_an_init_holds() {
     scene.host.stop();
 }
 
+/// The last word counts; but where the link moves on during each init, what was made ready serves after some of them.
+#[test]
+fn a_link_that_never_rests_keeps_nothing_from_serving() {
+    const LAST: u64 = 20;
+    let version = |minor: u64| format!("1.{minor}.0");
+    let site = Site::new("plugins.poll = \"200ms\"\n");
+    fs::create_dir_all(data(&site)).unwrap();
+    (0..=LAST).for_each(|minor| bring(&site, &version(minor)));
+    swaps::point(&site.plugins(), NAME, "1.0.0");
+    let host = site.start();
+    let scene = Scene { site, host };
+    assert_eq!(scene.serves(), "1.0.0");
+    let has_swapped = || scene.host.log().iter().any(|line| line["message"] == "upgraded");
+    let init = |minor: u64| format!("init-{}", version(minor));
+    let mut held = scene.pipe(&init(1));
+    scene.point(&version(1));
+    let mut at = 1;
+    while at < LAST && !has_swapped() {
+        scene.waiting(&init(at));
+        let next = scene.pipe(&init(at + 1));
+        scene.point(&version(at + 1));
+        fs::write(held, "go on").unwrap();
+        (held, at) = (next, at + 1);
+        scene.waiting(&init(at));
+    }
+    assert!(has_swapped(), "{}", show(&scene.host.log()));
+    fs::write(held, "go on").unwrap();
+    quiet(&scene.host, 0);
+    assert_eq!(scene.serves(), version(at));
+    scene.host.stop();
+}
+
 #[test]
 fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
     let scene = Scene::new("server.drain_timeout = \"2s\"\n");

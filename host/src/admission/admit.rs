@@ -62,6 +62,26 @@ impl Admitted {
     pub fn static_tls(&self) -> Option<StaticTls> {
         self.static_tls
     }
+
+    /// One of which there is no file, for tests of what is decided about admitted files.
+    #[cfg(test)]
+    pub fn for_test(name: &str, version: semver::Version, commands: &[u8], content: &[u8]) -> Admitted {
+        Admitted {
+            staged: Staged {
+                path: std::path::PathBuf::new(),
+                digest: Digest::of(content),
+                size: content.len() as u64,
+            },
+            record: Arc::new(Record {
+                name: name.to_owned(),
+                version,
+                commands: commands.to_vec(),
+                ..super::host_record::host_record().clone()
+            }),
+            differences: Vec::new(),
+            static_tls: None,
+        }
+    }
 }
 
 /// What was found about a file that is refused.

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::Table;
-use plugin_record::Line;
 use plugin_record::{Code, Refusal};
-use semver::Version;
 
 use super::failure::Failure;
 use super::output;
@@ -26,7 +24,11 @@ use crate::manager::StartError;
 use crate::process::stop::Stop;
 use crate::runtime::library;
 use crate::runtime::load_check::{NoProgram, Output, Trial, Trials};
-use crate::selection::command_claims::{Plan, json_of, settle};
+use crate::selection::candidate::Candidate;
+use crate::selection::command_claims::{Plan, resolve_at_start};
+use crate::selection::desired_version::at_start;
+use crate::selection::table_for::{TableFor, config_json};
+use crate::selection::tried::Tried;
 use crate::selection::unserved::other_content;
 use crate::shell::quoted;
 use crate::status::report::{FileReport, MisnamedReport, PluginReport, Report, State};
@@ -65,7 +67,7 @@ impl Check {
             },
             None => Survey::nothing(&config.plugins.dir),
         };
-        let plan = settle(&survey, &config);
+        let plan = resolve_at_start(&survey, &config);
         let mut report = Report::new(&survey, &plan);
         let mut admitted: Admissions = survey
             .findings
@@ -167,8 +169,8 @@ fn open(
         let claim = plan.claims.iter().position(|claim| claim.admitted.digest() == digest);
         let claim = claim.filter(|_| !is_foreign);
         let config = match claim {
-            Some(at) => Some(json_of(plan.claims[at].table)),
-            None if is_foreign => foreign_config(file, config),
+            Some(at) => Some(config_json(plan.claims[at].table)),
+            None if is_foreign => foreign_config(admitted, survey, config),
             None => None,
         };
         let trial = Trial {
@@ -205,11 +207,10 @@ fn open(
 
 /// The configuration that a file from elsewhere would get where its table is for it: a file that no directory gives a place
 /// is checked with what it would meet there.
-fn foreign_config(file: &FileReport, config: &Config) -> Option<String> {
-    let table = config.plugin.get(file.plugin.as_ref()?)?;
-    let version: Version = file.version.as_ref()?.parse().ok()?;
-    let is_for_it = table.enabled && table.version.is_none_or(|line| line == Line::of(&version));
-    is_for_it.then(|| json_of(Some(table)))
+fn foreign_config(admitted: &Arc<Admitted>, survey: &Survey, config: &Config) -> Option<String> {
+    let candidates = at_start(survey, &Tried::default());
+    let table = TableFor::of_newcomer(&Candidate::newcomer(admitted), &candidates, config);
+    table.own().map(|table| config_json(Some(table)))
 }
 
 /// What the hosts that run on this directory don't take over.

@@ -1,3 +1,5 @@
-//! Files of any kind: when one counts as complete. Reads and judges no content.
+//! Files of any kind: when one counts as complete ([`stability`]), and which one it is ([`identity`]). Reads and judges no
+//! content.
 
+pub mod identity;
 pub mod stability;

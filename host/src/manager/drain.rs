@@ -1,47 +1,37 @@
 //! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
-//! or are shut down if they can't serve again.
+//! or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s to do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Manager;
+use super::leaving::Leaving;
+use super::state::Manager;
 use crate::admission::admit::Admitted;
 use crate::admission::names;
 use crate::admission::stage::Digest;
 use crate::config::Standby;
 use crate::directory::survey::Survey;
-use crate::runtime::Plugin;
-use crate::runtime::instances::Key;
-use crate::selection::command_claims::config_of;
+use crate::selection::instance_key::InstanceKey;
+use crate::selection::table_for::TableFor;
+use crate::selection::tried::Setback;
 use crate::status::audit::versions::Swap;
 
 /// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
 const HOLDERS: usize = 2;
 
-/// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
+/// How often the calls into a version that was replaced are counted until they have returned: soon at first, and less often
 /// while one of them does not.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-const LAST_LOOK: Duration = Duration::from_secs(1);
+const FIRST_COUNT: Duration = Duration::from_millis(20);
+const LAST_COUNT: Duration = Duration::from_secs(1);
 /// How long calls into a version that was replaced may take before the log names it.
 const LONG: Duration = Duration::from_secs(5);
 
-/// A handler that new batches don't reach any more.
-pub(super) struct Leaving {
-    pub(super) key: Key,
-    pub(super) plugin: Arc<Plugin>,
-    pub(super) since: Instant,
-    /// How long it took until its last batch had returned.
-    pub(super) drained: Option<Duration>,
-    /// Whether the log was told that it takes long.
-    pub(super) is_told: bool,
-}
-
 impl Manager {
-    /// When to look again whether handlers have drained, if any are to.
+    /// When to count again whether handlers have drained, if any are to.
     pub(super) fn drain_again(&self, now: Instant) -> Option<Instant> {
         let waiting = self.leaving.iter().filter(|leaving| leaving.drained.is_none());
         let youngest = waiting.map(|leaving| leaving.since.elapsed()).min()?;
-        Some(now + (youngest / 8).clamp(FIRST_LOOK, LAST_LOOK))
+        Some(now + (youngest / 8).clamp(FIRST_COUNT, LAST_COUNT))
     }
 
     /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
@@ -53,9 +43,9 @@ impl Manager {
             if calls == 0 {
                 leaving.drained = Some(leaving.since.elapsed());
                 is_news = true;
-            } else if !leaving.is_told && leaving.since.elapsed() >= LONG {
+            } else if !leaving.is_reported && leaving.since.elapsed() >= LONG {
                 Swap::draining(&leaving.plugin, &leaving.key, calls);
-                leaving.is_told = true;
+                leaving.is_reported = true;
             }
         }
         is_news
@@ -63,8 +53,12 @@ impl Manager {
 
     /// Handlers that have drained wait in standby, or are shut down: see [`Manager::why_end`].
     pub(super) fn retire(&mut self, survey: &Survey) {
-        let serving: Vec<Key> = self.known.served.values().map(|served| served.key.clone()).collect();
-        let mut lacks = Vec::new();
+        let serving: Vec<InstanceKey> = self
+            .sonames
+            .all_served()
+            .map(|(_, served)| served.key.clone())
+            .collect();
+        let mut unavailable = Vec::new();
         let leaving: Vec<Leaving> = self
             .leaving
             .extract_if(.., |leaving| leaving.drained.is_some())
@@ -85,27 +79,27 @@ impl Manager {
             if let Some(reason) = self.why_end(&key, plugin.admitted(), survey) {
                 drop(plugin);
                 let retired = self.instances.retire(&key, reason);
-                lacks.extend(retired.err().map(|lack| (key, lack)));
+                unavailable.extend(retired.err().map(|reason| (key, reason)));
             }
         }
         if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
             self.settling.look_again(again);
         }
         self.instances.discard_copies(|digest| has_file(survey, digest));
-        for (key, lack) in lacks {
-            self.lack(&key.digest.to_string(), None, lack);
+        for (key, reason) in unavailable {
+            self.note_unavailable(&key.digest.to_string(), None, reason);
         }
     }
 
     /// Why a handler that serves nothing is shut down; nothing while it waits in standby. Only a version that another one of
     /// its plugin has taken over from waits there, while its file and its configuration are what they were: what was taken
     /// away is gone.
-    fn why_end(&self, key: &Key, admitted: &Admitted, survey: &Survey) -> Option<&'static str> {
-        if self.known.held_back.contains(&key.digest) {
-            return None; // it waits for what the machine lacks
+    fn why_end(&self, key: &InstanceKey, admitted: &Admitted, survey: &Survey) -> Option<&'static str> {
+        if self.tried.setback(key.digest) == Some(Setback::Deferred) {
+            return None; // it waits for what is unavailable
         }
         let record = admitted.record();
-        let successor = self.known.served.get(&names::soname(record));
+        let successor = self.sonames.served(&names::soname(record));
         if successor.is_none_or(|successor| successor.plugin() != record.name) {
             return Some("it was taken away: nothing of it serves any more");
         }
@@ -113,14 +107,18 @@ impl Manager {
             return Some("another version serves, and plugins.standby is \"shutdown\"");
         }
         // Of a file that can't be judged at the moment it is not known that it is gone, or another one.
-        let mut judged = self.known.judged.iter();
-        if judged.any(|(name, digest)| *digest == key.digest && survey.undecided.contains(name)) {
+        if self
+            .tried
+            .names_of(key.digest)
+            .any(|name| survey.undecided.contains(name))
+        {
             return None;
         }
         if !has_file(survey, key.digest) {
             return Some("its file is gone, or has other content");
         }
-        (config_of(admitted, &self.config) != key.config).then_some("its configuration is another one")
+        let table = TableFor::of(&record.name, record.line(), &self.config, &self.first_lines);
+        (table.config_json() != key.config).then_some("its configuration is another one")
     }
 }
 

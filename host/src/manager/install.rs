@@ -1,5 +1,6 @@
 //! Brings a file into the plugin directory: admission first, then the private copy goes to its real name and the link
-//! moves, each by a rename. A running host sees either the old state or the new.
+//! moves, each by a rename. A running host sees either the old state or the new. Loads nothing; whether it would serve is
+//! `selection`'s to say.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -7,17 +8,16 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use plugin_record::Record;
 use plugin_record::Refusal;
 
 use crate::admission::admit::{Admitted, Refused};
 use crate::admission::stage::{self, Digest, Staging};
 use crate::admission::{names, permissions};
-use crate::config::{Config, PluginTable};
+use crate::config::Config;
 use crate::directory::links::{link_command, point};
-use crate::directory::survey::{Survey, judge_foreign, survey};
+use crate::directory::survey::{judge_foreign, survey};
 use crate::directory::verdicts::NotAdmitted;
-use crate::selection::command_claims::{Candidate, Lost, settle};
+use crate::selection::command_claims::{conflict, resolve_at_start};
 use crate::selection::idle::Idle;
 use crate::status::report::{PluginReport, Report, State};
 use crate::unavailable::Unavailable;
@@ -103,7 +103,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
     };
     let admitted = judge_foreign(file, config, staging).map_err(|error| match error {
         NotAdmitted::Refused(refused) => InstallError::Refused(refused),
-        NotAdmitted::Unavailable(lack) => InstallError::Unavailable(lack),
+        NotAdmitted::Unavailable(reason) => InstallError::Unavailable(reason),
     })?;
     // Only now: a refused file leaves no directory behind.
     create(directory).map_err(write(directory))?;
@@ -114,7 +114,8 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
         &fs::metadata(directory).map_err(write(directory))?,
         &config.source,
     );
-    refusals.extend(conflict(&survey, config, &admitted));
+    // A host would refuse it for that.
+    refusals.extend(conflict(&admitted, &survey, config));
     if !refusals.is_empty() {
         let (record, digest) = (Some(Arc::clone(admitted.record())), Some(admitted.digest()));
         return Err(InstallError::Refused(Arc::new(Refused {
@@ -190,44 +191,10 @@ fn place(admitted: &Admitted, target: &Path, replace: bool) -> Result<bool, Inst
     Ok(false)
 }
 
-/// The table that speaks for a record's line, if there is one.
-fn table<'a>(config: &'a Config, record: &Record) -> Option<&'a PluginTable> {
-    let table = config.plugin.get(&record.name)?;
-    table.version.is_none_or(|line| line == record.line()).then_some(table)
-}
-
-/// Whether another plugin would keep a name or a command that this one claims: a host would refuse it then.
-fn conflict(survey: &Survey, config: &Config, admitted: &Arc<Admitted>) -> Option<Refusal> {
-    let record = admitted.record();
-    let candidate = Candidate {
-        plugin: record.name.clone(),
-        soname: names::soname(record),
-        line: record.line(),
-        is_linked: false,
-        wanted: Ok(Arc::clone(admitted)),
-        takes_link: true,
-    };
-    let table = table(config, record);
-    let commands = table
-        .and_then(|table| table.commands.as_ref())
-        .unwrap_or(&record.commands);
-    let mut plan = settle(survey, config);
-    // A table that asks for this plugin settles it against those that nobody asked for. Otherwise the order among equals
-    // would have one installation silently take another plugin's commands.
-    plan.claims.retain(|claim| {
-        let is_other = claim.candidate.key() != candidate.key();
-        is_other && (claim.table.is_some() || table.is_none())
-    });
-    match plan.lost(&candidate, commands, config)? {
-        Lost::To(unserved) => Some(unserved.refusal),
-        Lost::OtherLine(_) => None,
-    }
-}
-
 /// What a start would make of the file now: nothing if it would serve, else why not.
 fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<Option<NotServed>> {
     let survey = survey(config, staging)?;
-    let plan = settle(&survey, config);
+    let plan = resolve_at_start(&survey, config);
     let report = Report::new(&survey, &plan);
     let own = report.files.into_iter().find(|file| file.file == target);
     Ok(match own {

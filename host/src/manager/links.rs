@@ -1,17 +1,18 @@
 //! Moves the links of what is ready to serve. The link is what says what runs: a newcomer without it would be gone at the next
-//! start, so it does not serve while the host runs, and it is settled again who does.
+//! start, so it does not serve while the host runs, and it is planned again who does.
 
 use std::fs;
 use std::path::Path;
 
-use super::Manager;
 use super::open::Ready;
+use super::state::Manager;
 use crate::directory::links::{link_command, point};
 use crate::directory::survey::Survey;
 use crate::unavailable::Unavailable;
 
 impl Manager {
-    /// Moves all links that are to be moved. Tells whether that went well: at a start, what has no link serves all the same.
+    /// Moves all links that are to be moved. Tells whether that went well: at a start, what has no link serves all the same, and
+    /// so does what serves already.
     pub(super) fn link_all(&mut self, survey: &Survey, ready: &mut [Ready<'_>], is_start: bool) -> bool {
         let mut is_complete = true;
         for ready in ready.iter_mut().filter(|ready| ready.claim.candidate.takes_link) {
@@ -22,16 +23,15 @@ impl Manager {
             };
             let link = survey.directory.join(&candidate.soname);
             match self.link(&link, &file, candidate.is_linked) {
-                Ok(()) => {
-                    // Should it be gone at the next look, it was taken away anew.
-                    self.gone.remove(&candidate.soname);
-                    ready.is_linked = true;
-                }
-                Err(lack) => {
+                // Should it be gone in the next pass, it was taken away anew.
+                Ok(()) => ready.has_taken_link = true,
+                Err(reason) => {
                     let soname = candidate.soname.clone();
-                    self.lack(&soname, Some(ready.claim.admitted.record()), lack);
-                    if !is_start {
-                        self.known.held_back.insert(ready.key.digest); // it is still new
+                    let served = self.sonames.served(&soname);
+                    let serves = served.is_some_and(|served| served.key.digest == ready.key.digest);
+                    self.note_unavailable(&soname, Some(ready.claim.admitted.record()), reason);
+                    if !is_start && !serves {
+                        self.tried.defer(ready.key.digest); // it is still new
                         is_complete = false;
                     }
                 }
@@ -42,10 +42,10 @@ impl Manager {
 
     fn link(&self, link: &Path, file: &str, was_there: bool) -> Result<(), Unavailable> {
         if fs::read_link(link).is_ok_and(|target| target == Path::new(file)) {
-            return Ok(()); // moved before it was settled again
+            return Ok(()); // moved in the round before
         }
         point(link, file).map_err(|error| Unavailable::link(link_command(link, file), &error))?;
-        self.told.linked(link, file, was_there);
+        self.reported.linked(link, file, was_there);
         Ok(())
     }
 }

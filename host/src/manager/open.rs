@@ -1,23 +1,21 @@
-//! Opens and initialises what should serve. Each step may fail: what is a plugin's own fault is known as failed then, what is
-//! the machine's is tried again.
+//! Opens what should serve, and has it check its configuration; what is not open yet in a process of its own first. Decides
+//! what an instance is made of; what fails is noted by `init`.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugin_record::Refusal;
-
-use super::Manager;
+use super::state::Manager;
 use crate::admission::stage::Digest;
 use crate::config::Config;
 use crate::directory::survey::Survey;
 use crate::logging;
-use crate::runtime::instances::Key;
 use crate::runtime::library::Library;
 use crate::runtime::load_check::Trial;
-use crate::selection::command_claims::{Claim, json_of};
-use crate::selection::unserved::Unserved;
+use crate::selection::command_claims::Claim;
+use crate::selection::instance_key::InstanceKey;
+use crate::selection::table_for::config_json;
 use crate::status::audit::versions::Times;
 use crate::unavailable::{Lack, LoadError, Unavailable};
 
@@ -35,9 +33,9 @@ pub(super) struct Opened<'a> {
 pub(super) struct Ready<'a> {
     pub(super) claim: Claim<'a>,
     pub(super) library: Library,
-    pub(super) key: Key,
-    /// Whether its soname has a link or a file.
-    pub(super) is_linked: bool,
+    pub(super) key: InstanceKey,
+    /// Whether it has taken its soname's link.
+    pub(super) has_taken_link: bool,
     pub(super) times: Times,
 }
 
@@ -45,43 +43,27 @@ impl Manager {
     /// Opens all libraries and has them check their configurations; those that are not open yet in a process of their own
     /// first. Tells also whether all went well; what did not is known then, and said.
     pub(super) fn open_all<'a>(&mut self, claims: Vec<Claim<'a>>, survey: &Survey, config: &Config) -> Opened<'a> {
-        let mut is_complete = true;
-        let mut keyed = Vec::new();
-        for claim in claims {
-            match self.key(&claim) {
-                Some(key) => keyed.push((claim, key)),
-                // Its handler is being shut down; there is never a second one beside it.
-                None => {
-                    self.known.held_back.insert(claim.admitted.digest());
-                    let found = "the shutdown of its last handler has not returned";
-                    let lack = Unavailable::new(Lack::Shutdown, "init", found);
-                    self.lack(&claim.candidate.soname, Some(claim.admitted.record()), lack);
-                    is_complete &= !self.known.served.contains_key(&claim.candidate.soname);
-                }
-            }
-        }
+        let timeout = config.plugins.init_timeout;
+        let (keyed, mut is_complete) = self.keyed(claims);
         let began = Instant::now();
-        let mut tried = self.try_out(&keyed, survey, config.plugins.init_timeout);
+        let mut tried = self.try_out(&keyed, survey, timeout);
         let trial = began.elapsed();
         let mut ready = Vec::new();
         for (claim, key) in keyed {
             let began = Instant::now();
             let file = survey.file_with(key.digest);
             let (library, trial) = match tried.remove(&key.digest) {
-                None => (
-                    self.open(&claim, &file, &key, config.plugins.init_timeout),
-                    Duration::ZERO,
-                ),
-                Some(Ok(())) => (self.open_new(&claim, &file, &key, config.plugins.init_timeout), trial),
+                None => (self.open(&claim, &file, &key, timeout), Duration::ZERO),
+                Some(Ok(())) => (self.open_new(&claim, &file, &key, timeout), trial),
                 Some(Err(error)) => (Err(error), trial),
             };
             let took = self.memory.took(key.digest);
             match library {
                 Ok(library) => ready.push(Ready {
-                    is_linked: claim.candidate.is_linked,
                     claim,
                     library,
                     key,
+                    has_taken_link: false,
                     times: Times::opened(took, trial, began.elapsed()),
                 }),
                 Err(error) => {
@@ -93,18 +75,38 @@ impl Manager {
         Opened { ready, is_complete }
     }
 
-    /// What the handler of a claim is made of; nothing while that is being shut down.
-    fn key(&self, claim: &Claim<'_>) -> Option<Key> {
+    /// The claims, each with what its instance is made of. One whose last instance is being shut down is left out: there is
+    /// never a second one beside it. Tells also whether none is left out that leaves its soname to what serves there.
+    fn keyed<'a>(&mut self, claims: Vec<Claim<'a>>) -> (Vec<(Claim<'a>, InstanceKey)>, bool) {
+        let mut is_complete = true;
+        let mut keyed = Vec::new();
+        for claim in claims {
+            match self.key(&claim) {
+                Some(key) => keyed.push((claim, key)),
+                None => {
+                    self.tried.defer(claim.admitted.digest());
+                    let found = "the shutdown of its last handler has not returned";
+                    let reason = Unavailable::new(Lack::Shutdown, "init", found);
+                    self.note_unavailable(&claim.candidate.soname, Some(claim.admitted.record()), reason);
+                    is_complete &= self.sonames.served(&claim.candidate.soname).is_none();
+                }
+            }
+        }
+        (keyed, is_complete)
+    }
+
+    /// What the instance of a claim is made of; nothing while that is being shut down.
+    fn key(&self, claim: &Claim<'_>) -> Option<InstanceKey> {
         let digest = claim.admitted.digest();
-        let key = Key {
+        let key = InstanceKey {
             digest,
-            config: json_of(claim.table),
+            config: config_json(claim.table),
         };
         let is_ending = self.instances.is_ending(&key);
-        match self.known.served.get(&claim.candidate.soname) {
-            Some(served) if served.key.digest == digest && (self.known.failed.contains(&digest) || is_ending) => {
-                Some(served.key.clone()) // another configuration has failed: the old handler goes on
-            }
+        let is_set_back = self.tried.setback(digest).is_some();
+        match self.sonames.served(&claim.candidate.soname) {
+            // Another configuration has failed, or has to wait: the old instance goes on.
+            Some(served) if served.key.digest == digest && (is_set_back || is_ending) => Some(served.key.clone()),
             _ => (!is_ending).then_some(key),
         }
     }
@@ -112,7 +114,7 @@ impl Manager {
     /// Opens what is not open yet in another process.
     fn try_out(
         &self,
-        claims: &[(Claim<'_>, Key)],
+        claims: &[(Claim<'_>, InstanceKey)],
         survey: &Survey,
         timeout: Duration,
     ) -> HashMap<Digest, Result<(), LoadError>> {
@@ -137,7 +139,13 @@ impl Manager {
             .collect()
     }
 
-    fn open(&mut self, claim: &Claim<'_>, file: &Path, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+    fn open(
+        &mut self,
+        claim: &Claim<'_>,
+        file: &Path,
+        key: &InstanceKey,
+        timeout: Duration,
+    ) -> Result<Library, LoadError> {
         match self.instances.get(key) {
             Some(plugin) => Ok(plugin.library().clone()),
             None => self.instances.open(&claim.admitted, file, &key.config, timeout),
@@ -145,63 +153,21 @@ impl Manager {
     }
 
     /// Opens a library that opened well in another process. Said before, so that a death of this one names its cause.
-    fn open_new(&mut self, claim: &Claim<'_>, file: &Path, key: &Key, timeout: Duration) -> Result<Library, LoadError> {
+    fn open_new(
+        &mut self,
+        claim: &Claim<'_>,
+        file: &Path,
+        key: &InstanceKey,
+        timeout: Duration,
+    ) -> Result<Library, LoadError> {
         let record = claim.admitted.record();
         tracing::info!(plugin = record.name, version = %record.version, digest = %key.digest, "opening");
         logging::flush(LOG_PATIENCE);
         let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
         if claim.admitted.static_tls().is_some() {
-            self.is_serving_told = false; // there is less of it, whatever becomes of the plugin
+            self.is_serving_file_current = false; // there is less of it, whatever becomes of the plugin
         }
         self.side_effects.look(&record.name, &record.version, &self.staging);
         library
-    }
-
-    /// Makes all handlers that are not alive. Tells whether all went well.
-    pub(super) fn init_all(&mut self, ready: &[Ready<'_>], config: &Config, made: &mut HashMap<Key, Duration>) -> bool {
-        let mut is_complete = true;
-        for ready in ready {
-            if self.instances.get(&ready.key).is_some() {
-                continue;
-            }
-            if self.stop.is_set() {
-                return false;
-            }
-            let data_dir = config.plugins.data_dir().join(&ready.claim.candidate.plugin);
-            let began = Instant::now();
-            let (library, timeout) = (ready.library.clone(), config.plugins.init_timeout);
-            let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
-            let record = ready.claim.admitted.record();
-            self.side_effects.look(&record.name, &record.version, &self.staging);
-            match plugin {
-                Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),
-                Err(error) => {
-                    self.failed(&ready.claim, error);
-                    is_complete = false;
-                }
-            }
-        }
-        is_complete
-    }
-
-    fn failed(&mut self, claim: &Claim<'_>, error: LoadError) {
-        match error {
-            LoadError::Refused(refusal) => self.fail(claim, refusal),
-            LoadError::Unavailable(lack) => {
-                self.known.held_back.insert(claim.admitted.digest());
-                self.lack(&claim.candidate.soname, Some(claim.admitted.record()), lack);
-            }
-            LoadError::Stopping => {}
-        }
-    }
-
-    fn fail(&mut self, claim: &Claim<'_>, refusal: Refusal) {
-        self.known.failed.insert(claim.admitted.digest());
-        self.told.failed(&Unserved {
-            plugin: claim.candidate.plugin.clone(),
-            version: Some(claim.admitted.record().version.clone()),
-            soname: Some(claim.candidate.soname.clone()),
-            refusal,
-        });
     }
 }

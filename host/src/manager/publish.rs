@@ -1,117 +1,153 @@
-//! Puts one new route table in force, says what has changed, and notes what serves.
+//! Puts one new route table in force: notes what serves now and by which file, says what has changed, and sends off what was
+//! replaced. Opens and makes nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::drain::Leaving;
+use super::leaving::Leaving;
 use super::open::Ready;
-use super::{Manager, identity};
-use crate::admission::stage::Digest;
+use super::state::Manager;
 use crate::directory::survey::Survey;
 use crate::dispatch::routes::RouteTable;
-use crate::runtime::instances::Key;
-use crate::selection::desired_version::Served;
-use crate::selection::idle::Outcome;
+use crate::files::identity::FileIdentity;
+use crate::runtime::Plugin;
+use crate::selection::candidate::Candidate;
+use crate::selection::instance_key::InstanceKey;
+use crate::selection::soname_state::{LinkState, Served, Sonames};
 use crate::status::audit::versions::Swap;
 
+/// What is to serve at a soname.
+struct Next {
+    soname: String,
+    served: Served,
+    link: LinkState,
+    plugin: Arc<Plugin>,
+    /// What the log is to say of it.
+    swap: Option<Swap>,
+}
+
 impl Manager {
-    /// Puts the new table in force, and says what has changed.
+    /// Puts what is ready in force, and says what has changed. Gives what serves no more, nor another version of it, by soname.
     pub(super) fn publish(
         &mut self,
-        outcome: Outcome<'_>,
+        survey: &Survey,
+        candidates: &[Candidate],
         ready: Vec<Ready<'_>>,
-        made: &HashMap<Key, Duration>,
+        made: &HashMap<InstanceKey, Duration>,
         is_start: bool,
-    ) {
-        let survey = outcome.survey;
-        let mut now = BTreeMap::new();
-        let mut entries = Vec::new();
-        let mut swaps = Vec::new();
-        for ready in ready {
-            let soname = ready.claim.candidate.soname.clone();
-            let Some(plugin) = self.instances.get(&ready.key) else {
-                continue; // the host ends
-            };
-            let group = survey.group(plugin.name(), &soname);
-            let file = group.and_then(|group| group.file_name(ready.key.digest));
-            let before = self
-                .known
-                .served
-                .get(&soname)
-                .filter(|before| before.plugin() == plugin.name());
-            // While the same serves, so does the name that it came by, also where there is nothing by now; unless only
-            // another name has the content.
-            let is_there = |file: &String| survey.findings.iter().any(|finding| finding.path.ends_with(file));
-            let came_by = before.filter(|before| before.key == ready.key);
-            let file = match (came_by.and_then(|before| before.file.clone()), file) {
-                (Some(came_by), Some(file)) if !is_there(&came_by) => Some(file),
-                (came_by, file) => came_by.or(file),
-            };
-            let identity = match self.gone.contains_key(&soname) {
-                true => before.and_then(|before| before.identity),
-                false => file.as_deref().and_then(|file| identity(&survey.directory.join(file))),
-            };
-            let served = Served {
-                admitted: Arc::clone(&ready.claim.admitted),
-                key: ready.key.clone(),
-                commands: ready.claim.commands.clone(),
-                file,
-                is_linked: ready.is_linked,
-                identity,
-            };
-            let times = ready.times.made(made.get(&ready.key).copied());
-            swaps.extend(Swap::between(&soname, before, &served, times));
-            entries.push((ready.claim.commands.clone(), plugin));
-            now.insert(soname, served);
+    ) -> Vec<(String, Served)> {
+        let next = ready.into_iter().filter_map(|ready| self.next(survey, ready, made));
+        let (mut serving, mut entries, mut swaps) = (Vec::new(), Vec::new(), Vec::new());
+        for next in next.collect::<Vec<Next>>() {
+            entries.push((next.served.commands.clone(), next.plugin));
+            swaps.extend(next.swap);
+            serving.push((next.soname, next.served, next.link));
         }
-        let before = std::mem::replace(&mut self.known.served, now);
-        let is_same = before.len() == self.known.served.len()
-            && before.iter().all(|(soname, before)| {
-                let now = self.known.served.get(soname);
-                now.is_some_and(|now| now.key == before.key && now.commands == before.commands)
-            });
-        if is_same && !is_start {
-            return;
+        let before = std::mem::replace(&mut self.sonames, Sonames::after(serving, candidates));
+        if !is_start && is_same(&before, &self.sonames) {
+            return Vec::new();
         }
         let began = Instant::now();
-        drop(self.instances.publish(RouteTable::new(entries))); // nobody looks into the one before any more
+        drop(self.instances.publish(RouteTable::new(entries))); // nobody reads the one before any more
         let took = began.elapsed();
         for swap in swaps {
             swap.log(is_start, took);
         }
-        self.is_serving_told = false;
-        self.leaving
-            .retain(|leaving| !self.known.served.values().any(|now| now.key == leaving.key));
-        for (soname, served) in &before {
-            let serves = self.known.served.values().any(|now| now.key == served.key);
-            let now = self.known.served.get(soname);
-            if now.is_none_or(|now| now.plugin() != served.plugin()) {
-                let why = outcome.why(&served.admitted, now.map(|now| &*now.admitted));
-                Swap::removed(soname, served, &why.text);
+        self.is_serving_file_current = false;
+        self.send_off(&before);
+        let is_of_plugin = |soname: &str, plugin: &str| {
+            let now = self.sonames.served(soname);
+            now.is_some_and(|now| now.plugin() == plugin)
+        };
+        let removed = before
+            .all_served()
+            .filter(|(soname, before)| !is_of_plugin(soname, before.plugin()));
+        removed
+            .map(|(soname, before)| (soname.to_owned(), before.clone()))
+            .collect()
+    }
+
+    /// What is to serve of what is ready; nothing where the host ends.
+    fn next(&self, survey: &Survey, ready: Ready<'_>, made: &HashMap<InstanceKey, Duration>) -> Option<Next> {
+        let plugin = self.instances.get(&ready.key)?;
+        let candidate = &ready.claim.candidate;
+        let soname = candidate.soname.clone();
+        let before = self
+            .sonames
+            .served(&soname)
+            .filter(|before| before.plugin() == plugin.name());
+        let link = match ready.has_taken_link {
+            true => LinkState::Present,
+            false => self.sonames.link(&soname),
+        };
+        let file = file_name(survey, candidate, &ready.key, before);
+        let identity = match link {
+            LinkState::Missing { .. } => before.and_then(|before| before.identity),
+            LinkState::Present => {
+                let path = file.as_deref().map(|file| survey.directory.join(file));
+                path.and_then(|path| FileIdentity::of(&path))
             }
-            if let (false, Some(plugin)) = (serves, self.instances.get(&served.key)) {
+        };
+        let served = Served {
+            admitted: Arc::clone(&ready.claim.admitted),
+            key: ready.key.clone(),
+            commands: ready.claim.commands.clone(),
+            file,
+            is_linked: candidate.is_linked || ready.has_taken_link,
+            identity,
+        };
+        let times = ready.times.made(made.get(&ready.key).copied());
+        let swap = Swap::between(&soname, before, &served, times);
+        Some(Next {
+            soname,
+            served,
+            link,
+            plugin,
+            swap,
+        })
+    }
+
+    /// Has the handlers leave that serve no more, and keeps those that serve again.
+    fn send_off(&mut self, before: &Sonames) {
+        let sonames = &self.sonames;
+        let serves = |key: &InstanceKey| sonames.all_served().any(|(_, now)| now.key == *key);
+        self.leaving.retain(|leaving| !serves(&leaving.key));
+        for (_, served) in before.all_served().filter(|(_, served)| !serves(&served.key)) {
+            if let Some(plugin) = self.instances.get(&served.key) {
                 self.leaving.push(Leaving {
                     key: served.key.clone(),
                     plugin,
                     since: Instant::now(),
                     drained: None,
-                    is_told: false,
+                    is_reported: false,
                 });
             }
         }
     }
+}
 
-    /// What lies there now is not new the next time; what failed or was turned away stays new, should its time come.
-    pub(super) fn remember(&mut self, survey: &Survey) {
-        let files = survey.groups.iter().flat_map(|group| group.files());
-        let judged: HashSet<(String, Digest)> = files
-            .filter(|(_, admitted)| {
-                let digest = admitted.digest();
-                !self.known.failed.contains(&digest) && !self.known.held_back.contains(&digest)
-            })
-            .map(|(name, admitted)| (name.to_string(), admitted.digest()))
-            .collect();
-        self.known.judged.extend(judged);
+/// The name of the file that a version serves by. While the same serves, so does the name that it came by, also where there
+/// is nothing by now; unless only another name has the content.
+fn file_name(survey: &Survey, candidate: &Candidate, key: &InstanceKey, before: Option<&Served>) -> Option<String> {
+    let group = survey.group(&candidate.plugin, &candidate.soname);
+    let file = group.and_then(|group| group.file_name(key.digest));
+    let is_there = |file: &String| survey.findings.iter().any(|finding| finding.path.ends_with(file));
+    let came_by = before
+        .filter(|before| before.key == *key)
+        .and_then(|before| before.file.clone());
+    match (came_by, file) {
+        (Some(came_by), Some(file)) if !is_there(&came_by) => Some(file),
+        (came_by, file) => came_by.or(file),
     }
+}
+
+/// Whether the same serves on the same commands.
+fn is_same(before: &Sonames, now: &Sonames) -> bool {
+    let serving = |sonames: &Sonames| -> Vec<(String, InstanceKey, Vec<u8>)> {
+        let served = sonames.all_served();
+        let served = served.map(|(soname, served)| (soname.to_owned(), served.key.clone(), served.commands.clone()));
+        served.collect()
+    };
+    serving(before) == serving(now)
 }

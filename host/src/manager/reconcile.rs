@@ -1,181 +1,117 @@
-//! One look's outcome: settles who should serve, has it opened and initialised, settles again without what fails, and looks
-//! once more before it is put in force, for that may have taken its time.
+//! When to reconcile, and how often: passes over the directory until one ends with what is asked for by then. What one pass
+//! does is in `pass`.
 
-use std::collections::HashMap;
+use std::time::Instant;
 
-use super::open::Opened;
-use super::{Applied, Manager, StartError};
-use crate::admission::stage::Digest;
-use crate::config::Config;
+use super::events::{Heard, Hints, Places};
+use super::pass::{PassEnd, PassKind};
+use super::state::Manager;
 use crate::directory::survey::Survey;
-use crate::selection::command_claims::{Candidate, Claim, Plan, Unwanted, settle_among};
-use crate::selection::desired_version::wishes;
-use crate::selection::idle::Outcome;
+use crate::status::serving_file::Serving;
+use crate::unavailable::Unavailable;
+
+/// How many passes there are at most before what was made ready is put in force. So often the operator may change his mind
+/// meanwhile; a directory that never stops changing must keep nothing from serving, and no handler from draining.
+const MOST_PASSES: u32 = 8;
 
 impl Manager {
+    /// Reconciles whenever there is a reason to, until the host ends.
+    pub(super) fn follow(mut self, mut hints: Hints) {
+        tracing::info!(directory = %self.config.plugins.dir.display(), "following");
+        loop {
+            let poll = self.next_poll(&mut hints);
+            let reconcile = [poll, self.settling.again()].into_iter().flatten().min();
+            let drain = self.drain_again(Instant::now());
+            let deadline = [reconcile, drain].into_iter().flatten().min();
+            let heard = hints.wait(deadline, &mut self.settling);
+            if self.is_ending() {
+                return;
+            }
+            let is_time = reconcile.is_some_and(|at| Instant::now() >= at);
+            if self.drain() || heard.is_reason || is_time {
+                self.reconcile(&heard);
+            } else if let Some(at) = reconcile {
+                self.settling.look_again(at);
+            }
+        }
+    }
+
+    /// Watches what is to be watched. Gives when to make a pass without a hint: at once where something is watched anew, for
+    /// what had changed before was not heard.
+    fn next_poll(&mut self, hints: &mut Hints) -> Option<Instant> {
+        let is_watching = self.config.plugins.watch;
+        let places = is_watching.then(|| Places::new(&self.config.plugins.dir, &self.watched));
+        // It may start a thread, and wait for it: not while start-up code holds the dynamic linker's lock.
+        let is_free = self.instances.stuck().is_none();
+        let is_unheard = is_free && hints.watch(places, self.config.plugins.poll, &mut self.settling);
+        let now = Instant::now();
+        is_watching.then(|| match is_unheard {
+            true => now,
+            false => now + self.config.plugins.poll,
+        })
+    }
+
     /// Makes what runs what should run.
-    pub(super) fn apply(&mut self, survey: &Survey, is_start: bool) -> Result<Applied, StartError> {
-        let config = self.config.clone();
-        self.known.held_back.clear();
-        let mut made = HashMap::new();
-        let mut took_time = false;
-        let (sonames, plan, ready) = loop {
-            let (sonames, others) = match is_start {
-                true => (self.as_they_stand(survey), Vec::new()),
-                false => wishes(survey, &self.known, &config),
+    fn reconcile(&mut self, heard: &Heard) {
+        let mut is_reread = self.reread(heard.reload);
+        let Some((survey, reread_meanwhile)) = self.passes() else {
+            return;
+        };
+        is_reread |= reread_meanwhile;
+        self.retire(&survey);
+        self.finish(&survey);
+        if is_reread {
+            let unsettled = survey.unsettled + self.sonames.undecided();
+            tracing::info!(unsettled, "configuration reread");
+        }
+    }
+
+    /// Passes until one puts in force what is asked for by then: the operator's last word counts. Gives the last survey, and
+    /// whether the configuration was reread meanwhile; nothing where the directory can't be read.
+    fn passes(&mut self) -> Option<(Survey, bool)> {
+        let mut is_reread = false;
+        let mut last = None;
+        for left in (0..MOST_PASSES).rev() {
+            self.unavailable.clear();
+            let survey = self.survey()?;
+            self.reported.files(&survey, &self.config);
+            self.observe_links(&survey);
+            let kind = match left {
+                0 => PassKind::Last,
+                _ => PassKind::Running,
             };
-            self.told.other_contents(&survey.directory, others);
-            self.known.removed = sonames
-                .iter()
-                .filter(|soname| matches!(soname.wanted, Err(Unwanted::Removed)))
-                .map(|soname| soname.soname.clone())
-                .collect();
-            let mut plan = settle_among(&sonames, survey, &config);
-            if self.hold_back_losers(&sonames, &plan) {
-                continue;
+            // Nothing is required of a host that runs.
+            let end = self.pass(&survey, kind);
+            last = Some(survey);
+            match end {
+                Ok(PassEnd::Changed { is_reread: again }) => is_reread |= again,
+                _ if left > 0 => break,
+                _ => {}
             }
-            let claims = std::mem::take(&mut plan.claims);
-            let Opened { mut ready, is_complete } = self.open_all(claims, survey, &config);
-            took_time |= ready.iter().any(|ready| self.instances.get(&ready.key).is_none()) || !is_complete;
-            if self.stop.is_set() || self.instances.is_closed() {
-                return Ok(Applied::Published);
+            if left == 0 {
+                self.settling.look_again(Instant::now()); // what has changed meanwhile comes next
             }
-            if is_start {
-                if let Some(plugin) = self.instances.stuck() {
-                    return Err(StartError::Stuck { plugin });
+        }
+        last.map(|survey| (survey, is_reread))
+    }
+
+    /// The end of a pass: tells `host check` what serves and the log what is unavailable, and has it tried again.
+    pub(super) fn finish(&mut self, survey: &Survey) {
+        self.note_unjudged(survey);
+        if !self.is_serving_file_current {
+            match Serving::write(&self.staging, &survey.directory, &self.sonames, &self.instances) {
+                Ok(()) => self.is_serving_file_current = true,
+                Err(error) => {
+                    let reason = Unavailable::staging(&self.staging.directory(), &error);
+                    self.note_unavailable("what serves, for `host check`", None, reason);
                 }
-                self.require(&config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
-            }
-            let is_complete = is_complete && self.init_all(&ready, &config, &mut made);
-            if self.stop.is_set() || self.instances.is_closed() {
-                return Ok(Applied::Published);
-            }
-            if !is_complete {
-                continue;
-            }
-            if is_start {
-                self.require(&config, ready.iter().map(|ready| &ready.claim), survey, &plan)?;
-            } else if let Some(outdated) = self.outdated(survey, &sonames, took_time) {
-                return Ok(outdated);
-            }
-            if self.link_all(survey, &mut ready, is_start) {
-                break (sonames, plan, ready);
-            }
-        };
-        self.told.plan(&plan);
-        let failed = self.known.failed.union(&self.known.held_back).copied().collect();
-        let outcome = Outcome {
-            failed: &failed,
-            survey,
-            sonames: &sonames,
-            unasked: &plan.unasked,
-        };
-        self.publish(outcome, ready, &made, is_start);
-        let served = &self.known.served;
-        let serving = |soname: &str| served.get(soname).map(|served| &*served.admitted);
-        self.told.idle(outcome, is_start, serving);
-        self.remember(survey);
-        Ok(Applied::Published)
-    }
-
-    /// Whether what should serve was changed while it was made ready. A link that was moved or removed meanwhile is the
-    /// operator's word on what had come by then: none of it is new any more.
-    fn outdated(&mut self, survey: &Survey, sonames: &[Candidate], took_time: bool) -> Option<Applied> {
-        let moved: Vec<&Candidate> = sonames
-            .iter()
-            .filter(|soname| soname.takes_link && !is_link_as_surveyed(survey, &soname.soname))
-            .collect();
-        for group in survey
-            .groups
-            .iter()
-            .filter(|group| moved.iter().any(|moved| moved.soname == group.soname))
-        {
-            let files = group.files().iter();
-            self.known
-                .judged
-                .extend(files.map(|(name, admitted)| (name.to_string(), admitted.digest())));
-        }
-        if !moved.is_empty() {
-            return Some(Applied::Outdated { reread: false });
-        }
-        if !took_time {
-            return None;
-        }
-        if self.reread(false) {
-            return Some(Applied::Outdated { reread: true });
-        }
-        let fresh = self.survey()?;
-        self.forgive(&fresh);
-        let (now, _) = wishes(&fresh, &self.known, &self.config);
-        let is_same = now.len() == sonames.len() && now.iter().zip(sonames).all(|(now, then)| now.is_same(then));
-        (!is_same).then_some(Applied::Outdated { reread: false })
-    }
-
-    /// What a start would serve, less what has failed.
-    fn as_they_stand(&self, survey: &Survey) -> Vec<Candidate> {
-        let mut sonames: Vec<Candidate> = survey.groups.iter().map(|group| group.candidate()).collect();
-        for soname in &mut sonames {
-            if soname.wanted.as_ref().is_ok_and(|wanted| {
-                self.known.failed.contains(&wanted.digest()) || self.known.held_back.contains(&wanted.digest())
-            }) {
-                soname.wanted = Err(Unwanted::Failed);
             }
         }
-        sonames
-    }
-
-    /// A newcomer that does not get its commands is turned away, and what serves goes on.
-    fn hold_back_losers(&mut self, sonames: &[Candidate], plan: &Plan<'_>) -> bool {
-        let lost = |soname: &Candidate| plan.unserved.iter().any(|unserved| unserved.is_of(soname));
-        let losers = sonames
-            .iter()
-            .filter(|soname| soname.takes_link && self.known.served.contains_key(&soname.soname) && lost(soname));
-        let losers: Vec<Digest> = losers
-            .filter_map(|loser| loser.wanted.as_ref().ok().map(|admitted| admitted.digest()))
-            .collect();
-        self.told.turned_away(plan, &losers, sonames);
-        self.known.held_back.extend(losers.iter().copied());
-        !losers.is_empty()
-    }
-
-    /// Whether everything that is required is among the claims that are still good; tells all reasons if not.
-    fn require<'a, 'b: 'a>(
-        &mut self,
-        config: &Config,
-        good: impl Iterator<Item = &'a Claim<'b>>,
-        survey: &Survey,
-        plan: &Plan<'_>,
-    ) -> Result<(), StartError> {
-        let good: Vec<&str> = good
-            .filter(|claim| claim.table.is_some())
-            .map(|claim| claim.candidate.plugin.as_str())
-            .collect();
-        let required = config
-            .plugin
-            .iter()
-            .filter(|(_, table)| table.required && table.enabled);
-        let missing: Vec<String> = required
-            .map(|(name, _)| name.clone())
-            .filter(|name| !good.contains(&name.as_str()))
-            .collect();
-        if missing.is_empty() || self.stop.is_set() {
-            return Ok(());
+        let unavailable = std::mem::take(&mut self.unavailable);
+        match unavailable.is_empty() {
+            true => self.back_off.reset(),
+            false => self.settling.look_again(Instant::now() + self.back_off.wait()),
         }
-        self.told.report(survey, config);
-        self.told.plan(plan);
-        // It may be no fault of theirs.
-        self.lack_verdicts(survey);
-        let lacks = std::mem::take(&mut self.lacks);
-        self.told.lacks(lacks);
-        Err(StartError::Required { plugins: missing })
+        self.reported.unavailable(unavailable);
     }
-}
-
-/// Whether the link at a soname is still as it was surveyed.
-fn is_link_as_surveyed(survey: &Survey, soname: &str) -> bool {
-    if survey.undecided.contains(soname) {
-        return true; // where it led was not seen
-    }
-    let now = std::fs::read_link(survey.directory.join(soname)).ok();
-    now.as_deref() == survey.link(soname)
 }

@@ -1,16 +1,17 @@
-//! The first look, which is the start; and the running manager as others hold it.
+//! The first pass, which is the start; and the running manager as others hold it.
 
-use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Manager;
-use super::events::Hints;
+use super::events::{Hint, Hints};
 use super::install;
-use crate::admission::stage::{Staging, StagingError};
+use super::pass::PassKind;
+use super::start_error::StartError;
+use super::state::Manager;
+use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::{Survey, survey_again};
 use crate::directory::verdicts::Memory;
@@ -19,69 +20,14 @@ use crate::files::stability::Settling;
 use crate::process::exit;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
-use crate::runtime::library::{self, StaticHost};
+use crate::runtime::library;
 use crate::runtime::load_check::Trials;
 use crate::runtime::side_effects::SideEffects;
-use crate::selection::desired_version::Known;
-use crate::shell::quoted;
-use crate::status::audit::refusals::Told;
+use crate::selection::soname_state::Sonames;
+use crate::selection::table_for::FirstLines;
+use crate::selection::tried::Tried;
+use crate::status::audit::refusals::Reported;
 use crate::unavailable::BackOff;
-
-/// Why the host can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// It can't load anything.
-    #[error(transparent)]
-    Static(#[from] StaticHost),
-    /// No place for private copies.
-    #[error(transparent)]
-    Staging(#[from] StagingError),
-    /// There is no plugin directory, and it is not to be made.
-    #[error(
-        "the plugin directory {} does not exist; make it (mkdir -p {}), have it made at the start (`create = true` under \
-         [plugins]), or mend plugins.dir",
-        path.display(),
-        quoted(path)
-    )]
-    Missing {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// The plugin directory can't be made.
-    #[error("can't make the plugin directory {}: {error}; mend plugins.dir or the permissions there", path.display())]
-    NotMade {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// The plugin directory can't be read.
-    #[error("can't read the plugin directory {}: {error}; mend plugins.dir or its permissions", path.display())]
-    Directory {
-        /// Where it should be.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// Plugins that the configuration requires do not serve; the report was logged.
-    #[error("required plugins do not serve: {}", plugins.join(", "))]
-    Required {
-        /// Their names.
-        plugins: Vec<String>,
-    },
-    /// A library's start-up code never returned: nothing more can be opened, and no thread started.
-    #[error(
-        "the start-up code of {plugin} did not return within plugins.init_timeout and holds the dynamic linker: nothing else \
-         can be loaded; keep it out of the plugin directory (`host check --load` finds such plugins)"
-    )]
-    Stuck {
-        /// The plugin's name.
-        plugin: String,
-    },
-    /// There is no thread to go on with.
-    #[error("can't start a thread: {0}")]
-    Thread(io::Error),
-}
 
 /// The loaded plugins, from outside.
 pub struct Running {
@@ -126,22 +72,25 @@ impl Running {
 pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
-    let instances = Instances::new(hints.sender(), stop.clone());
+    let sender = hints.sender();
+    let ended = move || drop(sender.send(Hint::Ended));
+    let instances = Instances::new(ended, stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
         next_start: NextStart::default(),
         config,
         instances: instances.clone(),
-        known: Known::default(),
+        sonames: Sonames::default(),
+        tried: Tried::default(),
+        first_lines: FirstLines::default(),
         memory: Memory::default(),
         settling: Settling::default(),
-        gone: HashMap::new(),
         leaving: Vec::new(),
-        told: Told::default(),
-        lacks: Vec::new(),
+        reported: Reported::default(),
+        unavailable: Vec::new(),
         back_off: BackOff::default(),
-        is_serving_told: false,
+        is_serving_file_current: false,
         side_effects: SideEffects::new(),
         children,
         stop: stop.clone(),
@@ -171,8 +120,8 @@ impl Manager {
             make(&self.config.plugins.dir)?;
         }
         let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
-        self.apply(&survey, true)?;
-        self.told.report(&survey, &self.config);
+        self.pass(&survey, PassKind::Start)?;
+        self.reported.files(&survey, &self.config);
         self.finish(&survey);
         Ok(())
     }

@@ -5,16 +5,13 @@
 //! Of the configuration only the file is watched, not its folder: a log that is written there would be heard with each line.
 //! Its removal and a rename over it are heard through the old file; where a link leads elsewhere, the poll finds out.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use notify::{ErrorKind, EventHandler, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// Which folder or file it is: one that was removed and made anew is another one.
-type Identity = Option<(u64, u64)>;
+use crate::files::identity::FileIdentity;
 
 /// What is watched.
 #[derive(Default)]
@@ -26,7 +23,7 @@ pub(super) struct Watches {
 struct Target {
     path: PathBuf,
     /// What stood there when it was last tried.
-    identity: Identity,
+    identity: Option<FileIdentity>,
     state: State,
 }
 
@@ -54,7 +51,7 @@ impl Watches {
         let now = Instant::now();
         let mut due: Vec<&mut Target> = self.targets.iter_mut().collect();
         due.retain_mut(|target| {
-            let there = identity(&target.path);
+            let there = FileIdentity::of(&target.path);
             let is_due = target.state.is_due(target.identity == there, now, poll);
             target.identity = there;
             is_due
@@ -170,11 +167,6 @@ fn cure(error: &notify::Error) -> &'static str {
         Some(libc::EACCES) => "let the host's user read it",
         _ => "",
     }
-}
-
-fn identity(path: &Path) -> Identity {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(test)]

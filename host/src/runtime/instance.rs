@@ -121,7 +121,7 @@ impl Plugin {
         &self.record().version
     }
 
-    /// The number of this instance, see [`numbers`].
+    /// The number of this instance, see [`instance_numbers`].
     pub fn number(&self) -> u64 {
         self.number
     }

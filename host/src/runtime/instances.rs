@@ -16,18 +16,9 @@ use crate::admission::admit::Admitted;
 use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
 use crate::dispatch::routes::{RouteTable, Routes};
-use crate::manager::events::{Hint, Sender};
 use crate::process::stop::Stop;
+use crate::selection::instance_key::InstanceKey;
 use crate::unavailable::{Lack, LoadError, Unavailable};
-
-/// What makes a handler: the library's content, and its configuration as JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Of the library.
-    pub digest: Digest,
-    /// What its init is given.
-    pub config: String,
-}
 
 /// All handlers, shared by the manager, which makes them, and whoever ends the host.
 #[derive(Clone)]
@@ -36,7 +27,7 @@ pub struct Instances {
     /// For who waits until handlers have ended. No channel: see `deadline`.
     ended: Arc<Condvar>,
     routes: Arc<Routes>,
-    changed: Sender,
+    changed: Arc<dyn Fn() + Send + Sync>,
     stop: Stop,
 }
 
@@ -56,7 +47,7 @@ struct State {
 /// One handler. Its number tells it from a later one of the same key.
 struct Live {
     number: u64,
-    key: Key,
+    key: InstanceKey,
     phase: Phase,
 }
 
@@ -93,14 +84,14 @@ impl Live {
 }
 
 impl Instances {
-    /// None yet. `changed` is told when a handler has ended that was retired, and when a library came back late. When it is
+    /// None yet. `changed` is called when a handler has ended that was retired, and when a library came back late. When it is
     /// time to `stop`, no plugin's code is waited for any more.
-    pub fn new(changed: Sender, stop: Stop) -> Instances {
+    pub fn new(changed: impl Fn() + Send + Sync + 'static, stop: Stop) -> Instances {
         Instances {
             state: Arc::default(),
             ended: Arc::default(),
             routes: Arc::default(),
-            changed,
+            changed: Arc::new(changed),
             stop,
         }
     }
@@ -111,14 +102,14 @@ impl Instances {
     }
 
     /// The handler of a key, if it is alive.
-    pub fn get(&self, key: &Key) -> Option<Arc<Plugin>> {
+    pub fn get(&self, key: &InstanceKey) -> Option<Arc<Plugin>> {
         let state = self.lock();
         let live = state.live.iter().find(|live| live.key == *key)?;
         live.plugin().cloned()
     }
 
     /// Whether a handler of this key is being shut down: there is never a second one beside it.
-    pub fn is_ending(&self, key: &Key) -> bool {
+    pub fn is_ending(&self, key: &InstanceKey) -> bool {
         let state = self.lock();
         state
             .live
@@ -179,7 +170,7 @@ impl Instances {
         let (file, room) = (file.to_owned(), self.room());
         let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
             late.came_back(library.ok());
-            let _ = late.changed.send(Hint::Ended);
+            (late.changed)();
         });
         match &opened {
             Ok(library) => self.came_back(Some(library.clone())),
@@ -218,7 +209,7 @@ impl Instances {
     pub fn init(
         &self,
         library: Library,
-        key: &Key,
+        key: &InstanceKey,
         data_dir: &Path,
         timeout: Duration,
     ) -> Result<Arc<Plugin>, LoadError> {
@@ -258,7 +249,7 @@ impl Instances {
     }
 
     /// Every handler that is alive, ending ones aside.
-    pub fn alive(&self) -> Vec<(Key, Arc<Plugin>)> {
+    pub fn alive(&self) -> Vec<(InstanceKey, Arc<Plugin>)> {
         let state = self.lock();
         let alive = state
             .live
@@ -284,7 +275,7 @@ impl Instances {
     ///
     /// # Errors
     /// When there is no thread: then it stays as it is.
-    pub fn retire(&self, key: &Key, reason: &'static str) -> Result<(), Unavailable> {
+    pub fn retire(&self, key: &InstanceKey, reason: &'static str) -> Result<(), Unavailable> {
         let number = self
             .lock()
             .live
@@ -314,7 +305,7 @@ impl Instances {
             }
             instances.lock().live.retain(|live| live.number != number);
             instances.ended.notify_all();
-            let _ = instances.changed.send(Hint::Ended);
+            (instances.changed)();
         };
         let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(end);
         thread.map(drop).map_err(|error| {
@@ -379,7 +370,7 @@ impl Instances {
         let mut state = self.lock();
         state.closed = true;
         self.routes.swap(Arc::default());
-        let _ = self.changed.send(Hint::Ended);
+        (self.changed)();
     }
 
     /// Whether it is closed.

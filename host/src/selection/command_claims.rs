@@ -3,71 +3,19 @@
 
 use std::sync::Arc;
 
-use plugin_record::Line;
+use plugin_record::{Line, Refusal};
 
+use super::candidate::Candidate;
+use super::desired_version;
+use super::soname_state::Sonames;
+use super::table_for::{FirstLines, TableFor, Unasked};
+use super::tried::Tried;
 use super::unserved::Unserved;
 use crate::admission::admit::Admitted;
-use crate::admission::names::{soname, stem};
+use crate::admission::names::soname;
+use crate::admission::stage::Digest;
 use crate::config::{Config, PluginTable};
 use crate::directory::survey::Survey;
-
-/// A soname, and the version of it that should serve.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The plugin's name.
-    pub plugin: String,
-    /// Its soname.
-    pub soname: String,
-    /// Its compatibility line.
-    pub line: Line,
-    /// Whether the soname has a link or a file.
-    pub is_linked: bool,
-    /// The version; or why there is none although the soname is known.
-    pub wanted: Result<Arc<Admitted>, Unwanted>,
-    /// Whether that version is to take the soname's link.
-    pub takes_link: bool,
-}
-
-impl Candidate {
-    /// What tells it from others: plugin and soname.
-    pub fn key(&self) -> (&str, &str) {
-        (&self.plugin, &self.soname)
-    }
-
-    /// Whether both are of packages whose names differ in `-` and `_` alone: their files would have the same names.
-    pub fn has_name_of(&self, other: &Candidate) -> bool {
-        self.plugin != other.plugin && stem(&self.plugin) == stem(&other.plugin)
-    }
-
-    /// Whether both come to the same.
-    pub fn is_same(&self, other: &Candidate) -> bool {
-        let wanted = |candidate: &Candidate| {
-            candidate
-                .wanted
-                .as_ref()
-                .map(|admitted| admitted.digest())
-                .map_err(|why| *why)
-        };
-        self.key() == other.key()
-            && wanted(self) == wanted(other)
-            && (self.is_linked, self.takes_link) == (other.is_linked, other.takes_link)
-    }
-}
-
-/// Why no version of a soname should serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unwanted {
-    /// What stands at the soname is refused: its own refusals say why.
-    Refused,
-    /// What stands at the soname is of a package whose name differs in `-` and `_` alone.
-    NameTaken,
-    /// There are only pre-releases, which wait for a link.
-    PreReleases,
-    /// It was tried and failed, which was said then.
-    Failed,
-    /// The operator has taken the link away.
-    Removed,
-}
 
 /// A plugin version that is to serve.
 #[derive(Clone, Debug)]
@@ -85,7 +33,7 @@ pub struct Claim<'a> {
 /// What is to serve, and what is not although it could.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    /// In the order in which claims were settled.
+    /// In the order in which claims were resolved.
     pub claims: Vec<Claim<'a>>,
     /// Plugins that got no command, each with the reason.
     pub unserved: Vec<Unserved>,
@@ -102,108 +50,106 @@ pub enum Lost {
     OtherLine(Line),
 }
 
-/// What the configuration asks for in place of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unasked {
-    /// Nothing of the plugin.
-    Disabled,
-    /// This compatibility line of it.
-    OtherLine(Line),
-    /// Only plugins that have a table.
-    NotDiscovered,
+/// Resolves all claims that a start would resolve.
+pub fn resolve_at_start<'a>(survey: &Survey, config: &'a Config) -> Plan<'a> {
+    resolve(&desired_version::at_start(survey, &Tried::default()), survey, config)
 }
 
-/// Settles all claims that a start would settle.
-pub fn settle<'a>(survey: &Survey, config: &'a Config) -> Plan<'a> {
-    let sonames: Vec<Candidate> = survey.groups.iter().map(|group| group.candidate()).collect();
-    settle_among(&sonames, survey, config)
-}
-
-/// Settles the claims of these sonames, of which there is one candidate each for each package.
-pub fn settle_among<'a>(sonames: &[Candidate], survey: &Survey, config: &'a Config) -> Plan<'a> {
-    let mut plan = Plan::default();
-    for (candidate, table) in in_order(sonames, survey, config, &mut plan) {
-        let admitted = match &candidate.wanted {
-            Ok(admitted) => admitted,
-            Err(reason) => {
-                let unserved = Unserved::unwanted(candidate, *reason, table, survey);
-                plan.unserved.extend(unserved);
-                continue;
-            }
-        };
-        let own = table.and_then(|table| table.commands.as_ref());
-        let commands = own.unwrap_or(&admitted.record().commands).clone();
-        match plan.lost(candidate, &commands, config) {
-            Some(Lost::To(unserved)) => plan.unserved.push(unserved),
-            Some(Lost::OtherLine(line)) => plan.unasked.push((candidate.clone(), Unasked::OtherLine(line))),
-            None => plan.claims.push(Claim {
-                candidate: candidate.clone(),
-                admitted: Arc::clone(admitted),
-                commands,
-                table,
-            }),
+/// Resolves the claims of these candidates, of which there is one for each soname of each package.
+pub fn resolve<'a>(candidates: &[Candidate], survey: &Survey, config: &'a Config) -> Plan<'a> {
+    let first = FirstLines::of(candidates);
+    let mut plan = Plan {
+        unserved: without_candidate(&first, candidates, survey, config),
+        ..Plan::default()
+    };
+    let mut asked_for = Vec::new();
+    for candidate in candidates {
+        let table = TableFor::of(&candidate.plugin, candidate.line, config, &first);
+        match table.unasked(config.plugins.discover) {
+            Some(unasked) => plan.unasked.push((candidate.clone(), unasked)),
+            None => asked_for.push((candidate, table)),
         }
+    }
+    asked_for.sort_by_key(|(candidate, table)| {
+        let has_table = table.own().is_some();
+        (!has_table, !candidate.is_linked, candidate.line, &candidate.plugin)
+    });
+    for (candidate, table) in asked_for {
+        plan.add(candidate, table, survey);
     }
     plan
 }
 
-/// The candidates that may serve, in the order in which their claims are settled, each with its table. The plan learns of the
-/// tables for which there is none, and of the candidates for which nobody asks.
-fn in_order<'a, 'b>(
-    sonames: &'b [Candidate],
-    survey: &Survey,
-    config: &'a Config,
-    plan: &mut Plan<'_>,
-) -> Vec<(&'b Candidate, Option<&'a PluginTable>)> {
-    let mut candidates: Vec<(&Candidate, Option<&PluginTable>)> = Vec::new();
-    for (name, table) in &config.plugin {
-        let mut lines: Vec<&Candidate> = sonames.iter().filter(|soname| soname.plugin == *name).collect();
-        if !table.enabled {
-            let disabled = lines.into_iter().map(|line| (line.clone(), Unasked::Disabled));
-            plan.unasked.extend(disabled);
-            continue;
-        }
-        let is_removed = |candidate: &Candidate| matches!(candidate.wanted, Err(Unwanted::Removed));
-        lines.sort_by_key(|candidate| (is_removed(candidate), !candidate.is_linked, candidate.line));
-        let is_asked_for = |candidate: &&&Candidate| table.version.is_none_or(|line| line == candidate.line);
-        match lines.iter().find(is_asked_for) {
-            Some(candidate) => candidates.push((*candidate, Some(table))),
-            None => plan
-                .unserved
-                .push(Unserved::missing(name, table, &lines, sonames, survey, config)),
-        }
+/// What would keep a newcomer from serving beside what a start would serve: another plugin that has its name or one of its
+/// commands.
+pub fn conflict(admitted: &Arc<Admitted>, survey: &Survey, config: &Config) -> Option<Refusal> {
+    let newcomer = Candidate::newcomer(admitted);
+    let candidates = desired_version::at_start(survey, &Tried::default());
+    let table_for = TableFor::of_newcomer(&newcomer, &candidates, config);
+    let table = match table_for {
+        TableFor::Own(table) | TableFor::Disabled(table) => Some(table),
+        TableFor::OtherLine(..) | TableFor::None => None,
+    };
+    let commands = table.and_then(|table| table.commands.as_ref());
+    let commands = commands.unwrap_or(&admitted.record().commands);
+    let mut plan = resolve(&candidates, survey, config);
+    // A table that asks for this plugin decides against those that nobody asked for. Otherwise the order among equals would
+    // have one installation silently take another plugin's commands.
+    plan.claims.retain(|claim| {
+        let is_other = claim.candidate.key() != newcomer.key();
+        is_other && (claim.table.is_some() || table.is_none())
+    });
+    match plan.lost(&newcomer, commands, table_for)? {
+        Lost::To(unserved) => Some(unserved.refusal),
+        Lost::OtherLine(_) => None,
     }
-    // Another line of a plugin that has a table has a soname of its own: it may be discovered.
-    let asked_for: Vec<(&Candidate, Option<&PluginTable>)> = candidates.clone();
-    for candidate in sonames {
-        let is_settled = asked_for.iter().any(|(asked, _)| asked.key() == candidate.key())
-            || plan.unasked.iter().any(|(unasked, _)| unasked.key() == candidate.key());
-        let table_s = asked_for.iter().find(|(asked, _)| asked.plugin == candidate.plugin);
-        match (config.plugins.discover, table_s) {
-            _ if is_settled => {}
-            (true, _) => candidates.push((candidate, None)),
-            (false, Some((asked, _))) => {
-                plan.unasked.push((candidate.clone(), Unasked::OtherLine(asked.line)));
-            }
-            (false, None) => plan.unasked.push((candidate.clone(), Unasked::NotDiscovered)),
-        }
-    }
-    candidates
-        .sort_by_key(|(candidate, table)| (table.is_none(), !candidate.is_linked, candidate.line, &candidate.plugin));
-    candidates
 }
 
-impl Plan<'_> {
-    /// What serves at a file's soname.
-    pub fn serving(&self, admitted: &Admitted) -> Option<&Admitted> {
-        let soname = soname(admitted.record());
-        let mut claims = self.claims.iter();
-        let claim = claims.find(|claim| claim.candidate.soname == soname)?;
-        Some(&claim.admitted)
+/// What is to be said of the tables for which no candidate is there.
+fn without_candidate(first: &FirstLines, candidates: &[Candidate], survey: &Survey, config: &Config) -> Vec<Unserved> {
+    let mut missing = Vec::new();
+    for (name, table) in config.plugin.iter().filter(|(_, table)| table.enabled) {
+        let mut lines: Vec<&Candidate> = candidates
+            .iter()
+            .filter(|candidate| candidate.plugin == *name)
+            .collect();
+        let has_own = |line: &&Candidate| TableFor::of(name, line.line, config, first).own().is_some();
+        if !lines.iter().any(has_own) {
+            lines.sort_by_key(|line| line.line_order());
+            missing.push(Unserved::missing(name, table, &lines, candidates, survey, config));
+        }
+    }
+    missing
+}
+
+impl<'a> Plan<'a> {
+    /// Gives a candidate its commands, where it has a version and nobody before it has its name or one of its commands.
+    fn add(&mut self, candidate: &Candidate, table: TableFor<'a>, survey: &Survey) {
+        let own = table.own();
+        let admitted = match &candidate.desired {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                let unserved = Unserved::without_version(candidate, *reason, own, survey);
+                self.unserved.extend(unserved);
+                return;
+            }
+        };
+        let commands = own.and_then(|table| table.commands.as_ref());
+        let commands = commands.unwrap_or(&admitted.record().commands).clone();
+        match self.lost(candidate, &commands, table) {
+            Some(Lost::To(unserved)) => self.unserved.push(unserved),
+            Some(Lost::OtherLine(line)) => self.unasked.push((candidate.clone(), Unasked::OtherLine(line))),
+            None => self.claims.push(Claim {
+                candidate: candidate.clone(),
+                admitted: Arc::clone(admitted),
+                commands,
+                table: own,
+            }),
+        }
     }
 
-    /// What keeps a candidate from serving these commands beside the claims that are settled already.
-    pub fn lost(&self, candidate: &Candidate, commands: &[u8], config: &Config) -> Option<Lost> {
+    /// What keeps a candidate from serving these commands beside the claims that are resolved already.
+    pub fn lost(&self, candidate: &Candidate, commands: &[u8], table: TableFor<'_>) -> Option<Lost> {
         let mut claims = self.claims.iter();
         if let Some(winner) = claims.find(|claim| claim.candidate.has_name_of(candidate)) {
             let (plugin, soname) = winner.candidate.key();
@@ -211,28 +157,36 @@ impl Plan<'_> {
         }
         let (command, winner) = self.claims.iter().find_map(|claim| {
             let command = commands.iter().find(|command| claim.commands.contains(command))?;
-            Some((*command, claim))
+            Some((*command, &claim.candidate))
         })?;
-        let asked = config.plugin.get(&candidate.plugin).and_then(|table| table.version);
-        if let Some(line) = asked.filter(|line| winner.candidate.plugin == candidate.plugin && *line != candidate.line)
-        {
+        if let Some(line) = table.other_line_named().filter(|_| winner.plugin == candidate.plugin) {
             return Some(Lost::OtherLine(line));
         }
-        let taken: Vec<u8> = self.claims.iter().flat_map(|claim| claim.commands.clone()).collect();
-        let unserved = Unserved::command_taken(command, winner, candidate, commands, &taken);
+        let served: Vec<u8> = self.claims.iter().flat_map(|claim| claim.commands.clone()).collect();
+        let unserved = Unserved::command_taken(command, winner, candidate, commands, &served);
         Some(Lost::To(unserved))
+    }
+
+    /// The newcomers among the candidates that lose their commands to others, at sonames that serve: they are to be turned
+    /// away, so that what serves there goes on. Where that loses them itself, there is nothing to go on.
+    pub fn losing_newcomers(&self, candidates: &[Candidate], sonames: &Sonames) -> Vec<Digest> {
+        let is_newcomer = |candidate: &&Candidate| {
+            let served = sonames.served(&candidate.soname);
+            candidate.takes_link && served.is_some_and(|served| Some(served.key.digest) != candidate.digest())
+        };
+        let lost = |candidate: &&Candidate| self.unserved.iter().any(|unserved| unserved.is_of(candidate));
+        let losers = candidates.iter().filter(is_newcomer).filter(lost);
+        losers.filter_map(Candidate::digest).collect()
+    }
+
+    /// What serves at a file's soname.
+    pub fn serving(&self, admitted: &Admitted) -> Option<&Admitted> {
+        let soname = soname(admitted.record());
+        let mut claims = self.claims.iter();
+        let claim = claims.find(|claim| claim.candidate.soname == soname)?;
+        Some(&claim.admitted)
     }
 }
 
-/// The configuration that a version's handler gets, as JSON: its table's, where the table is for its line.
-pub fn config_of(admitted: &Admitted, config: &Config) -> String {
-    let record = admitted.record();
-    let table = config.plugin.get(&record.name);
-    let table = table.filter(|table| table.version.is_none_or(|line| line == record.line()));
-    json_of(table)
-}
-
-/// A table's configuration as JSON.
-pub fn json_of(table: Option<&PluginTable>) -> String {
-    table.map_or_else(|| "{}".to_owned(), PluginTable::config_json)
-}
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,17 @@
 //! Why an admitted file does not serve although nothing is wrong with it. Pure: what lies there, what the configuration says
 //! and what serves decide it, in this process or in one that starts now.
 
-use std::collections::HashSet;
-
 use plugin_record::Record;
 use serde::Serialize;
 
-use super::command_claims::{Candidate, Unasked, Unwanted};
+use super::candidate::{Candidate, NoVersion};
+use super::table_for::Unasked;
+use super::tried::Tried;
 use crate::admission::admit::Admitted;
 use crate::admission::names;
-use crate::admission::stage::Digest;
+use crate::directory::groups::AtSoname;
 use crate::directory::links::link_command;
-use crate::directory::survey::{AtSoname, Survey};
+use crate::directory::survey::Survey;
 use crate::shell::rename;
 
 /// The reason, and what would have the file serve.
@@ -63,10 +63,10 @@ impl Reason {
 pub struct Outcome<'a> {
     /// What lies in the plugin directory.
     pub survey: &'a Survey,
-    /// What was wanted of each soname.
-    pub sonames: &'a [Candidate],
+    /// What should serve of each soname.
+    pub candidates: &'a [Candidate],
     /// What could not be loaded, initialised or linked.
-    pub failed: &'a HashSet<Digest>,
+    pub tried: &'a Tried,
     /// What nobody asks for.
     pub unasked: &'a [(Candidate, Unasked)],
 }
@@ -81,7 +81,7 @@ impl Outcome<'_> {
         if let Some((_, unasked)) = unasked {
             return not_asked_for(*unasked, record);
         }
-        if self.failed.contains(&admitted.digest()) {
+        if self.tried.setback(admitted.digest()).is_some() {
             return failed();
         }
         let link = self.survey.directory.join(&soname);
@@ -107,16 +107,16 @@ impl Outcome<'_> {
                 },
             };
         }
-        let wanted = self.sonames.iter().find(|candidate| candidate.key() == key);
-        match wanted.map(|candidate| &candidate.wanted) {
-            Some(Err(Unwanted::PreReleases)) => pre_release(record, relink),
-            Some(Err(Unwanted::Removed)) => Idle {
+        let candidate = self.candidates.iter().find(|candidate| candidate.key() == key);
+        match candidate.map(|candidate| &candidate.desired) {
+            Some(Err(NoVersion::PreReleases)) => pre_release(record, relink),
+            Some(Err(NoVersion::Removed)) => Idle {
                 reason: Reason::LinkRemoved,
                 text: "its link is gone".to_owned(),
                 cure: relink,
             },
-            Some(Err(Unwanted::Failed)) => failed(),
-            Some(Err(Unwanted::Refused)) => Idle {
+            Some(Err(NoVersion::Failed)) => failed(),
+            Some(Err(NoVersion::Refused)) => Idle {
                 reason: Reason::SonameRefused,
                 text: format!("what stands at {soname} is refused"),
                 cure: relink,

@@ -1,17 +1,19 @@
 //! Why a plugin does not serve although a table or a file asks for it, for reasons that are in no file: said so that it can
-//! be mended. Pure.
+//! be mended. Pure; decides only the words.
 
 use plugin_record::{Code, Refusal};
 use plugin_record::{Line, quoted};
 use semver::Version;
 use wire::is_submit;
 
-use super::command_claims::{Candidate, Claim, Unwanted};
+use super::candidate::{Candidate, NoVersion};
 use crate::admission::names::{Platform, real_name, stem};
 use crate::config::{Config, PluginTable};
+use crate::directory::groups::{AtSoname, Finding};
 use crate::directory::links::link_command;
-use crate::directory::survey::{AtSoname, Finding, Survey};
+use crate::directory::survey::Survey;
 use crate::directory::verdicts::NotAdmitted;
+use crate::logging::FieldValue;
 use crate::shell::rename;
 
 /// How many letters may be wrong in the name of a table for it to be taken for a package's.
@@ -35,10 +37,10 @@ impl Unserved {
         Unserved {
             plugin: candidate.plugin.clone(),
             version: candidate
-                .wanted
+                .desired
                 .as_ref()
                 .ok()
-                .map(|wanted| wanted.record().version.clone()),
+                .map(|admitted| admitted.record().version.clone()),
             soname: Some(candidate.soname.clone()),
             refusal,
         }
@@ -49,28 +51,28 @@ impl Unserved {
         self.plugin == candidate.plugin && self.soname.as_ref() == Some(&candidate.soname)
     }
 
-    /// Another plugin serves one of its commands; `taken` are all that are served.
-    pub(super) fn command_taken(
+    /// Another plugin serves one of its commands; `served` are all that are served.
+    pub fn command_taken(
         command: u8,
-        winner: &Claim<'_>,
+        winner: &Candidate,
         loser: &Candidate,
         commands: &[u8],
-        taken: &[u8],
+        served: &[u8],
     ) -> Unserved {
-        Unserved::of(loser, command_taken(command, winner, loser, commands, taken))
+        Unserved::of(loser, command_taken(command, winner, loser, commands, served))
     }
 
     /// A package serves whose name differs in `-` and `_` alone.
-    pub(super) fn name_taken(winner: &str, soname: &str, loser: &Candidate) -> Unserved {
+    pub fn name_taken(winner: &str, soname: &str, loser: &Candidate) -> Unserved {
         Unserved::of(loser, name_taken(winner, soname, loser, None))
     }
 
     /// A table asks for what no admitted file brings. `lines` are the compatibility lines of it that there are.
-    pub(super) fn missing(
+    pub fn missing(
         name: &str,
         table: &PluginTable,
         lines: &[&Candidate],
-        sonames: &[Candidate],
+        candidates: &[Candidate],
         survey: &Survey,
         config: &Config,
     ) -> Unserved {
@@ -88,7 +90,7 @@ impl Unserved {
         );
         let (found, cure) = other_line(name, lines)
             .or_else(|| refused_file(name, survey))
-            .or_else(|| other_name(name, &build, sonames, config))
+            .or_else(|| other_name(name, &build, candidates, config))
             .unwrap_or_else(|| ("none that is admitted".to_owned(), build));
         Unserved {
             plugin: name.to_owned(),
@@ -104,20 +106,23 @@ impl Unserved {
         }
     }
 
-    /// What is to be said of a soname of which no version is wanted.
-    pub(super) fn unwanted(
+    /// What is to be said of a soname of which no version should serve.
+    pub fn without_version(
         candidate: &Candidate,
-        reason: Unwanted,
+        reason: NoVersion,
         table: Option<&PluginTable>,
         survey: &Survey,
     ) -> Option<Unserved> {
         let required = table.is_some_and(|table| table.required);
         let link = survey.directory.join(&candidate.soname);
         let group = survey.group(&candidate.plugin, &candidate.soname);
-        let highest = group.and_then(|group| group.highest(reason == Unwanted::PreReleases));
-        let relink = highest.map(|file| link_command(&link, &file.to_string()));
+        let is_of_pre_releases = reason == NoVersion::PreReleases;
+        let highest = group.and_then(|group| {
+            group.highest(|_, admitted| admitted.record().version.pre.is_empty() != is_of_pre_releases)
+        });
+        let relink = highest.map(|(file, _)| link_command(&link, &file.to_string()));
         let found = match reason {
-            Unwanted::NameTaken => {
+            NoVersion::NameTaken => {
                 let Some(AtSoname::Other(winner)) = group.map(|group| &group.at_soname) else {
                     return None;
                 };
@@ -131,9 +136,9 @@ impl Unserved {
                 let refusal = name_taken(winner, &candidate.soname, candidate, relink);
                 return Some(Unserved::of(candidate, refusal));
             }
-            Unwanted::Refused => "what stands there is refused",
-            Unwanted::PreReleases if required => "only pre-releases, which need a link",
-            Unwanted::PreReleases | Unwanted::Failed | Unwanted::Removed => return None,
+            NoVersion::Refused => "what stands there is refused",
+            NoVersion::PreReleases if required => "only pre-releases, which need a link",
+            NoVersion::PreReleases | NoVersion::Failed | NoVersion::Removed => return None,
         };
         let cure = relink.unwrap_or_else(|| "# what is refused there has a cure of its own".to_owned());
         let refusal = Refusal::new(
@@ -159,24 +164,24 @@ pub fn other_content(file: &str, running: &str, found: &str) -> Refusal {
 }
 
 /// Why a plugin can't have a command that another one serves.
-fn command_taken(command: u8, winner: &Claim<'_>, loser: &Candidate, commands: &[u8], taken: &[u8]) -> Refusal {
+fn command_taken(command: u8, winner: &Candidate, loser: &Candidate, commands: &[u8], served: &[u8]) -> Refusal {
     let (plugin, soname, line) = (&loser.plugin, &loser.soname, loser.line);
-    let cure = match winner.candidate.plugin == *plugin {
+    let cure = match winner.plugin == *plugin {
         true => format!(
             "# say which line is meant, in plugins.toml under [plugin.{plugin}]: `version = \"{}\"`, which serves, or \
              `version = \"{line}\"`",
-            winner.candidate.line
+            winner.line
         ),
         false => format!(
             "# give it commands that are free, in plugins.toml under [plugin.{plugin}]: `commands = {}`; or take one of the \
              two out: `enabled = false`",
-            list(&free(commands, taken))
+            list(&free(commands, served))
         ),
     };
     Refusal::new(
         Code::CommandTaken,
         format!("command {command:#04x}"),
-        format!("{} ({}) serves it", winner.candidate.plugin, winner.candidate.soname),
+        format!("{} ({}) serves it", winner.plugin, winner.soname),
         format!("{plugin} ({soname}) claims it"),
         cure,
     )
@@ -232,14 +237,14 @@ fn refused_file(name: &str, survey: &Survey) -> Option<(String, String)> {
 }
 
 /// The table's name is nearly that of a package: `-` for `_`, or a slip.
-fn other_name(name: &str, build: &str, sonames: &[Candidate], config: &Config) -> Option<(String, String)> {
-    let mut without_table = sonames
+fn other_name(name: &str, build: &str, candidates: &[Candidate], config: &Config) -> Option<(String, String)> {
+    let mut without_table = candidates
         .iter()
-        .filter(|soname| !config.plugin.contains_key(&soname.plugin));
+        .filter(|candidate| !config.plugin.contains_key(&candidate.plugin));
     let (same, slips): (Vec<&Candidate>, Vec<&Candidate>) = without_table
         .by_ref()
-        .filter(|soname| strsim::osa_distance(&stem(&soname.plugin), &stem(name)) <= SLIPS)
-        .partition(|soname| stem(&soname.plugin) == stem(name));
+        .filter(|candidate| strsim::osa_distance(&stem(&candidate.plugin), &stem(name)) <= SLIPS)
+        .partition(|candidate| stem(&candidate.plugin) == stem(name));
     let nearest = same.first().or(slips.first())?;
     let Candidate { plugin, soname, .. } = nearest;
     let write = format!("write [plugin.{plugin}] in plugins.toml: a table has its package's name");
@@ -255,8 +260,8 @@ fn file_name(plugin: &str, version: &str) -> String {
 }
 
 /// What is left of a plugin's commands, or the lowest one that nobody serves.
-fn free(commands: &[u8], taken: &[u8]) -> Vec<u8> {
-    let is_free = |command: &u8| !taken.contains(command);
+fn free(commands: &[u8], served: &[u8]) -> Vec<u8> {
+    let is_free = |command: &u8| !served.contains(command);
     let left: Vec<u8> = commands.iter().copied().filter(is_free).collect();
     match left.is_empty() {
         true => (0..=u8::MAX)
@@ -269,5 +274,5 @@ fn free(commands: &[u8], taken: &[u8]) -> Vec<u8> {
 }
 
 fn list(commands: &[u8]) -> String {
-    crate::logging::FieldValue::commands(commands).to_string()
+    FieldValue::commands(commands).to_string()
 }

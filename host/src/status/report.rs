@@ -1,6 +1,5 @@
 //! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use plugin_record::Refusal;
@@ -13,7 +12,9 @@ use crate::directory::misnamed::Misnamed;
 use crate::directory::survey::Survey;
 use crate::directory::verdicts::{NotAdmitted, Verdict};
 use crate::selection::command_claims::Plan;
+use crate::selection::desired_version;
 use crate::selection::idle::{Idle, Outcome};
+use crate::selection::tried::Tried;
 use crate::selection::unserved::Unserved;
 use crate::shell::{quoted, rename};
 use crate::unavailable::{LoadError, Unavailable};
@@ -102,11 +103,11 @@ pub struct PluginReport {
 impl Report {
     /// The report on a plugin directory.
     pub fn new(survey: &Survey, plan: &Plan<'_>) -> Report {
-        let sonames: Vec<_> = survey.groups.iter().map(|group| group.candidate()).collect();
+        let tried = Tried::default();
         let outcome = Outcome {
             survey,
-            sonames: &sonames,
-            failed: &HashSet::new(),
+            candidates: &desired_version::at_start(survey, &tried),
+            tried: &tried,
             unasked: &plan.unasked,
         };
         let files = survey.findings.iter().map(|finding| {

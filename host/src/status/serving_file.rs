@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::admission::stage::Staging;
 use crate::admission::static_tls::{self, Room};
 use crate::runtime::instances::Instances;
-use crate::selection::desired_version::Served;
+use crate::selection::soname_state::Sonames;
 
 const FILE: &str = "serving.json";
 
@@ -47,19 +47,14 @@ impl Serving {
     ///
     /// # Errors
     /// When there is no room.
-    pub fn write(
-        staging: &Staging,
-        directory: &Path,
-        served: &BTreeMap<String, Served>,
-        instances: &Instances,
-    ) -> io::Result<()> {
-        let files = served.iter().filter_map(|(soname, served)| {
+    pub fn write(staging: &Staging, directory: &Path, sonames: &Sonames, instances: &Instances) -> io::Result<()> {
+        let files = sonames.all_served().filter_map(|(soname, served)| {
             let content = Content {
                 file: served.file.clone()?,
                 digest: served.key.digest.to_string(),
                 version: served.admitted.record().version.clone(),
             };
-            Some((soname.clone(), content))
+            Some((soname.to_owned(), content))
         });
         let serving = Serving {
             directory: directory.to_owned(),

@@ -1,4 +1,4 @@
-//! What was heard and not yet looked at, in bounded memory: events are filtered by what they are about, and of each path the
+//! What was heard since the last pass, in bounded memory: events are filtered by what they are about, and of each path the
 //! last one counts.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::config::Watched;
 use crate::directory::misnamed::Misnamed;
 use crate::files::stability::{Change, SETTLE, Settling};
 
-/// More paths than this are forgotten, and everything is looked at.
+/// More paths than this are forgotten, and everything is surveyed.
 const MOST_PATHS: usize = 4096;
 
 /// What was heard in one go.

@@ -1,5 +1,5 @@
-//! Why the manager looks at the plugin directory again: something changed there, a signal asks for it, or a handler has
-//! ended. All of these are hints: what has changed is found by looking, and a slow poll finds what no hint told.
+//! Why the manager reconciles again: something changed in the plugin directory, a signal asks for it, or a handler has ended.
+//! All of these are hints: a pass finds what has changed, and a slow poll finds what no hint told.
 //!
 //! What was heard waits in a bounded place until the manager has time for it: of each path only the last, and beyond so many
 //! paths only that they were too many. Whoever writes fast beside a plugin, while another one takes its time to start, costs

@@ -1,4 +1,4 @@
-//! What the log was told already: the directory is looked at again and again, and a reason is worth one line.
+//! What the log has reported already: the directory is surveyed again and again, and a reason is worth one line.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -12,7 +12,8 @@ use crate::admission::names::soname;
 use crate::admission::stage::Digest;
 use crate::config::Config;
 use crate::directory::survey::Survey;
-use crate::selection::command_claims::{Candidate, Plan};
+use crate::selection::candidate::Candidate;
+use crate::selection::command_claims::Plan;
 use crate::selection::desired_version::OtherContent;
 use crate::selection::idle::{Outcome, Reason};
 use crate::selection::unserved::{Unserved, other_content};
@@ -20,9 +21,9 @@ use crate::shell::quoted;
 use crate::status::report::{FileReport, MisnamedReport};
 use crate::unavailable::Unavailable;
 
-/// What is known to the log. What ceases to be so is forgotten, and worth a line again when it comes back.
+/// What the log has reported. What ceases to be so is forgotten, and worth a line again when it comes back.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Reported {
     files: HashMap<PathBuf, FileReport>,
     /// Libraries whose names are no plugin's.
     nameless: HashSet<PathBuf>,
@@ -31,42 +32,42 @@ pub struct Told {
     unserved: HashSet<(String, String)>,
     turned_away: HashSet<(Digest, String)>,
     others: HashSet<(String, Digest)>,
-    lacks: Vec<Lacking>,
+    unavailable: Vec<UnavailableFor>,
     directory: Option<String>,
 }
 
-/// What could not be done, and for whom.
+/// What the machine could not give, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lacking {
+pub struct UnavailableFor {
     /// The file, soname or folder.
     pub title: String,
     /// The plugin and its version, where they are known.
     pub plugin: Option<(String, Version)>,
-    /// What the machine lacks.
-    pub lack: Unavailable,
+    /// What it is.
+    pub reason: Unavailable,
 }
 
-impl Told {
-    /// What is lacking now. What was lacking before is no news.
-    pub fn lacks(&mut self, lacks: Vec<Lacking>) {
-        for lacking in lacks.iter().filter(|lacking| !self.lacks.contains(lacking)) {
-            let Lacking { title, plugin, lack } = lacking;
+impl Reported {
+    /// What is unavailable now. What was so before is no news.
+    pub fn unavailable(&mut self, unavailable: Vec<UnavailableFor>) {
+        for new in unavailable.iter().filter(|one| !self.unavailable.contains(one)) {
+            let UnavailableFor { title, plugin, reason } = new;
             tracing::warn!(
                 file = title,
                 plugin = plugin.as_ref().map(|(name, _)| name),
                 version = plugin.as_ref().map(|(_, version)| display(version)),
-                code = lack.code.as_str(),
-                field = lack.field,
-                found = lack.found,
-                cure = %lack.cure, // unquoted, to be pasted; so it is last
+                code = reason.code.as_str(),
+                field = reason.field,
+                found = reason.found,
+                cure = %reason.cure, // unquoted, to be pasted; so it is last
                 "unavailable, trying again"
             );
         }
-        self.lacks = lacks;
+        self.unavailable = unavailable;
     }
 
     /// Refused files, accepted differences, and files without a version.
-    pub fn report(&mut self, survey: &Survey, config: &Config) {
+    pub fn files(&mut self, survey: &Survey, config: &Config) {
         self.directory = None;
         let mut files = HashMap::new();
         for finding in &survey.findings {
@@ -172,12 +173,10 @@ impl Told {
     }
 
     /// Newcomers that don't get their commands.
-    pub fn turned_away(&mut self, plan: &Plan<'_>, losers: &[Digest], sonames: &[Candidate]) {
+    pub fn turned_away(&mut self, plan: &Plan<'_>, losers: &[Digest], candidates: &[Candidate]) {
         for unserved in &plan.unserved {
-            let soname = sonames.iter().find(|soname| unserved.is_of(soname));
-            let digest = soname
-                .and_then(|soname| soname.wanted.as_ref().ok())
-                .map(|admitted| admitted.digest());
+            let candidate = candidates.iter().find(|candidate| unserved.is_of(candidate));
+            let digest = candidate.and_then(Candidate::digest);
             if let Some(digest) = digest.filter(|digest| losers.contains(digest))
                 && self.turned_away.insert((digest, reason(&unserved.refusal)))
             {

@@ -7,8 +7,8 @@ use semver::Version;
 use crate::directory::verdicts::Took;
 use crate::logging::FieldValue;
 use crate::runtime::Plugin;
-use crate::runtime::instances::Key;
-use crate::selection::desired_version::Served;
+use crate::selection::instance_key::InstanceKey;
+use crate::selection::soname_state::Served;
 
 /// How long the steps to a new handler took; those that there was no need for took none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,14 +45,14 @@ pub struct Swap {
     soname: String,
     plugin: String,
     version: Version,
-    key: Key,
+    key: InstanceKey,
     commands: Vec<u8>,
-    before: Option<(Version, Key)>,
+    before: Option<(Version, InstanceKey)>,
     times: Times,
 }
 
 impl Swap {
-    /// What is to be told of a soname that served `before` and serves `now`; nothing if that is the same.
+    /// What is to be said of a soname that served `before` and serves `now`; nothing if that is the same.
     pub fn between(soname: &str, before: Option<&Served>, now: &Served, times: Times) -> Option<Swap> {
         let is_same = before.is_some_and(|before| before.key == now.key && before.commands == now.commands);
         let record = now.admitted.record();
@@ -123,7 +123,7 @@ impl Swap {
     }
 
     /// Calls into a handler that new batches don't reach take long.
-    pub fn draining(plugin: &Plugin, key: &Key, calls: usize) {
+    pub fn draining(plugin: &Plugin, key: &InstanceKey, calls: usize) {
         tracing::warn!(
             plugin = plugin.name(),
             version = %plugin.version(),
@@ -134,7 +134,7 @@ impl Swap {
     }
 
     /// The last call into a handler has returned.
-    pub fn drained(plugin: &Plugin, key: &Key, took: Duration, then: &'static str) {
+    pub fn drained(plugin: &Plugin, key: &InstanceKey, took: Duration, then: &'static str) {
         tracing::info!(
             plugin = plugin.name(),
             version = %plugin.version(),

@@ -1,0 +1,68 @@
+//! Initialises what should serve, and takes note of what fails: what is a plugin's own fault is not tried again as it is, what
+//! is the machine's is.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::open::Ready;
+use super::state::Manager;
+use crate::config::Config;
+use crate::selection::command_claims::Claim;
+use crate::selection::instance_key::InstanceKey;
+use crate::selection::unserved::Unserved;
+use crate::unavailable::LoadError;
+
+impl Manager {
+    /// Makes all instances that are not alive; `made` learns how long each took. Tells whether all went well.
+    pub(super) fn init_all(
+        &mut self,
+        ready: &[Ready<'_>],
+        config: &Config,
+        made: &mut HashMap<InstanceKey, Duration>,
+    ) -> bool {
+        let mut is_complete = true;
+        for ready in ready {
+            if self.instances.get(&ready.key).is_some() {
+                continue;
+            }
+            if self.stop.is_set() {
+                return false;
+            }
+            let data_dir = config.plugins.data_dir().join(&ready.claim.candidate.plugin);
+            let began = Instant::now();
+            let (library, timeout) = (ready.library.clone(), config.plugins.init_timeout);
+            let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
+            let record = ready.claim.admitted.record();
+            self.side_effects.look(&record.name, &record.version, &self.staging);
+            match plugin {
+                Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),
+                Err(error) => {
+                    self.failed(&ready.claim, error);
+                    is_complete = false;
+                }
+            }
+        }
+        is_complete
+    }
+
+    /// Takes note of a claim that could not be opened or initialised.
+    pub(super) fn failed(&mut self, claim: &Claim<'_>, error: LoadError) {
+        let (digest, record) = (claim.admitted.digest(), claim.admitted.record());
+        match error {
+            LoadError::Refused(refusal) => {
+                self.tried.fail(digest);
+                self.reported.failed(&Unserved {
+                    plugin: claim.candidate.plugin.clone(),
+                    version: Some(record.version.clone()),
+                    soname: Some(claim.candidate.soname.clone()),
+                    refusal,
+                });
+            }
+            LoadError::Unavailable(reason) => {
+                self.tried.defer(digest);
+                self.note_unavailable(&claim.candidate.soname, Some(record), reason);
+            }
+            LoadError::Stopping => {}
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the manager holds from one pass to the next. Decides nothing.
+
+use std::sync::Arc;
+
+use plugin_record::Record;
+
+use super::leaving::Leaving;
+use crate::admission::stage::Staging;
+use crate::config::{Config, NextStart, Watched};
+use crate::directory::survey::Survey;
+use crate::directory::verdicts::{Memory, NotAdmitted};
+use crate::files::stability::Settling;
+use crate::process::stop::Stop;
+use crate::runtime::instances::Instances;
+use crate::runtime::load_check::Trials;
+use crate::runtime::side_effects::SideEffects;
+use crate::selection::soname_state::Sonames;
+use crate::selection::table_for::FirstLines;
+use crate::selection::tried::Tried;
+use crate::status::audit::refusals::{Reported, UnavailableFor};
+use crate::unavailable::{BackOff, Unavailable};
+
+/// Makes what runs what should run.
+pub(super) struct Manager {
+    pub(super) config: Config,
+    /// The file that it was read from.
+    pub(super) watched: Watched,
+    pub(super) next_start: NextStart,
+    pub(super) instances: Instances,
+    /// What serves, and what has become of each soname's link.
+    pub(super) sonames: Sonames,
+    /// What has become of contents so far.
+    pub(super) tried: Tried,
+    /// The lines that tables speak for, by the last pass.
+    pub(super) first_lines: FirstLines,
+    pub(super) memory: Memory,
+    pub(super) settling: Settling,
+    pub(super) leaving: Vec<Leaving>,
+    pub(super) reported: Reported,
+    /// What the machine could not give in this pass.
+    pub(super) unavailable: Vec<UnavailableFor>,
+    pub(super) back_off: BackOff,
+    /// Whether `host check` can read what serves now.
+    pub(super) is_serving_file_current: bool,
+    pub(super) side_effects: SideEffects,
+    /// Where libraries are tried out.
+    pub(super) children: Trials,
+    pub(super) stop: Stop,
+    pub(super) staging: Arc<Staging>,
+}
+
+impl Manager {
+    /// Whether the host ends.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.is_set() || self.instances.is_closed()
+    }
+
+    /// Takes note of what the machine can't give now.
+    pub(super) fn note_unavailable(&mut self, title: &str, plugin: Option<&Record>, reason: Unavailable) {
+        self.unavailable.push(UnavailableFor {
+            title: title.to_owned(),
+            plugin: plugin.map(|record| (record.name.clone(), record.version.clone())),
+            reason,
+        });
+    }
+
+    /// Takes note of what kept files from being judged.
+    pub(super) fn note_unjudged(&mut self, survey: &Survey) {
+        for finding in &survey.findings {
+            if let Err(NotAdmitted::Unavailable(reason)) = &finding.verdict {
+                self.note_unavailable(&finding.path.display().to_string(), None, reason.clone());
+            }
+        }
+    }
+}
