@@ -196,12 +196,20 @@ impl<'s> Acks<'s> {
     }
 
     /// Fails what has no ack yet, unless it is left for another call, and tells how many acks came too many.
+    #[inline]
     pub(crate) fn close(&mut self, reason: &str) -> usize {
-        while self.owed > 0 && !self.leaves_rest {
-            self.fail(reason);
+        if self.owed > 0 && !self.leaves_rest {
+            self.fail_rest(reason);
         }
         self.flush();
         self.surplus
+    }
+
+    #[cold]
+    fn fail_rest(&mut self, reason: &str) {
+        while self.owed > 0 {
+            self.fail(reason);
+        }
     }
 
     /// Hands over what is held; whether there is room for more.

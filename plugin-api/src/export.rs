@@ -132,8 +132,8 @@ extern "C" fn init<H: Handler>(args: Lent<'_, InitArgs<'_>>) -> Outcome<Instance
 unsafe extern "C" fn handle_batch<H: Handler>(instance: Instance, batch: Lent<'_, Batch<'_>>) {
     // SAFETY: the caller passes an instance that this module's `init::<H>` made and that is not released.
     let handler = unsafe { handler::<H>(&instance) };
-    // SAFETY: the batch's sink is for this call, in which it is taken once.
-    let sink = unsafe { Sink::new(batch.sink) };
+    // SAFETY: the batch is for this call, in which its sink is taken once.
+    let sink = unsafe { Sink::new(batch) };
     in_call(|| {
         let submits = Submits::new(batch);
         let mut acks = Acks::new(sink, submits.len(), H::LARGEST_BODY);

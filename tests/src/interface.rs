@@ -11,10 +11,7 @@ pub type Change = (&'static str, String, String);
 
 /// The structs that cross, each by its last line.
 const STRUCTS: [(&str, &str); 16] = [
-    (
-        "batch.rs",
-        "        pub connection: Lent<'a, RawConnection<'a>>,\n    }",
-    ),
+    ("batch.rs", "        pub(super) room: usize,\n    }"),
     ("batch.rs", "        pub command: u64,\n    }"),
     ("connection.rs", "        pub identity: Text<'a>,\n    }"),
     ("connection.rs", "        pub name: Bytes<'a>,\n    }"),
@@ -49,7 +46,7 @@ const STRUCTS: [(&str, &str); 16] = [
     ),
     (
         "sink.rs",
-        "        fail: unsafe extern \"C\" fn(state: *mut (), reason: Text<'_>) -> usize,\n    }",
+        "        pub fail: unsafe extern \"C\" fn(state: *mut (), reason: Text<'_>) -> usize,\n    }",
     ),
 ];
 
@@ -67,11 +64,15 @@ const MADE: [(&str, &str, u64); 19] = [
     ("host/src/runtime/library.rs", "&Connections {", 106),
     ("plugin-api/src/abi/log.rs", "Log { state, max_level, log", 107),
     (
-        "host/src/runtime/instance.rs",
-        "sink: Lent::new(&sink),\n            connection",
+        "plugin-api/src/abi/batch.rs",
+        "            state,\n            room",
         108,
     ),
-    ("plugin-api/src/abi/sink.rs", "            push,\n            fail", 109),
+    (
+        "host/src/runtime/instance.rs",
+        "            push,\n            fail",
+        109,
+    ),
     (
         "host/src/net/connection/batches.rs",
         "command: packet.command.into()",
@@ -106,7 +107,7 @@ const SEEN: [(&str, &str, &str); 5] = [
     ),
     (
         "plugin-api/src/export.rs",
-        "    // SAFETY: the batch's sink is",
+        "    // SAFETY: the batch is for this call",
         "    let connection = batch.connection;
     let submits: Vec<Option<u64>> = batch.submits.iter().map(|submit| submit.more()).collect();
     let ends = [connection.more(), connection.peer.more(), connection.listener.more()];

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use plugin_api::abi::{
-    AckSink, Batch, Bytes, HandleBatch, InitArgs, Instance, Lent, Many, Outcome, RawConnection, RawSubmit, Text,
+    AckSink, Batch, Bytes, HandleBatch, InitArgs, Instance, Lent, Outcome, RawConnection, RawSubmit, Text,
 };
 use plugin_record::Record;
 use plugin_record::{Code, Refusal};
@@ -161,13 +161,13 @@ impl Plugin {
             acks,
         };
         let state: *mut Owed<'_, '_> = &mut owed;
-        // SAFETY: `state` points to `owed`, which outlives the call below and is touched by nothing else meanwhile.
-        let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
-        let batch = Batch {
-            submits: Many::new(submits),
-            sink: Lent::new(&sink),
-            connection,
+        static SINK: AckSink = AckSink {
+            push_results,
+            push,
+            fail,
         };
+        // SAFETY: `state` points to `owed`, which outlives the call below and is touched by nothing else meanwhile.
+        let batch = unsafe { Batch::new(submits, connection, &SINK, state.cast(), room) };
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         unsafe { (self.handle_batch)(self.instance, Lent::new(&batch)) };
         // plugin-api sees to it that nothing is left without need; an ack that is owed is given all the same.

@@ -1,6 +1,7 @@
 //! What a handler answers in one call.
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
+#![allow(dead_code)] // getters that abi_stable's derive makes of private fields, for its own way to pass structs
 
 use super::lent::growing;
 use super::{AckSink, Bytes, Lent, Many, RawConnection};
@@ -10,11 +11,38 @@ growing! {
     pub struct Batch<'a>: BatchRef, BatchFirst {
         /// At least one, in the order in which they arrived.
         pub submits: Many<'a, RawSubmit<'a>>,
-        /// Where their acks go.
-        pub sink: Lent<'a, AckSink>,
         /// Whose they are.
-        #[sabi(last_prefix_field)]
         pub connection: Lent<'a, RawConnection<'a>>,
+        /// Where their acks go, by functions that are called with `state`.
+        pub sink: Lent<'static, AckSink>,
+        /// The host's own.
+        pub(super) state: *mut (),
+        /// For how many acks without a body there is room.
+        #[sabi(last_prefix_field)]
+        pub(super) room: usize,
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// `room`: for how many acks without a body there is room; each function of the sink gives what is left of it.
+    ///
+    /// # Safety
+    /// Each function of the sink may be called with `state`, one at a time, for as long as the batch is lent.
+    #[inline]
+    pub unsafe fn new(
+        submits: &'a [RawSubmit<'a>],
+        connection: Lent<'a, RawConnection<'a>>,
+        sink: &'static AckSink,
+        state: *mut (),
+        room: usize,
+    ) -> Batch<'a> {
+        Batch {
+            submits: Many::new(submits),
+            connection,
+            sink: Lent::new(sink),
+            state,
+            room,
+        }
     }
 }
 

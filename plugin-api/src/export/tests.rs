@@ -3,11 +3,12 @@
 
 #![allow(unsafe_code)] // the host's side of the boundary; listed in ARCHITECTURE.md
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::abi::{
-    AckSink, Bytes, Completions, Connections, Many, Metrics, RawAddress, RawConnection, RawSubmit, Services, Text,
+    AckSink, Bytes, Completions, Connections, Metrics, RawAddress, RawConnection, RawSubmit, Services, Text,
 };
 use crate::{Ack, Submit};
 
@@ -131,13 +132,14 @@ unsafe extern "C" fn log(_: *const (), _: Lent<'_, LogEvent<'_>>) {}
 
 fn services() -> Lent<'static, Services> {
     // SAFETY: `log` asks nothing of its arguments.
-    let log = unsafe { Log::new(std::ptr::null(), 5, log) };
-    Lent::new(Box::leak(Box::new(Services {
-        log: Lent::new(Box::leak(Box::new(log))),
+    static LOG: LazyLock<Log> = LazyLock::new(|| unsafe { Log::new(std::ptr::null(), 5, log) });
+    static SERVICES: LazyLock<Services> = LazyLock::new(|| Services {
+        log: Lent::new(&LOG),
         metrics: Lent::new(&Metrics {}),
         completions: Lent::new(&Completions {}),
         connections: Lent::new(&Connections {}),
-    })))
+    });
+    Lent::new(&SERVICES)
 }
 
 fn make(module: &Module, name: &str) -> Outcome<Instance> {
@@ -163,8 +165,6 @@ fn call(module: &Module, instance: Instance, payloads: &[&[u8]], room: usize) ->
         .collect();
     let mut received = Received { room, acks: Vec::new() };
     let state: *mut Received = &mut received;
-    // SAFETY: `state` outlives the call, and only these functions use it meanwhile.
-    let sink = unsafe { AckSink::new(state.cast(), room, push_results, push, fail) };
     let (peer, listener) = (RawAddress::unix(b"/peer"), RawAddress::unix(b"/listener"));
     let connection = RawConnection {
         id: 77,
@@ -173,11 +173,14 @@ fn call(module: &Module, instance: Instance, payloads: &[&[u8]], room: usize) ->
         listener: Lent::new(&listener),
         identity: "alice".into(),
     };
-    let batch = Batch {
-        submits: Many::new(&submits),
-        sink: Lent::new(&sink),
-        connection: Lent::new(&connection),
+    let connection = Lent::new(&connection);
+    static SINK: AckSink = AckSink {
+        push_results,
+        push,
+        fail,
     };
+    // SAFETY: `state` outlives the call, and only these functions use it meanwhile.
+    let batch = unsafe { Batch::new(&submits, connection, &SINK, state.cast(), room) };
     // SAFETY: each test passes an instance that this module made and that it has not released.
     unsafe { (module.handle_batch)(instance, Lent::new(&batch)) };
     received.acks
