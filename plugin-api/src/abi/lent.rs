@@ -18,7 +18,7 @@ use abi_stable::abi_stability::GetStaticEquivalent_;
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::type_layout::TypeLayout;
 
-/// A struct that [`growing`] has made.
+/// A struct that `growing!` has made.
 pub trait Grows: PrefixTypeTrait {
     /// Its bytes, none of which are padding at its end: a later field would stand there, and seem to be there already.
     const SIZE: usize;
@@ -65,7 +65,7 @@ impl<'a, T: Grows> Lent<'a, T> {
         unsafe { &*self.at.cast() }
     }
 
-    /// A field that came after version 1.0; for [`growing`].
+    /// A field that came after version 1.0; for `growing!`.
     ///
     /// # Safety
     /// `T` has a field of type `F` at this offset, which is not one of version 1.0.
@@ -265,6 +265,9 @@ macro_rules! growing {
                 fields
             };
         }
+
+        // Asked for here, so that a struct that nobody lends yet is looked at as well.
+        const _: usize = <$Name as $crate::abi::lent::Grows>::SIZE;
 
         impl $(<$life>)? $crate::abi::lent::Lent<'_, $Name $(<$life>)?> {
             $($(
