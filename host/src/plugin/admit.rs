@@ -55,7 +55,7 @@ impl Admitted {
         self.staged.digest
     }
 
-    /// What would have been refused under a stricter policy.
+    /// What would have been refused under a stricter policy. See also [`plugin_record::notes`].
     pub fn differences(&self) -> &[Refusal] {
         &self.differences
     }
@@ -75,6 +75,8 @@ pub struct Refused {
     pub digest: Option<Digest>,
     /// Why; at least one.
     pub refusals: Vec<Refusal>,
+    /// What the policy lets through all the same.
+    pub differences: Vec<Refusal>,
 }
 
 /// The host's side of every comparison.
@@ -155,6 +157,7 @@ pub fn admit(
             record,
             digest: Some(staged.digest),
             refusals,
+            differences: accepted,
         }),
     }
 }

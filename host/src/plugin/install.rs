@@ -120,6 +120,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
             record,
             digest,
             refusals,
+            differences: admitted.differences().to_vec(),
         })));
     }
 

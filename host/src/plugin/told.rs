@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use plugin_record::Note;
 use semver::Version;
 
 use super::Refusal;
@@ -65,10 +66,10 @@ impl Told {
         self.lacks = lacks;
     }
 
-    /// Refused files, accepted differences, and files without a version.
+    /// Refused files, accepted differences, notes, and files without a version.
     pub fn report(&mut self, survey: &Survey, config: &Config) {
         self.directory = None;
-        let mut files = HashMap::new();
+        let mut files: HashMap<PathBuf, FileReport> = HashMap::new();
         for finding in &survey.findings {
             let file = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
             let title = file.title();
@@ -82,7 +83,10 @@ impl Told {
                     log_refusal(&title, plugin, version, file.digest.as_deref(), refusal);
                 }
             }
-            for difference in &file.differences {
+            // Of a refused file its refusals are enough, and the rest is news once it is accepted.
+            let is_accepted = |file: &FileReport| file.refusals.is_empty();
+            let known = known.filter(|known| is_accepted(known));
+            for difference in file.differences.iter().filter(|_| is_accepted(&file)) {
                 if known.is_none_or(|known| !known.differences.contains(difference)) {
                     tracing::warn!(
                         file = title,
@@ -94,6 +98,23 @@ impl Told {
                         "accepted with a difference"
                     );
                 }
+            }
+            // One line for each content, however many names and links lead to it.
+            let others = || files.values().chain(self.files.values());
+            let is_known = |note: &Note| {
+                others().any(|other| is_accepted(other) && other.digest == file.digest && other.notes.contains(note))
+            };
+            for note in file.notes.iter().filter(|note| is_accepted(&file) && !is_known(note)) {
+                tracing::info!(
+                    file = title,
+                    plugin = file.plugin,
+                    version = file.version,
+                    code = note.code.as_str(),
+                    field = note.field,
+                    found = note.plugin,
+                    meaning = note.text,
+                    "accepted with a note"
+                );
             }
             files.insert(finding.path.clone(), file);
         }
