@@ -8,6 +8,8 @@ use tests::cargo::{clean, run, skipped_without_registry, text};
 use tests::crates::{PluginCrate, copy_folder, write};
 use tests::host::Site;
 
+use crate::dependencies::exact;
+
 /// Crates that the host links, in versions that fit together: clap needs exactly its own version of clap_builder.
 const OLDER: &[(&str, &str)] = &[("clap", "4.5.0"), ("serde_json", "1.0.140"), ("utf8parse", "0.2.1")];
 
@@ -25,7 +27,7 @@ fn a_crate_with_the_newest_of_everything_fits_after_align() {
         return;
     }
     assert!(output.status.success(), "{}", text(&output));
-    let site = Site::default();
+    let site = exact();
     let folder = plugin.folder().to_str().unwrap();
 
     // The newest may be the host's. So that something is shown, older ones as well, once for each way.
@@ -33,33 +35,44 @@ fn a_crate_with_the_newest_of_everything_fits_after_align() {
     let (code, report) = site.check(&[&plugin.library()]);
     assert_eq!(code, 1, "nothing to align: {report:#}");
     let before = lock(&plugin);
-    let script = site.host(&["align", folder]);
-    assert_eq!(
-        (script.status.code(), lock(&plugin)),
-        (Some(0), before),
-        "{}",
-        text(&script)
-    );
-    let script = String::from_utf8(script.stdout).unwrap();
+    let (code, script, said) = site.with_configuration(&["align", folder]);
+    assert_eq!((code, lock(&plugin)), (0, before), "{script}{said}");
     assert!(script.starts_with(&format!("cd {folder}\n")), "{script}");
     assert!(script.contains("cargo update -p utf8parse@0.2 --precise "), "{script}");
     assert!(script.contains(" # 0.2.1 here\n"), "{script}");
     let output = run(&mut plugin.shell(&format!("set -e\n{script}")));
     assert!(output.status.success(), "{script}\n{}", text(&output));
-    assert!(text(&site.host(&["align", folder])).starts_with("# no version to change\n"));
+    let (_, script, _) = site.with_configuration(&["align", folder]);
+    assert!(script.starts_with("# no version to change\n"), "{script}");
 
     spoil(&plugin);
-    let applied = site.host(&["align", folder, "--apply"]);
-    assert_eq!(applied.status.code(), Some(0), "{}", text(&applied));
-    assert!(text(&applied).contains("# done, was 0.2.1\n"), "{}", text(&applied));
+    let (code, applied, said) = site.with_configuration(&["align", folder, "--apply"]);
+    assert_eq!(code, 0, "{applied}{said}");
+    assert!(applied.contains("# done, was 0.2.1\n"), "{applied}");
     let (code, report) = site.check(&[&plugin.library()]);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(report["files"][0]["differences"], serde_json::json!([]));
+
+    // By default what plugin-api brings is aligned, as the host asks for, and the rest is left alone.
+    spoil(&plugin);
+    let site = Site::default();
+    let (code, report) = site.check(&[&plugin.library()]);
+    assert_eq!(code, 1, "nothing to align: {report:#}");
+    let applied = text(&site.host(&["align", folder, "--apply"]));
+    assert!(applied.contains("cargo update -p serde_json@1 --precise "), "{applied}");
+    assert!(!applied.contains("utf8parse"), "{applied}");
+    assert!(
+        applied.contains("# the policy accepts other differences: "),
+        "{applied}"
+    );
+    let (code, report) = site.check(&[&plugin.library()]);
+    assert_eq!(code, 0, "{report:#}");
+    assert_ne!(report["files"][0]["differences"], serde_json::json!([]));
 }
 
 #[test]
 fn what_cant_be_aligned_is_named_unless_it_is_not_linked() {
-    let site = Site::default();
+    let site = exact();
     let copy = tests::cargo::scratch().join("crates/align-copy");
     write(
         &copy.join("Cargo.toml"),
@@ -99,9 +112,13 @@ fn what_cant_be_aligned_is_named_unless_it_is_not_linked() {
             return;
         }
         assert!(output.status.success(), "{}", text(&output));
-        let output = site.host(&["align", plugin.folder().to_str().unwrap(), "--apply"]);
-        assert_eq!(output.status.code(), Some(code), "{name}: {}", text(&output));
-        assert!(text(&output).contains(says), "{name}: {}", text(&output));
+        let folder = plugin.folder().to_str().unwrap();
+        let (found, printed, said) = site.with_configuration(&["align", folder, "--apply"]);
+        assert_eq!(found, code, "{name}: {printed}{said}");
+        assert!(printed.contains(says), "{name}: {printed}");
+        // A host that would accept it asks for nothing.
+        let output = site.host(&["align", folder]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output));
     }
 }
 

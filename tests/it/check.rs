@@ -37,7 +37,8 @@ fn a_checks_json_has_the_documented_fields() {
     ];
     assert_eq!(states, expected, "{report:#}");
     for file in report["files"].as_array().unwrap() {
-        let fields = "commands differences digest file idle link opened plugin refusals state unavailable version";
+        let fields =
+            "commands differences digest file idle link notes opened plugin refusals state unavailable version";
         assert_eq!(keys(file), fields, "{file:#}");
         assert_eq!(file["digest"].as_str().unwrap().len(), 64, "{file:#}");
     }

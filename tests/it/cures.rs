@@ -10,6 +10,8 @@ use tests::host::Site;
 use tests::interface::repository;
 use tests::report::codes;
 
+use crate::dependencies::exact;
+
 /// Older versions of crates that the host links.
 const OLD: [(&str, &str); 2] = [("utf8parse", "0.2.1"), ("strsim", "0.11.0")];
 
@@ -47,7 +49,7 @@ fn five_faults_are_named_at_once_and_five_cures_mend_them() {
         ("RUSTUP_TOOLCHAIN".to_owned(), other.to_owned()),
         ("ANOTHER_SONAME".to_owned(), "libcures_five.so.7".to_owned()),
     ];
-    let site = Site::default();
+    let site = exact();
     site.copy(&plugin.library(), "libcures_five.so.7.1");
 
     let (code, report) = site.check(&[]);

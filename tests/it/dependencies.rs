@@ -1,7 +1,7 @@
-//! Every crate that host and plugin both link in one compatibility line must be the same on both sides, by version and by
-//! content. A difference names the crate, both versions and who needs them, and comes with a cure that works as it
-//! stands; the policy may let it through. Shown with a small crate that the host links through its command line parser
-//! and plugin-api does not link.
+//! The crates that host and plugin both link in one compatibility line are compared by version and by content. Those that
+//! plugin-api brings must be the same; other differences are shown and refuse nothing, unless the policy asks for all
+//! (`dependencies = "exact"`). A difference names the crate, both versions and who needs them, and comes with a cure that works
+//! as it stands. Shown with a small crate that the host links through its command line parser and plugin-api does not link.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,94 @@ pub(super) const CRATE: &str = "utf8parse";
 /// In one line with the host's version.
 pub(super) const OLD: &str = "0.2.1";
 
+/// A crate that plugin-api brings, and a version in one line with the host's.
+const BROUGHT: (&str, &str) = ("serde_json", "1.0.140");
+
+#[test]
+fn by_default_what_plugin_api_brings_must_be_the_same_and_other_differences_are_shown() {
+    let native = scratch().join("crates/dependencies-native");
+    let manifest = "[package]\nname = \"native\"\nversion = \"1.2.3\"\nedition = \"2024\"\n\
+        links = \"dependencies_native\"\n[workspace]\n";
+    write(&native.join("Cargo.toml"), manifest);
+    write(&native.join("build.rs"), "fn main() {}\n");
+    write(&native.join("src/lib.rs"), "");
+    let dependencies = format!("native = {{ path = {native:?} }}\nserde_json = \"1\"\n");
+    let plugin = plugin("dependencies-default", &dependencies);
+    let _ = fs::remove_file(plugin.folder().join("Cargo.lock")); // from an earlier run that failed midway
+    if !pinned(&plugin, CRATE, OLD) {
+        return;
+    }
+    let site = Site::default();
+    let library = plugin.library();
+    let (code, report) = site.check(&[&library]);
+    assert_eq!(code, 0, "{report:#}");
+    let file = &report["files"][0];
+    let [difference] = &file["differences"].as_array().unwrap()[..] else {
+        panic!("one difference, found {report:#}")
+    };
+    assert_eq!(
+        (&difference["code"], &difference["field"]),
+        (&json!("dependency"), &json!(format!("dependency {CRATE}")))
+    );
+    let [note] = &file["notes"].as_array().unwrap()[..] else {
+        panic!("one note, found {report:#}")
+    };
+    assert_eq!(
+        (&note["code"], &note["plugin"]),
+        (&json!("native-code"), &json!("native 1.2.3"))
+    );
+    assert_eq!(site.inspect(&library)["notes"], json!([note]));
+    let (_, table, _) = site.with_configuration(&["check", library.to_str().unwrap()]);
+    for says in ["accepted: dependency", "note: native-code", "\nnote native-code: "] {
+        assert!(table.contains(says), "no {says:?} in\n{table}");
+    }
+
+    let (_, installed, _) = site.with_configuration(&["install", library.to_str().unwrap()]);
+    assert!(installed.contains("\nnote native-code: "), "{installed}");
+    let host = site.start();
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+    assert_eq!(
+        host.wait_for("accepted with a difference")["field"],
+        difference["field"]
+    );
+    assert_eq!(host.wait_for("accepted with a note")["found"], note["plugin"]);
+    let log = host.stop();
+    let noted = log.iter().filter(|event| event["message"] == "accepted with a note");
+    assert_eq!(noted.count(), 1, "the file and its link are one content");
+
+    // One of the interface refuses, and hides nothing of the rest.
+    let (brought, old) = BROUGHT;
+    assert!(pinned(&plugin, brought, old));
+    let library = plugin.library();
+    let refusal = only_refusal(&site, &library);
+    assert_eq!(refusal["field"], format!("dependency {brought}"));
+    assert!(
+        refusal["host"].as_str().unwrap().contains("), needed by host"),
+        "{refusal:#}"
+    );
+    let file = site.check(&[&library]).1["files"][0].take();
+    assert_eq!(
+        (&file["differences"], &file["notes"]),
+        (&json!([difference]), &json!([note]))
+    );
+    succeed(&mut plugin.shell(refusal["cure"].as_str().unwrap()));
+    let (code, report) = site.check(&[&plugin.library()]);
+    assert_eq!(code, 0, "{report:#}");
+}
+
 #[test]
 fn another_version_of_a_shared_crate_is_refused_with_a_cure_that_works_or_accepted() {
     let ours = hosts_version();
     assert_ne!(ours, OLD, "choose another version for this test");
     // Of strsim the host has a later line: another crate, and no difference.
     let plugin = plugin("dependencies-old", "strsim = \"0.10\"\n");
-    plugin.write();
-    let mut update = plugin.cargo("update");
-    let output = run(update.args(["-p", CRATE, "--precise", OLD]));
-    if skipped_without_registry(&text(&output)) {
+    if !pinned(&plugin, CRATE, OLD) {
         return;
     }
-    assert!(output.status.success(), "{}", text(&output));
     let library = plugin.library();
     assert!(packages(&Site::default().inspect(&library)).contains(&("strsim".to_owned(), "0.10.0".to_owned())));
 
-    let site = Site::default();
+    let site = exact();
     let refusal = only_refusal(&site, &library);
     assert_eq!(refusal["code"], "dependency");
     assert_eq!(refusal["field"], format!("dependency {CRATE}"));
@@ -45,10 +116,11 @@ fn another_version_of_a_shared_crate_is_refused_with_a_cure_that_works_or_accept
     let (code, report) = accepting.check(&[&library]);
     assert_eq!(code, 0, "{report:#}");
     let file = &report["files"][0];
-    assert_eq!(
-        (&file["state"], &file["differences"]),
-        (&json!("admitted"), &json!([refusal]))
-    );
+    let mut difference = file["differences"][0].clone();
+    let cure = difference["cure"].as_str().unwrap();
+    assert!(cure.ends_with(" # the policy accepts it as it is"), "{cure}");
+    difference["cure"] = refusal["cure"].clone();
+    assert_eq!((&file["state"], &difference), (&json!("admitted"), &refusal));
     accepting.install(&library);
     let host = accepting.start();
     let accepted = host.wait_for("accepted with a difference");
@@ -83,7 +155,7 @@ fn the_same_version_from_a_changed_copy_is_refused() {
         built => built.unwrap(),
     };
     let ours = hosts_version();
-    let refusal = only_refusal(&Site::default(), &library);
+    let refusal = only_refusal(&exact(), &library);
     assert_eq!(
         (&refusal["code"], &refusal["field"]),
         (&json!("dependency"), &json!(format!("dependency {CRATE}")))
@@ -125,7 +197,24 @@ fn an_unchanged_vendored_copy_is_no_difference() {
                 .contains(copied.to_str().unwrap().rsplit_once("vendor").unwrap().1)
     });
     assert!(compiled, "the vendored copy was not used");
-    assert_admitted(&Site::default(), &library);
+    assert_admitted(&exact(), &library);
+}
+
+/// A host that compares every crate that both sides link.
+pub(super) fn exact() -> Site {
+    Site::new("[policy]\ndependencies = \"exact\"\n")
+}
+
+/// Puts a crate to another version in the plugin's lock; says so where the registry can't be reached.
+pub(super) fn pinned(plugin: &PluginCrate, name: &str, version: &str) -> bool {
+    plugin.write();
+    // Where an earlier run has pinned it already, this is no change.
+    let output = run(plugin.cargo("update").args(["-p", name, "--precise", version]));
+    if !output.status.success() && skipped_without_registry(&text(&output)) {
+        return false;
+    }
+    assert!(output.status.success(), "{}", text(&output));
+    true
 }
 
 /// A plugin that needs [`CRATE`] through a crate of its own, so that there is a way to it to be told.

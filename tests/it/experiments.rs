@@ -1,5 +1,6 @@
 //! The questions that people ask of a plugin system before they trust it, each asked as an experiment: what if one thing is
-//! different? Go's `plugin` package answers most with "built with a different version of package", and some with a panic.
+//! different? Go's `plugin` package answers most with "built with a different version of package", and some with a panic. Those
+//! about dependencies are asked of a host with `dependencies = "exact"`, which compares what Go compares.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,9 @@ use tests::host::{Host, Site};
 use tests::interface::repository;
 
 use crate::compilers::library_of_another_compiler;
-use crate::dependencies::{CRATE, OLD, assert_admitted, hosts_version, only_refusal, plugin, sources_of};
+use crate::dependencies::{
+    CRATE, OLD, assert_admitted, exact, hosts_version, only_refusal, pinned, plugin, sources_of,
+};
 
 #[test]
 fn the_same_dependency_with_other_content_is_refused() {
@@ -23,7 +26,7 @@ fn the_same_dependency_with_other_content_is_refused() {
     let mut plugin = plugin("experiments-copy", "");
     plugin.manifest = format!("[patch.crates-io]\n{CRATE} = {{ path = {copy:?} }}\n");
     let Some(library) = built(&plugin) else { return };
-    let (host, found) = sides(&only_refusal(&Site::default(), &library));
+    let (host, found) = sides(&only_refusal(&exact(), &library));
     let ours = hosts_version();
     assert!(host.starts_with(&format!("{ours} (registry ")), "{host}");
     assert!(found.starts_with(&format!("{ours} (path ")), "{found}");
@@ -32,10 +35,10 @@ fn the_same_dependency_with_other_content_is_refused() {
 #[test]
 fn another_patch_version_is_refused() {
     let plugin = plugin("experiments-patch", "");
-    if !pinned(&plugin) {
+    if !pinned(&plugin, CRATE, OLD) {
         return;
     }
-    let (host, found) = sides(&only_refusal(&Site::default(), &plugin.library()));
+    let (host, found) = sides(&only_refusal(&exact(), &plugin.library()));
     assert!(host.starts_with(&format!("{} (", hosts_version())), "{host}");
     assert!(found.starts_with(&format!("{OLD} (")), "{found}");
 }
@@ -50,11 +53,11 @@ fn another_major_is_another_crate_but_what_it_shares_underneath_is_compared() {
     write(&clap.join("src/lib.rs"), "pub use utf8parse::Parser;\n");
     let mut plugin = PluginCrate::new("experiments-major");
     plugin.dependencies = format!("clap = {{ path = {clap:?} }}\n");
-    if !pinned(&plugin) {
+    if !pinned(&plugin, CRATE, OLD) {
         return;
     }
     let library = plugin.library();
-    let (host, found) = sides(&only_refusal(&Site::default(), &library));
+    let (host, found) = sides(&only_refusal(&exact(), &library));
     // The shortest way on each side, from the package itself to what needs it.
     assert!(host.contains("), needed by host > clap > "), "{host}");
     assert_eq!(
@@ -67,7 +70,7 @@ fn another_major_is_another_crate_but_what_it_shares_underneath_is_compared() {
         .cargo("update")
         .args(["-p", CRATE, "--precise", &hosts_version()]));
     assert!(output.status.success(), "{}", text(&output));
-    assert_admitted(&Site::default(), &plugin.library());
+    assert_admitted(&exact(), &plugin.library());
 }
 
 /// Go loads only the third: there a vendored package is another package.
@@ -113,7 +116,7 @@ fn vendoring_makes_no_difference_on_one_side_on_both_apart_or_together() {
         ("both sides apart", &apart_library, Some(&vendored_host)),
         ("both sides together", &together_library, Some(&vendored_host)),
     ] {
-        let mut site = Site::default();
+        let mut site = exact();
         site.binary = host.cloned();
         let (code, report) = site.check(&[library]);
         let file = &report["files"][0];
@@ -316,18 +319,6 @@ fn built(plugin: &PluginCrate) -> Option<PathBuf> {
         Err(log) if skipped_without_registry(&log) => None,
         built => Some(built.unwrap()),
     }
-}
-
-/// Puts the shared crate to its old version in the plugin's lock; says so where the registry can't be reached.
-fn pinned(plugin: &PluginCrate) -> bool {
-    plugin.write();
-    // Where an earlier run has pinned it already, this is no change.
-    let output = run(plugin.cargo("update").args(["-p", CRATE, "--precise", OLD]));
-    if !output.status.success() && skipped_without_registry(&text(&output)) {
-        return false;
-    }
-    assert!(output.status.success(), "{}", text(&output));
-    true
 }
 
 /// A refusal of the shared crate: what it says of the host, and of the plugin.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use host::unavailable::Lack;
-use plugin_record::Code;
+use plugin_record::{Code, NoteCode};
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
 use tests::cargo::{root, sample, text};
+use tests::files::with_record;
 use tests::host::Site;
 
 #[test]
@@ -49,15 +50,21 @@ fn reports_of_check_are_as_the_schema_says() {
     Bad::new(&accepting, &plugin, "schema-othr", "lib?.so.1.1.0").record(|record| {
         record.compiler.release = "1.2.3".into();
         record.compiler.version_line = "rustc 1.2.3".into();
+        record.packages[1].native = Some(true);
     });
     let accepted = accepting.check(&[]).1;
-    assert!(accepted["files"][0]["differences"][0].is_object(), "{accepted:#}");
+    let file = &accepted["files"][0];
+    assert!(
+        file["differences"][0].is_object() && file["notes"][0].is_object(),
+        "{accepted:#}"
+    );
     check.accepts(&accepted);
 
     // A schema that accepts everything would show nothing.
-    let spoil: [fn(&mut Value); 6] = [
+    let spoil: [fn(&mut Value); 7] = [
         |report| report["more"] = json!(1),
         |report| report["files"][0]["more"] = json!(1),
+        |report| report["files"][0]["notes"] = json!([{ "code": "native-code" }]),
         |report| report["files"][0]["state"] = json!("asleep"),
         |report| report["files"][0]["commands"] = json!([1]),
         |report| report["plugins"][0]["refusal"]["cure"] = Value::Null,
@@ -83,6 +90,13 @@ fn fingerprints_and_records_are_as_the_schema_says() {
     record["$defs"] = whole["$defs"].clone();
     Schema::new(&record).accepts(&site.inspect(&small(site.path())));
     Schema::new(&record).accepts(&site.inspect(crate::static_tls::library()));
+    let native = site.path().join("libnative.so");
+    with_record(&small(site.path()), &native, |record| {
+        record.packages[1].native = Some(true)
+    });
+    let native = site.inspect(&native);
+    assert_eq!(native["notes"][0]["code"], "native-code");
+    Schema::new(&record).accepts(&native);
     assert!(!Schema::new(&whole).0.is_valid(&printed["record"]));
 }
 
@@ -209,6 +223,10 @@ fn every_code_is_explained_and_no_other() {
             page.lines()
                 .any(|line| line.starts_with("#### ") && line.contains(&format!("`{}`", lack.as_str())))
         );
+    }
+    for note in NoteCode::ALL {
+        let title = format!("#### `{}`", note.as_str());
+        assert!(page.lines().any(|line| line == title), "{title}");
     }
     for section in sections {
         let meaning = section.lines().nth(2).unwrap();

@@ -10,6 +10,8 @@ use tests::cargo::{run, skipped_without_registry, text};
 use tests::crates::PluginCrate;
 use tests::host::Site;
 
+use crate::dependencies::exact;
+
 #[test]
 fn a_build_fails_with_the_texts_of_host_check() {
     let mut plugin = PluginCrate::new("shift-left-old");
@@ -20,7 +22,7 @@ fn a_build_fails_with_the_texts_of_host_check() {
         return;
     }
     assert!(output.status.success(), "{}", text(&output));
-    let site = Site::default();
+    let site = exact();
     let (code, report) = site.check(&[&plugin.library()]);
     let refusals = report["files"][0]["refusals"].as_array().unwrap();
     assert_eq!((code, refusals.len()), (1, 1), "{report:#}");
@@ -39,13 +41,16 @@ fn a_build_fails_with_the_texts_of_host_check() {
         }
     }
 
-    // The same policy as the host's: what it accepts there, it accepts here.
-    let accepting = Site::new("[policy]\ndependencies = \"interface\"\n");
+    // The same policy as the host's: what it accepts there, it accepts here, and says so.
+    let accepting = Site::default();
     plugin.environment = vec![told(&fingerprint(&accepting))];
     let library = plugin.library();
     let (code, report) = accepting.check(&[&library]);
     assert_eq!(code, 0, "{report:#}");
     assert_eq!(report["files"][0]["differences"][0]["code"], "dependency");
+    let printed = build(&plugin);
+    assert!(printed.contains("accepted by the host of "), "{printed}");
+    assert!(printed.contains(": dependency: dependency utf8parse"), "{printed}");
 }
 
 #[test]

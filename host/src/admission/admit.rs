@@ -53,7 +53,7 @@ impl Admitted {
         self.staged.digest
     }
 
-    /// What would have been refused under a stricter policy.
+    /// What would have been refused under a stricter policy. See also [`plugin_record::notes`].
     pub fn differences(&self) -> &[Refusal] {
         &self.differences
     }
@@ -93,6 +93,8 @@ pub struct Refused {
     pub digest: Option<Digest>,
     /// Why; at least one.
     pub refusals: Vec<Refusal>,
+    /// What the policy lets through all the same.
+    pub differences: Vec<Refusal>,
 }
 
 /// Judges a private copy of a file; its name, taken apart, is `name`. `found` is what is wrong already with the way to
@@ -126,6 +128,7 @@ pub fn admit(
             record,
             digest: Some(staged.digest),
             refusals,
+            differences: accepted,
         }),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::Table;
-use plugin_record::{Code, Refusal};
+use plugin_record::{Code, NoteCode, Refusal};
 
 use super::failure::Failure;
 use super::output;
@@ -303,6 +303,12 @@ fn print(report: &Report, config: &Config) -> Result<(), Failure> {
     for plugin in &report.plugins {
         output::cures(&plugin.plugin, [&plugin.refusal])?;
     }
+    for code in NoteCode::ALL {
+        let mut notes = report.files.iter().flat_map(|file| &file.notes);
+        if let Some(note) = notes.find(|note| note.code == *code) {
+            output::line(&format!("note {}: {}", code.as_str(), note.text))?;
+        }
+    }
     for file in &report.files {
         if let Some(idle) = &file.idle {
             output::line(&format!(
@@ -360,6 +366,10 @@ fn table(report: &Report) -> Table {
         }
         for difference in &file.differences {
             table.add_row(row(&title, difference, "accepted"));
+        }
+        for note in &file.notes {
+            let verdict = format!("note: {}", note.code.as_str());
+            table.add_row([&title, note.field, "", &note.plugin, &verdict]);
         }
         if let Some(lack) = &file.unavailable {
             let verdict = format!("unavailable: {}", lack.code.as_str());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use plugin_record::{Record, printable};
+use plugin_record::{Note, Record, notes, printable};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -29,6 +29,8 @@ struct Inspected {
     record: Record,
     #[serde(skip_serializing_if = "Option::is_none")]
     static_tls: Option<StaticTls>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Note>,
 }
 
 impl Inspect {
@@ -38,8 +40,13 @@ impl Inspect {
         let inspection = inspection::read(&bytes).with_context(|| file.clone())?;
         let record = inspection.record.with_context(|| file)?;
         let static_tls = inspection.needs.static_tls;
+        let notes = notes(&record);
         match self.json {
-            true => output::json(&Inspected { record, static_tls })?,
+            true => output::json(&Inspected {
+                record,
+                static_tls,
+                notes,
+            })?,
             false => {
                 print(&record)?;
                 output::line(&format!("file        {}", inspection.machine))?;
@@ -49,6 +56,9 @@ impl Inspect {
                 ))?;
                 let static_tls = static_tls.map_or_else(|| "none".to_owned(), |need| need.to_string());
                 output::line(&format!("static TLS  {static_tls}"))?;
+                for note in notes {
+                    output::line(&format!("note        {note}"))?;
+                }
             }
         }
         Ok(super::GOOD)

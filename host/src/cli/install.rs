@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use plugin_record::notes;
 
 use super::failure::Failure;
 use super::{Configuration, output};
@@ -39,6 +40,9 @@ impl Install {
         if !installed.admitted.differences().is_empty() {
             output::line("accepted with differences:")?;
             output::line(&output::comparison(installed.admitted.differences()))?;
+        }
+        for note in notes(installed.admitted.record()) {
+            output::line(&format!("note {note}"))?;
         }
         let was_there = if installed.was_there {
             " (was there already)"

@@ -78,7 +78,7 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Show the host's own record and its policy: what plugins are compared with.
     Fingerprint(fingerprint::Fingerprint),
-    /// Print the cargo commands that bring another crate's Cargo.lock to the host's versions, or run them.
+    /// Print the cargo commands that bring another crate's Cargo.lock to the versions that the host asks for, or run them.
     Align(align::Align),
     /// Judge a file, copy it to its real name in the plugin directory and move the link.
     Install(install::Install),

@@ -183,6 +183,7 @@ ack = \"rust\"
 [sever]
 [policy]
 compiler = \"same\"
+dependencies = \"interfaces\"
 packages.serde = \"newest\"
 packages.\"ser.de\" = 1
 ";
@@ -209,9 +210,10 @@ packages.\"ser.de\" = 1
             "p.toml:21: `protocol.ack`: \"rust\" is not \"go\" or \"documented\"",
             "p.toml:22: `sever`: unknown key; did you mean `server`?",
             "p.toml:24: `policy.compiler`: \"same\" is not \"exact\" or \"any\"",
-            "p.toml:25: `policy.packages.serde`: \"newest\" is neither \"exact\" nor \"ignore\" nor a version requirement such \
+            "p.toml:25: `policy.dependencies`: \"interfaces\" is not \"interface\" or \"exact\" or \"any\"",
+            "p.toml:26: `policy.packages.serde`: \"newest\" is neither \"exact\" nor \"ignore\" nor a version requirement such \
              as \">=1.2, <2\": unexpected character 'n' while parsing major version number",
-            "p.toml:26: `policy.packages.\"ser.de\"`: expected a string, found an integer",
+            "p.toml:27: `policy.packages.\"ser.de\"`: expected a string, found an integer",
         ];
         let errors = errors(text);
         for (error, expected) in errors.iter().zip(expected) {

@@ -169,9 +169,19 @@ impl<'a> Judge<'a> {
         if !entry.is_link {
             return Some(verdict);
         }
-        let (record, digest, mut refusals) = match &verdict {
-            Ok(admitted) => (Some(admitted.record()), Some(admitted.digest()), Vec::new()),
-            Err(NotAdmitted::Refused(refused)) => (refused.record.as_ref(), refused.digest, refused.refusals.clone()),
+        let (record, digest, mut refusals, differences) = match &verdict {
+            Ok(admitted) => (
+                Some(admitted.record()),
+                Some(admitted.digest()),
+                Vec::new(),
+                admitted.differences(),
+            ),
+            Err(NotAdmitted::Refused(refused)) => (
+                refused.record.as_ref(),
+                refused.digest,
+                refused.refusals.clone(),
+                refused.differences.as_slice(),
+            ),
             Err(NotAdmitted::Unavailable(_)) => return Some(verdict),
         };
         // A wrong link to a refused file has one reason more than the file.
@@ -183,6 +193,7 @@ impl<'a> Judge<'a> {
             record: record.cloned(),
             digest,
             refusals,
+            differences: differences.to_vec(),
         };
         Some(Err(refused.into()))
     }
@@ -278,6 +289,7 @@ pub(super) fn refused(refusals: Vec<Refusal>) -> Verdict {
         record: None,
         digest: None,
         refusals,
+        differences: Vec::new(),
     };
     Err(refused.into())
 }

@@ -122,6 +122,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
             record,
             digest,
             refusals,
+            differences: admitted.differences().to_vec(),
         })));
     }
 

@@ -83,6 +83,7 @@ pub(super) fn dangling(plugin: &Arc<Admitted>) -> Finding {
         record: None,
         digest: None,
         refusals: vec![refusal],
+        differences: Vec::new(),
     };
     finding(&soname(plugin.record()), Some("gone"), Err(refused.into()))
 }

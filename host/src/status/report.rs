@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use plugin_record::Refusal;
-use plugin_record::printable;
+use plugin_record::{Note, Refusal, notes, printable};
 use serde::Serialize;
 
 use crate::admission::names::Platform;
@@ -66,8 +65,10 @@ pub struct FileReport {
     pub unavailable: Option<Unavailable>,
     /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
     pub idle: Option<Idle>,
-    /// What the policy let through.
+    /// What sets it apart from the host and the policy lets through.
     pub differences: Vec<Refusal>,
+    /// What is worth knowing of it and is no difference.
+    pub notes: Vec<Note>,
     /// The static TLS that it takes once it is open, if it takes some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_tls: Option<StaticTls>,
@@ -191,6 +192,7 @@ impl FileReport {
             unavailable: None,
             idle: None,
             differences: Vec::new(),
+            notes: Vec::new(),
             static_tls: None,
         };
         let record = match verdict {
@@ -203,6 +205,7 @@ impl FileReport {
             Err(NotAdmitted::Refused(refused)) => {
                 report.digest = refused.digest.map(|digest| digest.to_string());
                 report.refuse(&refused.refusals);
+                report.differences = refused.differences.clone();
                 refused.record.as_ref()
             }
             Err(NotAdmitted::Unavailable(lack)) => {
@@ -210,6 +213,7 @@ impl FileReport {
                 None
             }
         };
+        report.notes = record.map(|record| notes(record)).unwrap_or_default();
         report.plugin = record.map(|record| record.name.clone());
         report.version = record.map(|record| record.version.to_string());
         report

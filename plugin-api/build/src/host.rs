@@ -7,14 +7,15 @@
 
 use std::path::{Path, PathBuf};
 
-use plugin_record::{Comparison, Fingerprint, Record, Refusal};
+use plugin_record::{Comparison, Fingerprint, Record, Refusal, notes};
 
 use crate::{Error, cargo, env::Env, manifest::Manifest, text};
 
 /// The variable that names the host's fingerprint, a file made by `host fingerprint --json`.
 pub const HOST_VARIABLE: &str = "PLUGIN_HOST";
 
-/// Compares the plugin with the host that its author names. What that host's policy lets through becomes warnings.
+/// Compares the plugin with the host that its author names. What that host's policy lets through becomes warnings, and so do
+/// notes on the plugin.
 ///
 /// # Errors
 /// When the file can't be read or is no fingerprint, and when that host would refuse the plugin.
@@ -32,6 +33,9 @@ pub(crate) fn compare(plugin: &Record) -> Result<(), Error> {
             describe(difference).trim_end()
         );
         text.lines().for_each(|line| println!("cargo::warning={line}"));
+    }
+    for note in notes(plugin) {
+        println!("cargo::warning=note {note}");
     }
     match refusals.is_empty() {
         true => Ok(()),

@@ -26,7 +26,7 @@ pub fn compare(host: &Record, plugin: &Record, policy: &Policy) -> Comparison {
     }
     comparison.refusals.extend(abi(host, plugin));
     for difference in differences(host, plugin) {
-        match policy.accepts(difference.host.package, difference.plugin.package) {
+        match difference.is_accepted(policy) {
             true => comparison.accepted.push(difference.refusal(policy)),
             false => comparison.refusals.push(difference.refusal(policy)),
         }

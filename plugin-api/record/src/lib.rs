@@ -8,12 +8,14 @@
 mod bounds;
 mod compare;
 mod compiler;
+mod counterpart;
 mod dependencies;
 mod fingerprint;
 mod graph;
 mod line;
 pub mod lock;
 mod name;
+mod native;
 pub mod note;
 mod policy;
 mod printable;
@@ -23,10 +25,12 @@ use serde::{Deserialize, Serialize};
 
 pub use bounds::Excess;
 pub use compare::{Comparison, build_command, compare};
+pub use counterpart::{Counterpart, HostPackages};
 pub use fingerprint::Fingerprint;
 pub use graph::path_to;
 pub use line::Line;
 pub use name::{is_of_package_name, is_package_name};
+pub use native::{Note, NoteCode, notes};
 pub use policy::{CompilerPolicy, DependencyPolicy, PackagePolicy, Policy};
 pub use printable::{Printable, printable};
 pub use refusal::{Code, Refusal, quoted, quoted_bytes};

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use semver::VersionReq;
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::Package;
+use crate::Counterpart;
 
 /// The grades of `[policy]`. What it lets through stays visible as an accepted difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +36,13 @@ pub enum CompilerPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyPolicy {
+    /// The packages that plugin-api brings, as the host resolved them, are the same version and content. Plugins have
+    /// copies of their own of everything else, and nothing of those copies crosses.
+    #[default]
+    Interface,
     /// Every package that both link is the same version and content; of plugin-api only the major version, which is no
     /// grade of a policy.
-    #[default]
     Exact,
-    /// Only those where two versions in one process can hurt each other: abi_stable, and packages with native code.
-    Interface,
     /// Any difference is accepted.
     Any,
 }
@@ -58,26 +59,19 @@ pub enum PackagePolicy {
 }
 
 impl Policy {
-    /// Whether a package may differ, being `host`'s on one side and `plugin`'s on the other.
-    pub fn accepts(&self, host: &Package, plugin: &Package) -> bool {
-        match self.packages.get(&plugin.name) {
+    /// Whether a plugin may have another version than the host's counterpart, or other content.
+    pub fn accepts(&self, host: &Counterpart<'_>, version: &Version) -> bool {
+        match self.packages.get(&host.package.name) {
             Some(PackagePolicy::Exact) => false,
             Some(PackagePolicy::Ignore) => true,
-            Some(PackagePolicy::Requirement(requirement)) => requirement.matches(&plugin.version),
+            Some(PackagePolicy::Requirement(requirement)) => requirement.matches(version),
             None => match self.dependencies {
+                DependencyPolicy::Interface => !host.is_interface,
                 DependencyPolicy::Exact => false,
-                DependencyPolicy::Interface => is_harmless(host, plugin),
                 DependencyPolicy::Any => true,
             },
         }
     }
-}
-
-/// Whether two versions of a package can live in one process: each side has its own copy, and neither brings native
-/// code, whose symbols and state both copies would share. abi_stable is what the two sides meet in.
-pub(crate) fn is_harmless(host: &Package, plugin: &Package) -> bool {
-    let pure = |package: &Package| package.native == Some(false);
-    plugin.name != "abi_stable" && pure(host) && pure(plugin)
 }
 
 impl fmt::Display for PackagePolicy {

@@ -1,5 +1,5 @@
-//! `host align CRATE_DIR`: what brings another crate's Cargo.lock to the host's versions. It edits no file itself: cargo
-//! does, told by a person or by `--apply`.
+//! `host align CRATE_DIR`: what brings another crate's Cargo.lock to the host's versions, as far as the host's policy asks for
+//! them. It edits no file itself: cargo does, told by a person or by `--apply`.
 //!
 //! What it prints without `--apply` is a script for a shell. Its order suits most locks, but only cargo knows the
 //! requirements between versions: a command that fails may work after the others, and `--apply` tries so.
@@ -13,17 +13,21 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use plugin_record::lock::Lockfile;
-use plugin_record::{Compiler, quoted};
+use plugin_record::{Compiler, Policy, quoted};
 
 use super::failure::Failure;
 use super::output;
 use crate::admission::host_record::host_record;
+use crate::config::Config;
 use plan::{Plan, Step};
 
 #[derive(Debug, Args)]
 pub(super) struct Align {
     /// The crate's folder.
     crate_dir: PathBuf,
+    /// The configuration file: its policy; without it, the default one.
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
     /// Run the commands there, instead of printing them.
     #[arg(long)]
     apply: bool,
@@ -34,15 +38,22 @@ type Apart = Vec<(String, String, String)>;
 
 impl Align {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        let policy = match &self.plugins {
+            Some(path) => Config::read(path)?.policy,
+            None => Policy::default(),
+        };
         let lock = self.lock()?;
-        let plan = Plan::new(host_record(), &read(&lock)?);
+        let plan = Plan::new(host_record(), &policy, &read(&lock)?);
         let (plan, failed) = match self.apply {
-            true => self.apply(plan, &lock)?,
+            true => self.apply(plan, &policy, &lock)?,
             false => {
                 self.print(&plan)?;
                 (plan, Apart::new())
             }
         };
+        if plan.accepted > 0 {
+            output::line(&format!("# the policy accepts other differences: {}", plan.accepted))?;
+        }
         let described = plan
             .apart
             .into_iter()
@@ -76,7 +87,7 @@ impl Align {
     }
 
     /// Runs all steps, and those that failed again after the others, until nothing changes any more. Gives what is left.
-    fn apply(&self, mut plan: Plan, lock: &Path) -> Result<(Plan, Apart), Failure> {
+    fn apply(&self, mut plan: Plan, policy: &Policy, lock: &Path) -> Result<(Plan, Apart), Failure> {
         if plan.steps.is_empty() {
             output::line("# no version to change")?;
         }
@@ -91,7 +102,7 @@ impl Align {
                     false => failed.push((step.clone(), reason(&output))),
                 }
             }
-            let next = Plan::new(host_record(), &read(lock)?);
+            let next = Plan::new(host_record(), policy, &read(lock)?);
             let stuck = next.steps == plan.steps;
             plan = next;
             if stuck || plan.steps.is_empty() {

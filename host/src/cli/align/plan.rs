@@ -1,4 +1,5 @@
-//! What sets another crate's lock apart from what the host links, and in which order cargo can mend it. Pure.
+//! What sets another crate's lock apart from what the host links and asks for, and in which order cargo can mend it. Pure.
+//! What a host compares and what its policy lets through is plugin-record's to say.
 //!
 //! All of the lock counts, linked or not: aligning what a plugin does not link is harmless, and what it links depends on
 //! features and targets, which are cargo's to resolve.
@@ -6,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use plugin_record::lock::{Locked, Lockfile};
-use plugin_record::{Identity, Line, Package, Record, quoted};
+use plugin_record::{Counterpart, HostPackages, Identity, Line, Package, Policy, Record, quoted};
 use semver::Version;
 
 /// One `cargo update` that brings a package to the host's version.
@@ -31,6 +32,8 @@ pub(super) struct Apart {
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     pub(super) apart: Vec<Apart>,
+    /// How many packages differ from the host's as its policy lets them.
+    pub(super) accepted: usize,
 }
 
 impl Step {
@@ -46,8 +49,9 @@ impl Step {
 }
 
 impl Plan {
-    pub(super) fn new(host: &Record, lock: &Lockfile) -> Plan {
-        let (mut steps, mut apart) = (Vec::new(), Vec::new());
+    pub(super) fn new(host: &Record, policy: &Policy, lock: &Lockfile) -> Plan {
+        let mut plan = Plan::default();
+        let host = HostPackages::of(host);
         // What needs a package goes before it: cargo moves along what a new version asks for exactly, and an older
         // dependency may be too old for what still needs a newer one.
         for theirs in dependencies_first(lock)
@@ -55,19 +59,24 @@ impl Plan {
             .rev()
             .map(|index| &lock.packages[index])
         {
-            let Some(ours) = hosts(host, lock, theirs) else {
+            let Some(counterpart) = other_than_here(&host, lock, theirs) else {
                 continue;
             };
+            if policy.accepts(&counterpart, &theirs.version) {
+                plan.accepted += 1;
+                continue;
+            }
+            let ours = counterpart.package;
             match other_content(ours, theirs) {
-                Some(why) => apart.push(Apart {
+                Some(why) => plan.apart.push(Apart {
                     name: theirs.name.clone(),
                     version: theirs.version.clone(),
                     why,
                 }),
-                None => steps.push(Step::new(ours, theirs, lock)),
+                None => plan.steps.push(Step::new(ours, theirs, lock)),
             }
         }
-        Plan { steps, apart }
+        plan
     }
 }
 
@@ -98,17 +107,9 @@ impl Step {
     }
 }
 
-/// What the host links in the same line in another version or content, if it does. The host's own package is not
-/// compared, and plugin-api has rules of its own; as in plugin-record's comparison.
-fn hosts<'a>(host: &'a Record, lock: &Lockfile, theirs: &Locked) -> Option<&'a Package> {
-    let line = Line::of(&theirs.version);
-    let linked = host
-        .packages
-        .iter()
-        .skip(1)
-        .filter(|ours| ours.name == theirs.name && ours.name != "plugin-api" && Line::of(&ours.version) == line);
-    let linked: Vec<&Package> = linked.collect();
-    let same = |ours: &&Package| {
+/// What the host links in the same line in another version or content, if it does.
+fn other_than_here<'a>(host: &HostPackages<'a>, lock: &Lockfile, theirs: &Locked) -> Option<Counterpart<'a>> {
+    let same = |ours: &Package| {
         ours.version == theirs.version
             && match (&ours.identity, theirs.source.as_deref()) {
                 (Identity::Registry { checksum }, Some(_)) => checksum.is_some() && lock.checksum(theirs) == *checksum,
@@ -118,9 +119,10 @@ fn hosts<'a>(host: &'a Record, lock: &Lockfile, theirs: &Locked) -> Option<&'a P
                 (_, None) => false,
             }
     };
-    match linked.iter().any(same) {
+    let counterparts = host.counterparts(&theirs.name, &theirs.version);
+    match counterparts.iter().any(|ours| same(ours.package)) {
         true => None,
-        false => linked.first().copied(),
+        false => counterparts.first().copied(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use plugin_record::Refusal;
+use plugin_record::{Note, Refusal};
 use semver::Version;
 
 use crate::admission::admit::Admitted;
@@ -66,10 +66,10 @@ impl Reported {
         self.unavailable = unavailable;
     }
 
-    /// Refused files, accepted differences, and files without a version.
+    /// Refused files, accepted differences, notes, and files without a version.
     pub fn files(&mut self, survey: &Survey, config: &Config) {
         self.directory = None;
-        let mut files = HashMap::new();
+        let mut files: HashMap<PathBuf, FileReport> = HashMap::new();
         for finding in &survey.findings {
             let file = FileReport::new(finding.path.clone(), finding.link.clone(), &finding.verdict);
             let title = file.title();
@@ -83,7 +83,10 @@ impl Reported {
                     log_refusal(&title, plugin, version, file.digest.as_deref(), refusal);
                 }
             }
-            for difference in &file.differences {
+            // Of a refused file its refusals are enough, and the rest is news once it is accepted.
+            let is_accepted = |file: &FileReport| file.refusals.is_empty();
+            let known = known.filter(|known| is_accepted(known));
+            for difference in file.differences.iter().filter(|_| is_accepted(&file)) {
                 if known.is_none_or(|known| !known.differences.contains(difference)) {
                     tracing::warn!(
                         file = title,
@@ -95,6 +98,23 @@ impl Reported {
                         "accepted with a difference"
                     );
                 }
+            }
+            // One line for each content, however many names and links lead to it.
+            let others = || files.values().chain(self.files.values());
+            let is_known = |note: &Note| {
+                others().any(|other| is_accepted(other) && other.digest == file.digest && other.notes.contains(note))
+            };
+            for note in file.notes.iter().filter(|note| is_accepted(&file) && !is_known(note)) {
+                tracing::info!(
+                    file = title,
+                    plugin = file.plugin,
+                    version = file.version,
+                    code = note.code.as_str(),
+                    field = note.field,
+                    found = note.plugin,
+                    meaning = note.text,
+                    "accepted with a note"
+                );
             }
             files.insert(finding.path.clone(), file);
         }
