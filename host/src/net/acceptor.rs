@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::connection_limit::{Slot, Slots};
 use super::event_loop::Context;
-use super::loop_threads::Crew;
+use super::loop_threads::LoopThreads;
 use crate::logging::{LEFT_OUT, Limit};
 use crate::process::descriptors::end_if_gone;
 
@@ -38,7 +38,7 @@ pub(super) struct Acceptor {
     listener: TcpListener,
     poll: Poll,
     context: Arc<Context>,
-    crew: Arc<Crew>,
+    threads: Arc<LoopThreads>,
     slots: Arc<Slots>,
     /// Kept here too: closing it would take back that it was used.
     _waker: Arc<Waker>,
@@ -53,7 +53,7 @@ impl Acceptor {
     pub(super) fn new(
         mut listener: TcpListener,
         context: Arc<Context>,
-        crew: Arc<Crew>,
+        threads: Arc<LoopThreads>,
         slots: Arc<Slots>,
     ) -> io::Result<(Acceptor, Arc<Waker>)> {
         let poll = Poll::new()?;
@@ -63,7 +63,7 @@ impl Acceptor {
             listener,
             poll,
             context,
-            crew,
+            threads,
             slots,
             _waker: Arc::clone(&waker),
             at_limit: false,
@@ -98,7 +98,7 @@ impl Acceptor {
         drop(self.listener);
         info!(connections = self.slots.taken(), "no longer accepting");
         self.context.accepting.store(false, Ordering::Release);
-        self.crew.loops().iter().for_each(|each| each.wake());
+        self.threads.loops().iter().for_each(|each| each.wake());
     }
 
     /// To the loop that has the fewest.
@@ -108,7 +108,7 @@ impl Acceptor {
             debug!(%peer, %error, "can't set TCP_NODELAY"); // the peer is gone already
         }
         debug!(%peer, "connection accepted");
-        if let Some(emptiest) = self.crew.loops().iter().min_by_key(|each| each.len()) {
+        if let Some(emptiest) = self.threads.loops().iter().min_by_key(|each| each.len()) {
             emptiest.adopt(stream, peer, slot);
         }
     }

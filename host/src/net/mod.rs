@@ -28,7 +28,7 @@ use acceptor::Acceptor;
 use connection::Shared;
 use connection_limit::Slots;
 use event_loop::{Context, EventLoop};
-use loop_threads::Crew;
+use loop_threads::LoopThreads;
 
 /// How many connections the kernel may hold for us; it lowers this to its own limit (net.core.somaxconn, usually 4096).
 const BACKLOG: i32 = 4096;
@@ -81,19 +81,19 @@ pub fn start(listener: TcpListener, settings: &config::Server, shared: Arc<Share
         shared,
         stop: stop.clone(),
         accepting: AtomicBool::new(true),
-        now: AtomicU32::new(0),
+        tick: AtomicU32::new(0),
     });
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let count = settings.threads.unwrap_or_else(processors);
     let loops = (0..count).map(|_| EventLoop::new(Arc::clone(&context)).map(Arc::new));
-    let crew = Crew::start(loops.collect::<io::Result<_>>()?, Arc::clone(&context))?;
+    let threads = LoopThreads::start(loops.collect::<io::Result<_>>()?, Arc::clone(&context))?;
     let slots = Slots::new(settings.max_connections);
-    let (acceptor, waker) = Acceptor::new(listener, context, Arc::clone(&crew), Arc::clone(&slots))?;
+    let (acceptor, waker) = Acceptor::new(listener, context, Arc::clone(&threads), Arc::clone(&slots))?;
     let of_acceptor = Arc::clone(&slots);
     stop.on_stop(move || {
         of_acceptor.close();
         let _ = waker.wake(); // fails when the system is out of memory; the next peer wakes it then
-        crew.loops().iter().for_each(|each| each.wake());
+        threads.loops().iter().for_each(|each| each.wake());
     });
     critical("accept", move || acceptor.run())?;
     Ok(Server { slots })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugin_api::abi::RawSubmit;
 
-use super::Shared;
 use super::current_call::UnderWay;
+use super::shared::Shared;
 use crate::dispatch::routes::Reader;
 
 /// How much one read takes at most, in bytes.

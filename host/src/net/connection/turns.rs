@@ -1,6 +1,6 @@
-//! The order of things in a connection. Acks that the peer has not taken come before all else: while it does not read, it
-//! is not read, so its memory stays bounded. Then what was read and held back, and only then the next read. One turn has one
-//! read and one answer at most; then other connections have theirs.
+//! What a connection does in its turn, and in which order. Acks that the peer has not taken come first: while the peer does not
+//! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
+//! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr};
@@ -13,9 +13,10 @@ use super::batches::{Answered, Mode, Rest, answer};
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
+use super::peer_errors;
 use super::scratch::Scratch;
+use super::shared::Shared;
 use super::timeouts::Waiting;
-use super::{Shared, peer_errors};
 use crate::process::descriptors::end_if_gone;
 
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
@@ -54,13 +55,30 @@ enum Phase {
     Lingering(Linger),
 }
 
-/// How a connection ended, for the log.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    ClosedByPeer,
-    ClosedByHost,
-    Idle,
-    NotReading,
+/// Why a connection is closed.
+#[derive(Debug)]
+enum Closed {
+    ByPeer,
+    ByHost,
+    IdleTimeout,
+    WriteTimeout,
+    /// The transport failed. A peer that resets or vanishes is everyday business.
+    Lost(io::Error),
+}
+
+impl From<io::Error> for Closed {
+    fn from(error: io::Error) -> Closed {
+        Closed::Lost(error)
+    }
+}
+
+impl Closed {
+    fn log(&self, peer: SocketAddr) {
+        match self {
+            Closed::Lost(error) => debug!(%peer, %error, "connection lost"),
+            reason => debug!(%peer, ?reason, "connection closed"),
+        }
+    }
 }
 
 /// What follows a turn.
@@ -75,14 +93,16 @@ pub enum Next {
         /// Whether it needs another turn, whatever the peer does.
         more: bool,
     },
-    /// It is to be dropped; why is in the log.
+    /// It is to be dropped; the log says why.
     End,
 }
 
+/// What a step of a turn comes to.
 enum Step {
-    Next { progress: bool },
+    /// Something was done. `progress`: a frame was completed, or the connection begins to close.
+    Done { progress: bool },
+    /// There is nothing to do until the peer does this.
     Wait(Waiting),
-    End(End),
 }
 
 impl Connection {
@@ -112,38 +132,34 @@ impl Connection {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
         scratch.under_way.begin_turn();
-        let next = self.steps(scratch, shared);
+        let outcome = self.steps(scratch, shared);
         scratch.trim();
-        match next {
-            Ok(Ok(next)) => return next,
-            Ok(Err(end)) => debug!(peer = %self.peer, ?end, "connection closed"),
-            // A peer that resets or vanishes is everyday business.
-            Err(error) => {
-                end_if_gone(&error);
-                debug!(peer = %self.peer, %error, "connection lost");
+        outcome.unwrap_or_else(|closed| {
+            if let Closed::Lost(error) = &closed {
+                end_if_gone(error);
             }
-        }
-        Next::End
+            closed.log(self.peer);
+            Next::End
+        })
     }
 
-    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Result<Next, End>> {
+    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Next, Closed> {
         let flushed = self.unsent.flush(&mut self.stream)? > 0;
         let (waiting, progress, more) = match self.step(scratch, shared)? {
-            Step::Next { progress } => (self.waiting(), progress, self.has_more()),
+            Step::Done { progress } => (self.waiting(), progress, self.has_more()),
             Step::Wait(waiting) => (waiting, false, false),
-            Step::End(end) => return Ok(Err(end)),
         };
         if !more {
             self.input.rest();
         }
-        Ok(Ok(Next::Wait {
+        Ok(Next::Wait {
             waiting,
             progress: progress || flushed,
             more,
-        }))
+        })
     }
 
-    fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+    fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Step, Closed> {
         if !self.unsent.is_empty() {
             return Ok(Step::Wait(Waiting::Peer));
         }
@@ -189,7 +205,7 @@ impl Connection {
     }
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
-    fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+    fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Step, Closed> {
         let max_frame = shared.limits.max_frame();
         match self.input.read(&mut self.stream, &mut scratch.input, max_frame)? {
             Received::Bytes { place, is_all } => {
@@ -202,13 +218,13 @@ impl Connection {
             }
             Received::End => {
                 self.note_half_frame("closed by the peer", shared);
-                Ok(Step::End(End::ClosedByPeer))
+                Err(Closed::ByPeer)
             }
         }
     }
 
     /// Answers the frames at `place`, sends the acks, and keeps the rest.
-    fn answer(&mut self, scratch: &mut Scratch, shared: &Shared, place: Place) -> io::Result<Step> {
+    fn answer(&mut self, scratch: &mut Scratch, shared: &Shared, place: Place) -> Result<Step, Closed> {
         let Scratch {
             input: read,
             output,
@@ -235,59 +251,59 @@ impl Connection {
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
         self.unsent.send(&mut self.stream, output, written)?;
-        Ok(Step::Next { progress: consumed > 0 })
+        Ok(Step::Done { progress: consumed > 0 })
     }
 
-    fn close(&mut self) -> io::Result<Step> {
+    fn close(&mut self) -> Result<Step, Closed> {
         match self.stream.shutdown(Shutdown::Write) {
             // Linux says so when the peer has reset the connection; reading will tell.
-            Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error.into()),
             _ => {}
         }
         self.input = Input::default();
         self.phase = Phase::Lingering(Linger::begin(&self.stream));
-        Ok(Step::Next { progress: true })
+        Ok(Step::Done { progress: true })
     }
 
-    fn linger(&mut self, scratch: &mut Scratch) -> io::Result<Step> {
+    fn linger(&mut self, scratch: &mut Scratch) -> Result<Step, Closed> {
         match self.stream.read(&mut scratch.input) {
-            Ok(0) => Ok(Step::End(End::ClosedByHost)),
-            Ok(_) => Ok(Step::Next { progress: false }),
+            Ok(0) => Err(Closed::ByHost),
+            Ok(_) => Ok(Step::Done { progress: false }),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::Wait(Waiting::Close)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Next { progress: false }),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Done { progress: false }),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and why is in the log. Only for when the
-    /// wait's time has passed.
+    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and the log says why. Only for when the wait's
+    /// time has passed.
     pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
-        let end = match (waiting, &mut self.phase) {
+        let closed = match (waiting, &mut self.phase) {
             (Waiting::Close, Phase::Lingering(linger)) => {
                 if !linger.is_over(&self.stream, shared.timeouts.patience(), now) {
                     return false;
                 }
                 match linger.owed() {
-                    0 => End::ClosedByHost,
-                    owed => self.not_reading(owed, shared),
+                    0 => Closed::ByHost,
+                    owed => self.write_timeout(owed, shared),
                 }
             }
-            (Waiting::Close, _) => End::ClosedByHost,
-            (Waiting::Peer, _) => self.not_reading(self.unsent.len(), shared),
-            (Waiting::Frame, _) => End::Idle,
+            (Waiting::Close, _) => Closed::ByHost,
+            (Waiting::Peer, _) => self.write_timeout(self.unsent.len(), shared),
+            (Waiting::Frame, _) => Closed::IdleTimeout,
             (Waiting::Rest, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
-                End::Idle
+                Closed::IdleTimeout
             }
         };
-        debug!(peer = %self.peer, ?end, "connection closed");
+        closed.log(self.peer);
         true
     }
 
-    fn not_reading(&self, owed: usize, shared: &Shared) -> End {
+    fn write_timeout(&self, owed: usize, shared: &Shared) -> Closed {
         shared.counters.count_write_timeout();
         peer_errors::not_reading(self.peer, owed);
-        End::NotReading
+        Closed::WriteTimeout
     }
 
     fn note_half_frame(&self, reason: &str, shared: &Shared) {

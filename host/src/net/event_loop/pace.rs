@@ -33,7 +33,7 @@ pub(in crate::net) struct Pace {
 
 impl Pace {
     /// A pass through those that are ready begins. By the loop's driver alone.
-    pub(in crate::net) fn begin_round(&self) {
+    pub(super) fn begin_round(&self) {
         let round = self.round.load(Ordering::Relaxed);
         self.round.store(round.wrapping_add(1), Ordering::Relaxed);
     }
@@ -45,7 +45,7 @@ impl Pace {
 
     /// Whether there is nothing to mind: one load for each turn.
     #[inline]
-    pub(in crate::net) fn is_normal(&self) -> bool {
+    pub(super) fn is_normal(&self) -> bool {
         self.mood.load(Ordering::Relaxed) == NORMAL
     }
 
@@ -63,7 +63,7 @@ impl Pace {
 
     /// Whether the loop is to be handed over now. If it is to be found out whether calls block, `probe` does.
     #[cold]
-    pub(in crate::net) fn hands_over(&self, now: u32, probe: &mut Option<Probe>) -> bool {
+    pub(super) fn hands_over(&self, now: u32, probe: &mut Option<Probe>) -> bool {
         match self.mood.load(Ordering::Relaxed) {
             NORMAL => false,
             ASKED => {
@@ -81,7 +81,7 @@ impl Pace {
     }
 
     /// What was found out.
-    pub(in crate::net) fn settle(&self, do_block: bool, now: u32) {
+    pub(super) fn settle(&self, do_block: bool, now: u32) {
         let mood = if do_block {
             now.saturating_add(HANDING_OVER)
         } else {
@@ -95,7 +95,7 @@ impl Pace {
 }
 
 /// Looks at a few turns: in how many of them this thread gave its processor away.
-pub(in crate::net) struct Probe {
+pub(super) struct Probe {
     switches: i64,
     turns: u32,
     blocked: u32,
@@ -113,7 +113,7 @@ impl Probe {
     }
 
     /// After a turn, in which `call` was the last call.
-    pub(in crate::net) fn note(&mut self, call: Option<Call>) {
+    pub(super) fn note(&mut self, call: Option<Call>) {
         let switches = switches().unwrap_or(self.switches);
         self.turns += 1;
         if switches > self.switches {
@@ -124,13 +124,13 @@ impl Probe {
     }
 
     /// Whether calls block, once that is known. `is_over`: there are no more turns to look at.
-    pub(in crate::net) fn verdict(&self, is_over: bool) -> Option<bool> {
+    pub(super) fn verdict(&self, is_over: bool) -> Option<bool> {
         let do_block = self.blocked > 0 && self.blocked * SHARE >= self.turns;
         (is_over || self.turns >= PROBED || (do_block && self.blocked > 1)).then_some(do_block)
     }
 
     /// One of the calls that blocked.
-    pub(in crate::net) fn call(&self) -> Option<Call> {
+    pub(super) fn call(&self) -> Option<Call> {
         self.call
     }
 }

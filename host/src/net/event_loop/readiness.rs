@@ -1,6 +1,7 @@
-//! What the system tells of a loop's sockets, and when it has told all. A poll tells of so many sockets only, and where many are
-//! always ready each is full. The system keeps them in the order in which they became ready; so after as many polls as all of
-//! them take, everything has been told that was ready before the first. Before that nobody can be said to have been silent.
+//! Polls the sockets of a loop, and decides when the events of a past moment have all been seen. One poll gives a bounded number
+//! of events, and where many sockets are always ready each poll is full. The kernel keeps sockets in the order in which they
+//! became ready; so after as many polls as all sockets need, every socket has been reported that was ready before the first.
+//! Before that no connection can be said to have been silent.
 
 use std::io;
 use std::sync::LazyLock;
@@ -24,7 +25,7 @@ static POLL_FAILS_LIMIT: LazyLock<Limit> =
 /// Between two tries of a poll that fails.
 const PAUSE: Duration = Duration::from_millis(10);
 
-pub(in crate::net) struct Readiness {
+pub(super) struct Readiness {
     poll: Poll,
     events: Events,
     survey: Option<Survey>,
@@ -38,7 +39,7 @@ struct Survey {
 }
 
 impl Readiness {
-    pub(in crate::net) fn new(poll: Poll) -> Readiness {
+    pub(super) fn new(poll: Poll) -> Readiness {
         Readiness {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -48,7 +49,7 @@ impl Readiness {
     }
 
     /// Has the system tell of a socket, under a key.
-    pub(in crate::net) fn register(&self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
+    pub(super) fn register(&self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         // That the peer has sent something as urgent is told where the system can.
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -58,13 +59,7 @@ impl Readiness {
 
     /// Asks once, and has it told by key. Waits until there is something, if `is_idle`. `registered`: how many sockets there
     /// are; `now`: the tick at hand.
-    pub(in crate::net) fn poll(
-        &mut self,
-        is_idle: bool,
-        registered: usize,
-        now: u32,
-        mut tell: impl FnMut(usize, Readable),
-    ) {
+    pub(super) fn poll(&mut self, is_idle: bool, registered: usize, now: u32, mut tell: impl FnMut(usize, Readable)) {
         let timeout = (!is_idle).then_some(Duration::ZERO);
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
@@ -85,7 +80,7 @@ impl Readiness {
     }
 
     /// The tick before which all that was ready has been told, if that is news.
-    pub(in crate::net) fn seen_until(&mut self) -> Option<u32> {
+    pub(super) fn seen_until(&mut self) -> Option<u32> {
         self.seen_until.take()
     }
 
