@@ -28,6 +28,7 @@ use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::{Survey, survey_again};
 use crate::directory::verdicts::{Memory, NotAdmitted};
+use crate::dispatch::routes::Routes;
 use crate::files::stability::{SETTLE, Settling};
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
@@ -47,6 +48,7 @@ struct Manager {
     watched: Watched,
     next_start: NextStart,
     instances: Instances,
+    routes: Arc<Routes>,
     known: Known,
     memory: Memory,
     settling: Settling,

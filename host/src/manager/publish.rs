@@ -10,6 +10,7 @@ use super::{Manager, identity};
 use crate::admission::stage::Digest;
 use crate::directory::survey::Survey;
 use crate::dispatch::routes::RouteTable;
+use crate::dispatch::target::Target;
 use crate::runtime::instances::Key;
 use crate::selection::desired_version::Served;
 use crate::selection::idle::Outcome;
@@ -62,7 +63,7 @@ impl Manager {
             };
             let times = ready.times.made(made.get(&ready.key).copied());
             swaps.extend(Swap::between(&soname, before, &served, times));
-            entries.push((ready.claim.commands.clone(), plugin));
+            entries.push((ready.claim.commands.clone(), Target::Library(plugin)));
             now.insert(soname, served);
         }
         let before = std::mem::replace(&mut self.known.served, now);
@@ -75,7 +76,7 @@ impl Manager {
             return;
         }
         let began = Instant::now();
-        drop(self.instances.publish(RouteTable::new(entries))); // nobody looks into the one before any more
+        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // nobody looks into the one before any more
         let took = began.elapsed();
         for swap in swaps {
             swap.log(is_start, took);

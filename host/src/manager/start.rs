@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Manager;
-use super::events::Hints;
+use super::events::{Hint, Hints};
 use super::install;
 use crate::admission::stage::{Staging, StagingError};
 use crate::config::{Config, NextStart, Watched};
@@ -86,6 +86,7 @@ pub enum StartError {
 /// The loaded plugins, from outside.
 pub struct Running {
     instances: Instances,
+    routes: Arc<Routes>,
     /// None if it was time to stop before there was anything to follow.
     thread: Option<JoinHandle<()>>,
     staging: Arc<Staging>,
@@ -94,7 +95,7 @@ pub struct Running {
 impl Running {
     /// Where connections find out who answers what.
     pub fn routes(&self) -> Arc<Routes> {
-        Arc::clone(self.instances.routes())
+        Arc::clone(&self.routes)
     }
 
     /// The plugins that are inside a call, each with its version and how many calls.
@@ -107,6 +108,7 @@ impl Running {
 
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
     pub fn shutdown(self, deadline: Instant) {
+        self.routes.close();
         self.instances.close();
         // It holds handlers that are leaving; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
@@ -126,13 +128,16 @@ impl Running {
 pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
-    let instances = Instances::new(hints.sender(), stop.clone());
+    let routes = Arc::new(Routes::default());
+    let hint = hints.sender();
+    let instances = Instances::new(move || drop(hint.send(Hint::Ended)), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
         next_start: NextStart::default(),
         config,
         instances: instances.clone(),
+        routes: Arc::clone(&routes),
         known: Known::default(),
         memory: Memory::default(),
         settling: Settling::default(),
@@ -155,11 +160,13 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
         }
     });
     let thread = thread.inspect_err(|_| {
+        routes.close();
         instances.shutdown(Instant::now() + drain_timeout);
         staging.remove();
     })?;
     Ok(Running {
         instances,
+        routes,
         thread,
         staging,
     })

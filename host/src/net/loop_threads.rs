@@ -14,9 +14,9 @@ use super::connection::{Call, Scratch};
 use super::event_loop::{Context, EventLoop, Loops};
 use super::handover::{Limits, Relay, Was};
 use super::relief_clock;
+use crate::dispatch::target;
 use crate::logging::FieldValue;
 use crate::process::exit::critical;
-use crate::runtime::instance_numbers;
 
 /// How many threads handlers may hold at once, beyond those that drive loops. When all are held, the connections of further
 /// loops that block wait.
@@ -118,7 +118,7 @@ fn log_blocking_call(call: Option<Call>, held: usize, logged: &mut HashMap<Optio
     }
     logged.retain(|_, at| at.elapsed() < REMINDER);
     logged.insert(plugin, Instant::now());
-    let name = plugin.and_then(instance_numbers::name);
+    let name = plugin.and_then(target::name);
     let command = call.map(|call| FieldValue::Command(call.command));
     warn!(
         plugin = name.as_ref().map(|(name, _)| name),

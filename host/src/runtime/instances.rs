@@ -1,7 +1,8 @@
 //! The handlers that are alive: one for each content and configuration, made once, kept while it may serve again, and shut
 //! down once. Libraries stay for good.
 //!
-//! The lock is never held while a plugin's code runs, so that the end of the host does not wait for a plugin.
+//! The lock is never held while a plugin's code runs, so that the end of the host does not wait for a plugin. Which handlers
+//! serve, and when one is shut down, is the manager's decision.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,13 +11,12 @@ use std::time::{Duration, Instant};
 use plugin_record::{Code, Refusal};
 use semver::Version;
 
-use super::Plugin;
+use super::instance::Handler;
 use super::library::Library;
+use super::plugin::Plugin;
 use crate::admission::admit::Admitted;
 use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
-use crate::dispatch::routes::{RouteTable, Routes};
-use crate::manager::events::{Hint, Sender};
 use crate::process::stop::Stop;
 use crate::unavailable::{Lack, LoadError, Unavailable};
 
@@ -35,8 +35,7 @@ pub struct Instances {
     state: Arc<Mutex<State>>,
     /// For who waits until handlers have ended. No channel: see `deadline`.
     ended: Arc<Condvar>,
-    routes: Arc<Routes>,
-    changed: Sender,
+    on_change: Arc<dyn Fn() + Send + Sync>,
     stop: Stop,
 }
 
@@ -93,21 +92,15 @@ impl Live {
 }
 
 impl Instances {
-    /// None yet. `changed` is told when a handler has ended that was retired, and when a library came back late. When it is
-    /// time to `stop`, no plugin's code is waited for any more.
-    pub fn new(changed: Sender, stop: Stop) -> Instances {
+    /// None yet. `on_change` is called when a handler has ended that was retired, when a library came back late, and when these
+    /// are closed; it must not block. When it is time to `stop`, no plugin's code is waited for any more.
+    pub fn new(on_change: impl Fn() + Send + Sync + 'static, stop: Stop) -> Instances {
         Instances {
             state: Arc::default(),
             ended: Arc::default(),
-            routes: Arc::default(),
-            changed,
+            on_change: Arc::new(on_change),
             stop,
         }
-    }
-
-    /// Where connections find out who answers what.
-    pub fn routes(&self) -> &Arc<Routes> {
-        &self.routes
     }
 
     /// The handler of a key, if it is alive.
@@ -179,7 +172,7 @@ impl Instances {
         let (file, room) = (file.to_owned(), self.room());
         let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
             late.came_back(library.ok());
-            let _ = late.changed.send(Hint::Ended);
+            (late.on_change)();
         });
         match &opened {
             Ok(library) => self.came_back(Some(library.clone())),
@@ -214,7 +207,7 @@ impl Instances {
     /// Makes the handler of a key.
     ///
     /// # Errors
-    /// See [`Plugin::init`]; `Stopping` once the host ends.
+    /// See [`Handler::init`]; `Stopping` once the host ends.
     pub fn init(
         &self,
         library: Library,
@@ -225,13 +218,8 @@ impl Instances {
         if self.lock().closed {
             return Err(LoadError::Stopping);
         }
-        let plugin = Arc::new(Plugin::init(
-            library,
-            key.config.clone(),
-            data_dir,
-            timeout,
-            &self.stop,
-        )?);
+        let handler = Handler::init(library, key.config.clone(), data_dir, timeout, &self.stop)?;
+        let plugin = Arc::new(Plugin::new(handler));
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -248,15 +236,6 @@ impl Instances {
         Ok(plugin)
     }
 
-    /// Puts a route table in force; the one before comes back. Nothing happens once the host ends.
-    pub fn publish(&self, table: RouteTable) -> Arc<RouteTable> {
-        let state = self.lock();
-        match state.closed {
-            true => Arc::default(),
-            false => self.routes.swap(Arc::new(table)),
-        }
-    }
-
     /// Every handler that is alive, ending ones aside.
     pub fn alive(&self) -> Vec<(Key, Arc<Plugin>)> {
         let state = self.lock();
@@ -267,14 +246,11 @@ impl Instances {
         alive.collect()
     }
 
-    /// How many calls are under way, of each handler that has any. To be asked when nobody else holds handlers: once the
-    /// manager has ended.
+    /// How many calls are in flight, of each handler that has any.
     pub fn calls(&self) -> Vec<(String, Version, usize)> {
-        let table = self.routes.current();
         let alive = self.alive().into_iter();
         let calls = alive.filter_map(|(_, plugin)| {
-            let holders = table.references(&plugin) + 2; // this list, and that of what is alive
-            let calls = Arc::strong_count(&plugin).saturating_sub(holders);
+            let calls = plugin.in_flight();
             (calls > 0).then(|| (plugin.name().to_owned(), plugin.version().clone(), calls))
         });
         calls.collect()
@@ -314,7 +290,7 @@ impl Instances {
             }
             instances.lock().live.retain(|live| live.number != number);
             instances.ended.notify_all();
-            let _ = instances.changed.send(Hint::Ended);
+            (instances.on_change)();
         };
         let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(end);
         thread.map(drop).map_err(|error| {
@@ -373,13 +349,10 @@ impl Instances {
         }
     }
 
-    /// Takes every plugin out of the route table. No handler is made and no table published after that; whoever waits for
-    /// hints is told.
+    /// No handler is made after that.
     pub fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        self.routes.swap(Arc::default());
-        let _ = self.changed.send(Hint::Ended);
+        self.lock().closed = true;
+        (self.on_change)();
     }
 
     /// Whether it is closed.

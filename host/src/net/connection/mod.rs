@@ -18,7 +18,7 @@ mod timeouts;
 mod turns;
 mod unacknowledged;
 
-pub use current_call::{Call, UnderWay};
+pub use current_call::{Call, CurrentCall};
 pub use error_counters::Counters;
 pub use scratch::Scratch;
 pub use shared::Shared;

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use tracing::debug;
 use wire::AckWriter;
 
-use super::batches::{Answered, Mode, Rest, answer};
+use super::batches::{Answered, Batches, Mode, Rest};
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
@@ -131,7 +131,7 @@ impl Connection {
         if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
-        scratch.under_way.begin_turn();
+        scratch.current_call.begin_turn();
         let outcome = self.steps(scratch, shared);
         scratch.trim();
         outcome.unwrap_or_else(|closed| {
@@ -229,18 +229,23 @@ impl Connection {
             input: read,
             output,
             run,
-            under_way,
+            current_call,
             routes,
         } = scratch;
-        let bytes = self.input.at(place, read);
-        let mode = match self.phase {
-            Phase::Serving => Mode::Serving,
-            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
-        };
         let limits = shared.limits;
+        let batches = Batches {
+            routes,
+            current_call,
+            limits,
+            mode: match self.phase {
+                Phase::Serving => Mode::Serving,
+                Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
+            },
+        };
+        let bytes = self.input.at(place, read);
         let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, under_way, &mut submits, &mut acks);
+        let Answered { consumed, rest } = batches.answer(bytes, &mut submits, &mut acks);
         run.put_back(submits);
         let written = acks.written();
 

@@ -22,7 +22,7 @@ use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 use tracing::error;
 
-use super::connection::{Call, Connection, Next, Readable, Scratch, Shared, UnderWay};
+use super::connection::{Call, Connection, CurrentCall, Next, Readable, Scratch, Shared};
 use super::connection_limit::Slot;
 use super::handover::{Relay, Turns};
 use crate::process::descriptors::end_if_gone;
@@ -42,7 +42,7 @@ pub(super) struct EventLoop {
     pub(super) turns: Turns,
     pub(super) pace: Pace,
     /// Where its driver writes down which call it is in.
-    driver: Mutex<Arc<UnderWay>>,
+    driver: Mutex<Arc<CurrentCall>>,
     inbox: Mutex<Vec<Mail>>,
     waker: Waker,
     load: Arc<Load>,
@@ -106,7 +106,7 @@ impl EventLoop {
 
     /// Drives it until another thread has taken it over (true) or there is nothing left to do. By one thread at a time.
     pub(super) fn drive(self: &Arc<EventLoop>, scratch: &mut Scratch, loops: &Loops) -> bool {
-        *lock(&self.driver) = Arc::clone(scratch.under_way());
+        *lock(&self.driver) = Arc::clone(scratch.current_call());
         let mut probe = None;
         let mut members = lock(&self.members);
         loop {
@@ -150,7 +150,7 @@ impl EventLoop {
     /// Settles whether calls block, if that is to be found out and known by now.
     fn after_turn(&self, probing: &mut Option<Probe>, is_over: bool, scratch: &Scratch, loops: &Loops) {
         let Some(probe) = probing else { return };
-        probe.note(scratch.under_way().call());
+        probe.note(scratch.current_call().call());
         if let Some(do_block) = probe.verdict(is_over) {
             self.pace.settle(do_block, self.context.now());
             if do_block {
