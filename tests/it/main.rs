@@ -60,6 +60,7 @@ mod system;
 mod taken_away;
 mod trial;
 mod truth;
+mod unix_socket;
 mod voices;
 mod wire;
 mod wishes;

@@ -43,8 +43,8 @@ impl Inside {
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
         let shared = Shared::new(&config.server, config.protocol.ack, manager.routes());
-        let listener = net::Bound::new(config.server.listen).unwrap().listen().unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
+        let address = listener.address().to_string();
         let server = net::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -25,6 +25,7 @@ use crate::admission::stage::StagingError;
 use crate::config::ConfigError;
 use crate::logging::{self, Format};
 use crate::manager::StartError;
+use crate::net::ListenError;
 use crate::process::exit;
 use crate::process::stop::Signals;
 use crate::runtime::load_check;
@@ -161,10 +162,7 @@ fn failed(error: &anyhow::Error) -> u8 {
         logging::fatal(&line);
     }
     let unusable = error.chain().any(|cause| {
-        cause.is::<ConfigError>()
-            || cause.is::<StagingError>()
-            || cause.is::<StartError>()
-            || cause.is::<serve::ListenError>()
+        cause.is::<ConfigError>() || cause.is::<StagingError>() || cause.is::<StartError>() || cause.is::<ListenError>()
     });
     if unusable { UNUSABLE } else { FAILED }
 }

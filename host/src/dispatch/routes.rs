@@ -32,8 +32,8 @@ impl Routes {
         Arc::clone(&lock(&self.current).table)
     }
 
-    /// Puts a table in force, for all threads at once: nobody is answered by an older one after anybody was answered by this
-    /// one. The one before comes back, and nobody looks into it any more. Once the routes are closed the new table comes back
+    /// Puts a table in force, for all threads at once: no Submit is answered by an older one after one was answered by this
+    /// one. The one before comes back, and no thread looks into it any more. Once the routes are closed the new table comes back
     /// instead, and the empty one stays in force.
     pub fn swap(&self, table: Arc<RouteTable>) -> Arc<RouteTable> {
         let mut current = lock(&self.current);

@@ -69,7 +69,7 @@ impl LoopThreads {
         critical("worker", move || threads.work()).map(drop)
     }
 
-    /// What a thread does: one loop after another, as they need somebody.
+    /// What a worker does: drives one loop after another, as they need a driver.
     fn work(&self) {
         let mut scratch = None; // a spare thread needs none
         let mut was = Was::Starting;

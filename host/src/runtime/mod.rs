@@ -10,6 +10,7 @@ pub mod instances;
 pub mod library;
 pub mod linker_errors;
 pub mod load_check;
+mod opening;
 pub mod plugin;
 pub mod plugin_log;
 pub mod side_effects;

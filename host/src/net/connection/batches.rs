@@ -138,6 +138,7 @@ fn length_of(submits: &[RawSubmit<'_>]) -> usize {
 }
 
 /// Which Submits can share a call.
+#[derive(Clone, Copy)]
 struct Neighbours<'t> {
     table: &'t RouteTable,
     target: &'t Target,
@@ -148,14 +149,21 @@ struct Neighbours<'t> {
 
 impl Neighbours<'_> {
     /// Collects the Submits at the start of `bytes`: `first`, and those behind it that have the same target. Gives how many
-    /// bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, so that all of it
-    /// stays in registers.
+    /// bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, and all of it in
+    /// variables of its own, so that it stays in registers.
     fn collect<'b>(
-        &self,
+        self,
         bytes: &'b [u8],
         first: Packet<'b>,
         submits: &mut Vec<RawSubmit<'b>>,
     ) -> (usize, Option<Packet<'b>>) {
+        let Neighbours {
+            table,
+            target,
+            max_frame,
+            most,
+        } = self;
+        let is_for_target = |command| table.get(command).is_some_and(|other| other.is_same(target));
         let mut packet = first;
         let mut rest = bytes;
         loop {
@@ -165,18 +173,11 @@ impl Neighbours<'_> {
                 command: packet.command,
             });
             rest = &rest[MIN_FRAME + packet.payload.len()..];
-            match wire::whole(rest, self.max_frame) {
-                Some(next) if submits.len() < self.most && self.is_for_target(next.command) => packet = next,
+            match wire::whole(rest, max_frame) {
+                Some(next) if submits.len() < most && is_for_target(next.command) => packet = next,
                 next => return (bytes.len() - rest.len(), next),
             }
         }
-    }
-
-    #[inline]
-    fn is_for_target(&self, command: u8) -> bool {
-        self.table
-            .get(command)
-            .is_some_and(|target| target.is_same(self.target))
     }
 }
 

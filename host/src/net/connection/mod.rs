@@ -3,7 +3,8 @@
 //! It owns memory only for the beginning of a frame (`input`) and for acks that the peer has yet to take (`output`); all other
 //! buffers belong to the thread that gives the connection its turns (`scratch`). `turns` decides what a turn does, and in which
 //! order; `batches` how bytes become acks; `timeouts` how long a connection may wait; `linger` when it may be closed;
-//! `peer_errors` what the log says of a peer. When a connection has a turn is the event loop's decision.
+//! `peer_errors` what the log says of a peer. When a connection has a turn is the event loop's decision, what its bytes go over
+//! `transport`'s.
 
 mod batches;
 mod current_call;
@@ -16,11 +17,10 @@ mod scratch;
 mod shared;
 mod timeouts;
 mod turns;
-mod unacknowledged;
 
 pub use current_call::{Call, CurrentCall};
 pub use error_counters::Counters;
 pub use scratch::Scratch;
 pub use shared::Shared;
 pub use timeouts::{TICK, Timeouts, Waiting};
-pub use turns::{Connection, Next, Readable};
+pub use turns::{Connection, Next};

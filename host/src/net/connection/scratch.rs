@@ -16,7 +16,7 @@ pub(super) const KEPT_OUTPUT: usize = 1024 * 1024;
 /// One thread's buffers.
 pub struct Scratch {
     pub(super) input: Box<[u8]>,
-    /// Room for acks; its content is anybody's.
+    /// Room for acks; its content means nothing between turns.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
     pub(super) current_call: Arc<CurrentCall>,

@@ -2,10 +2,8 @@
 //! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
 //! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
 
-use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
 
-use mio::net::TcpStream;
 use tracing::debug;
 use wire::AckWriter;
 
@@ -17,6 +15,8 @@ use super::peer_errors;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::timeouts::Waiting;
+use crate::net::peer::Peer;
+use crate::net::transport::{self, Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
@@ -24,24 +24,11 @@ const LAST_READS: usize = 16;
 
 /// One connection: what it has to do, and what it keeps meanwhile.
 pub struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
+    transport: Transport,
+    peer: Peer,
     phase: Phase,
-    /// Whether the socket may have something to read.
-    readable: Readable,
     input: Input,
     unsent: Unsent,
-}
-
-/// What is known of the socket's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Readable {
-    /// There may be something.
-    pub now: bool,
-    /// The peer has closed its end: there is the end of the stream, whatever is before it.
-    pub end: bool,
-    /// The peer has sent something as urgent. A read stops where that is, so what a read leaves is not told by its length.
-    pub urgent: bool,
 }
 
 enum Phase {
@@ -73,7 +60,7 @@ impl From<io::Error> for Closed {
 }
 
 impl Closed {
-    fn log(&self, peer: SocketAddr) {
+    fn log(&self, peer: Peer) {
         match self {
             Closed::Lost(error) => debug!(%peer, %error, "connection lost"),
             reason => debug!(%peer, ?reason, "connection closed"),
@@ -107,27 +94,24 @@ enum Step {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
+    pub fn new(transport: Transport, peer: Peer) -> Connection {
         Connection {
-            stream,
+            transport,
             peer,
             phase: Phase::Serving,
-            readable: Readable::default(),
             input: Input::default(),
             unsent: Unsent::default(),
         }
     }
 
-    /// Its socket, to be registered where it is waited for.
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// What its bytes go over, to be registered where it is waited for.
+    pub fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
     /// Does what can be done now, with an end: others have their turns as well. `stopping`: no more Submits are served.
     pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
-        self.readable.now |= readable.now;
-        self.readable.end |= readable.end;
-        self.readable.urgent |= readable.urgent;
+        self.transport.note(readable);
         if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
@@ -144,7 +128,7 @@ impl Connection {
     }
 
     fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Next, Closed> {
-        let flushed = self.unsent.flush(&mut self.stream)? > 0;
+        let flushed = self.unsent.flush(&mut self.transport)? > 0;
         let (waiting, progress, more) = match self.step(scratch, shared)? {
             Step::Done { progress } => (self.waiting(), progress, self.has_more()),
             Step::Wait(waiting) => (waiting, false, false),
@@ -167,12 +151,12 @@ impl Connection {
             return self.answer(scratch, shared, Place::Own);
         }
         match self.phase {
-            Phase::Serving if !self.readable.now => Ok(Step::Wait(self.waiting_for_input())),
+            Phase::Serving if !self.transport.may_be_readable() => Ok(Step::Wait(self.waiting_for_input())),
             Phase::Serving => self.requests(scratch, shared),
             Phase::Stopping { reads: 0 } => self.close(),
             Phase::Stopping { reads } => {
                 self.phase = Phase::Stopping { reads: reads - 1 }; // first: a malformed frame changes it again
-                self.readable.now = true; // what the kernel has by now counts, known or not
+                // Whatever events have said: what has come by now counts.
                 match self.requests(scratch, shared)? {
                     Step::Wait(_) => self.close(),
                     step => Ok(step),
@@ -186,7 +170,7 @@ impl Connection {
     /// Whether there is something to do that does not wait for the peer.
     fn has_more(&self) -> bool {
         let is_serving = matches!(self.phase, Phase::Serving);
-        self.unsent.is_empty() && (!is_serving || self.input.is_held_back() || self.readable.now)
+        self.unsent.is_empty() && (!is_serving || self.input.is_held_back() || self.transport.may_be_readable())
     }
 
     fn waiting(&self) -> Waiting {
@@ -207,15 +191,9 @@ impl Connection {
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
     fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Step, Closed> {
         let max_frame = shared.limits.max_frame();
-        match self.input.read(&mut self.stream, &mut scratch.input, max_frame)? {
-            Received::Bytes { place, is_all } => {
-                self.readable.now = !is_all || self.readable.end || self.readable.urgent;
-                self.answer(scratch, shared, place)
-            }
-            Received::Nothing => {
-                self.readable.now = false;
-                Ok(Step::Wait(self.waiting_for_input()))
-            }
+        match self.input.read(&mut self.transport, &mut scratch.input, max_frame)? {
+            Received::Bytes(place) => self.answer(scratch, shared, place),
+            Received::Nothing => Ok(Step::Wait(self.waiting_for_input())),
             Received::End => {
                 self.note_half_frame("closed by the peer", shared);
                 Err(Closed::ByPeer)
@@ -255,28 +233,22 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(&mut self.stream, output, written)?;
+        self.unsent.send(&mut self.transport, output, written)?;
         Ok(Step::Done { progress: consumed > 0 })
     }
 
     fn close(&mut self) -> Result<Step, Closed> {
-        match self.stream.shutdown(Shutdown::Write) {
-            // Linux says so when the peer has reset the connection; reading will tell.
-            Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error.into()),
-            _ => {}
-        }
+        self.transport.shut_down_writing()?;
         self.input = Input::default();
-        self.phase = Phase::Lingering(Linger::begin(&self.stream));
+        self.phase = Phase::Lingering(Linger::begin(&self.transport));
         Ok(Step::Done { progress: true })
     }
 
     fn linger(&mut self, scratch: &mut Scratch) -> Result<Step, Closed> {
-        match self.stream.read(&mut scratch.input) {
-            Ok(0) => Err(Closed::ByHost),
-            Ok(_) => Ok(Step::Done { progress: false }),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::Wait(Waiting::Close)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Done { progress: false }),
-            Err(error) => Err(error.into()),
+        match self.transport.read(&mut scratch.input)? {
+            transport::Received::Bytes(_) => Ok(Step::Done { progress: false }),
+            transport::Received::Nothing => Ok(Step::Wait(Waiting::Close)),
+            transport::Received::End => Err(Closed::ByHost),
         }
     }
 
@@ -285,7 +257,7 @@ impl Connection {
     pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
         let closed = match (waiting, &mut self.phase) {
             (Waiting::Close, Phase::Lingering(linger)) => {
-                if !linger.is_over(&self.stream, shared.timeouts.patience(), now) {
+                if !linger.is_over(&self.transport, shared.timeouts.patience(), now) {
                     return false;
                 }
                 match linger.owed() {

@@ -11,8 +11,9 @@ use tracing::error;
 use super::context::{Context, Load};
 use super::readiness::Readiness;
 use crate::logging::{LEFT_OUT, Limit};
-use crate::net::connection::{Connection, Next, Readable, Waiting};
+use crate::net::connection::{Connection, Next, Waiting};
 use crate::net::connection_limit::Slot;
+use crate::net::transport::Readable;
 
 /// The log's words for a socket that can't be registered with the poll.
 const REFUSED: &str = "can't wait for a connection, closing it";
@@ -28,7 +29,7 @@ pub(super) struct Members {
     ready: VecDeque<usize>,
     /// How many of them have yet to have their turn in this round.
     left_of_round: usize,
-    knows_of_stop: bool,
+    is_stopping: bool,
 }
 
 /// One connection as the loop knows it.
@@ -55,13 +56,13 @@ impl Members {
             connections: Slab::new(),
             ready: VecDeque::new(),
             left_of_round: 0,
-            knows_of_stop: false,
+            is_stopping: false,
         }
     }
 
-    /// Once the host stops: every connection has a turn, for this one reason once.
-    pub(super) fn tell_of_stop(&mut self) {
-        if !std::mem::replace(&mut self.knows_of_stop, true) {
+    /// Once the host stops: has every connection take a turn. Later calls do nothing.
+    pub(super) fn begin_stop(&mut self) {
+        if !std::mem::replace(&mut self.is_stopping, true) {
             let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
             keys.into_iter().for_each(|key| self.queue(key));
         }
@@ -70,7 +71,7 @@ impl Members {
     /// Takes in a connection that was accepted.
     pub(super) fn insert(&mut self, mut connection: Connection, slot: Slot) {
         let vacant = self.connections.vacant_entry();
-        if let Err(error) = self.readiness.register(connection.stream(), vacant.key()) {
+        if let Err(error) = self.readiness.register(connection.transport(), vacant.key()) {
             // Out of memory, or fs.epoll.max_user_watches.
             if REFUSED_LIMIT.admits() {
                 error!(%error, "{REFUSED}");
@@ -89,7 +90,7 @@ impl Members {
             due: self.load.due(Waiting::Frame, &self.context),
             _slot: slot,
         });
-        if self.knows_of_stop {
+        if self.is_stopping {
             self.queue(key);
         }
     }
@@ -110,7 +111,7 @@ impl Members {
         false // another thread has begun it
     }
 
-    /// Whether nobody is left to have a turn in this round.
+    /// Whether every connection of this round has had its turn.
     pub(super) fn is_round_over(&self) -> bool {
         self.left_of_round == 0
     }
@@ -144,7 +145,7 @@ impl Members {
             return;
         };
         let Some(entry) = self.connections.get_mut(key) else {
-            return; // nobody else removes what has its turn
+            return; // can't be: a connection is not removed during its turn
         };
         if progress || waiting != entry.waiting {
             entry.waiting = waiting;
@@ -212,13 +213,11 @@ impl Members {
             ..
         } = self;
         let is_idle = ready.is_empty();
-        readiness.poll(is_idle, connections.len(), now, |key, told| {
+        readiness.poll(is_idle, connections.len(), now, |key, readable| {
             let Some(entry) = connections.get_mut(key) else {
                 return; // a wake-up
             };
-            entry.readable.now |= told.now;
-            entry.readable.end |= told.end;
-            entry.readable.urgent |= told.urgent;
+            entry.readable.add(readable);
             entry.queue(key, ready);
         });
     }

@@ -13,18 +13,18 @@ pub(super) mod pace;
 mod readiness;
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 use tracing::error;
 
-use super::connection::{Call, Connection, CurrentCall, Next, Readable, Scratch, Shared};
+use super::connection::{Call, Connection, CurrentCall, Next, Scratch, Shared};
 use super::connection_limit::Slot;
 use super::handover::{Relay, Turns};
+use super::peer::Peer;
+use super::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 pub(super) use context::Context;
 use context::Load;
@@ -52,7 +52,7 @@ pub(super) struct EventLoop {
 /// What other threads give a loop.
 enum Mail {
     /// A connection that was accepted.
-    New(TcpStream, SocketAddr, Slot),
+    New(Transport, Peer, Slot),
     /// A connection whose turn lasted longer than the thread had the loop.
     Back(usize, Box<Connection>, Next),
 }
@@ -79,9 +79,9 @@ impl EventLoop {
     }
 
     /// Gives it a connection.
-    pub(super) fn adopt(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+    pub(super) fn adopt(&self, transport: Transport, peer: Peer, slot: Slot) {
         self.load.add_connection();
-        self.post(Mail::New(stream, peer, slot));
+        self.post(Mail::New(transport, peer, slot));
     }
 
     /// Wakes the loop if a timeout of one of its connections may have come by this tick.
@@ -112,7 +112,7 @@ impl EventLoop {
         loop {
             for mail in std::mem::take(&mut *lock(&self.inbox)) {
                 match mail {
-                    Mail::New(stream, peer, slot) => members.insert(Connection::new(stream, peer), slot),
+                    Mail::New(transport, peer, slot) => members.insert(Connection::new(transport, peer), slot),
                     Mail::Back(key, connection, next) => members.put_back(key, connection, next),
                 }
             }
@@ -147,12 +147,12 @@ impl EventLoop {
         }
     }
 
-    /// Settles whether calls block, if that is to be found out and known by now.
+    /// Finds out whether calls block, if that was asked and is known by now.
     fn after_turn(&self, probing: &mut Option<Probe>, is_over: bool, scratch: &Scratch, loops: &Loops) {
         let Some(probe) = probing else { return };
         probe.note(scratch.current_call().call());
         if let Some(do_block) = probe.verdict(is_over) {
-            self.pace.settle(do_block, self.context.now());
+            self.pace.conclude(do_block, self.context.now());
             if do_block {
                 loops.report(probe.call());
             }
@@ -162,7 +162,7 @@ impl EventLoop {
 
     /// Whether a stopping host has nothing left here.
     fn has_ended(&self, members: &mut Members) -> bool {
-        members.tell_of_stop();
+        members.begin_stop();
         !self.context.accepting.load(Ordering::Acquire) && self.len() == 0
     }
 
