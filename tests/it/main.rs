@@ -68,6 +68,7 @@ mod taken_away;
 mod trial;
 mod truth;
 mod unavailable;
+mod unix_socket;
 mod upgrades;
 mod voices;
 mod wire;

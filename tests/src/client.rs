@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use crate::host::PATIENCE;
 
 /// One connection to a host.
-pub struct Client {
-    pub stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
 }
 
 /// An ack as it came.
@@ -72,7 +74,19 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         Client { stream }
     }
+}
 
+impl Client<UnixStream> {
+    /// To a Unix socket.
+    #[track_caller]
+    pub fn connect_unix(path: &Path) -> Client<UnixStream> {
+        let stream = UnixStream::connect(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client { stream }
+    }
+}
+
+impl<S: Read + Write> Client<S> {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();

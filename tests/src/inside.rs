@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use host::config::Config;
+use host::dispatch::target::Target;
 use host::manager::events::Hints;
 use host::manager::{self, Running};
 use host::net::connection::Shared;
@@ -43,9 +44,10 @@ impl Inside {
         let (stopper, stop) = Stop::channel();
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
-        let listener = net::Bound::new(config.server.listen).unwrap().listen().unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Shared::new(&config.server, config.protocol.ack, address, manager.routes());
+        let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
+        let listen = listener.address();
+        let address = listen.to_string();
+        let shared = Shared::new(&config.server, config.protocol.ack, &listen, manager.routes());
         let server = net::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -90,7 +92,9 @@ impl Inside {
     #[track_caller]
     pub fn plugin(&self, command: u8) -> Arc<Plugin> {
         let table = self.manager.routes().current();
-        Arc::clone(table.get(command).expect("a plugin for this command"))
+        match table.get(command).expect("a plugin for this command") {
+            Target::Library(plugin) => Arc::clone(plugin),
+        }
     }
 
     /// Ends as the host does: the connection first, then the plugins.

@@ -78,7 +78,7 @@ const MADE: [(&str, &str, u64); 19] = [
         "command: packet.command.into()",
         110,
     ),
-    ("host/src/net/connection/facts.rs", "identity: \"\".into()", 111),
+    ("host/src/net/connection/info.rs", "identity: \"\".into()", 111),
     ("plugin-api/src/abi/connection.rs", "name: Bytes::EMPTY", 112),
     ("plugin-api/src/export.rs", "level_changed: None", 113),
     ("plugin-api/src/abi/log.rs", "about: Many::new(&[])", 114),

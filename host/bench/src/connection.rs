@@ -1,12 +1,12 @@
 //! One connection of the load: Submits out, as many as its window and the schedule allow; acks in, each checked.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream as Blocking;
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use socket2::Socket;
 
 use super::in_flight::{Body, Fault, InFlight};
+use super::stream::Stream;
 use super::tally::Tally;
 use super::{BenchError, Plan, Shared};
 use wire::CONN;
@@ -17,40 +17,38 @@ const CONN_PATIENCE: Duration = Duration::from_secs(10);
 const CONN_ID: [u8; 8] = *b"hostload";
 
 /// Opens all connections, one after another, each with a Conn; the offset of its ack is what the host's `protocol.ack` says.
-pub(super) fn open_all(plan: &Plan) -> Result<(Vec<TcpStream>, u8), BenchError> {
+pub(super) fn open_all(plan: &Plan) -> Result<(Vec<Stream>, u8), BenchError> {
     let mut streams = Vec::with_capacity(plan.connections);
     let mut offset = None;
     for number in 1..=plan.connections {
         let failed = |error| BenchError::Connect {
             number,
             connections: plan.connections,
-            address: plan.address,
+            address: plan.address.clone(),
             error,
         };
-        let mut stream = Blocking::connect(plan.address).map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        let acked = conn(&mut stream).map_err(|reason| BenchError::Conn {
+        let mut socket = plan.address.connect().map_err(failed)?;
+        let acked = conn(&mut socket).map_err(|reason| BenchError::Conn {
             number,
             connections: plan.connections,
-            address: plan.address,
+            address: plan.address.clone(),
             reason,
         })?;
         offset.get_or_insert(acked);
-        stream.set_nonblocking(true).map_err(failed)?;
-        streams.push(TcpStream::from_std(stream));
+        streams.push(plan.address.stream(socket).map_err(failed)?);
     }
     Ok((streams, offset.unwrap_or_default()))
 }
 
 /// Sends a Conn; gives what its ack added to the command.
-fn conn(stream: &mut Blocking) -> Result<u8, String> {
+fn conn(socket: &mut Socket) -> Result<u8, String> {
     let mut request = Vec::new();
     client::request(&mut request, CONN, CONN_ID, &[]);
     let mut bytes = [0; wire::MIN_ACK];
-    let outcome = stream
+    let outcome = socket
         .set_read_timeout(Some(CONN_PATIENCE))
-        .and_then(|()| stream.write_all(&request))
-        .and_then(|()| stream.read_exact(&mut bytes));
+        .and_then(|()| socket.write_all(&request))
+        .and_then(|()| socket.read_exact(&mut bytes));
     outcome.map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("nothing came for {CONN_PATIENCE:?}"),
         _ => error.to_string(),
@@ -64,7 +62,7 @@ fn conn(stream: &mut Blocking) -> Result<u8, String> {
 /// One connection.
 pub(super) struct Connection {
     /// None once it has ended.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     /// From 0.
     number: usize,
     in_flight: InFlight,
@@ -93,7 +91,7 @@ impl Scratch {
 }
 
 impl Connection {
-    pub(super) fn new(number: usize, stream: TcpStream, window: usize) -> Connection {
+    pub(super) fn new(number: usize, stream: Stream, window: usize) -> Connection {
         Connection {
             stream: Some(stream),
             number,

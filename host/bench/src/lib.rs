@@ -11,12 +11,12 @@ mod connection;
 mod cpu;
 mod in_flight;
 mod schedule;
+mod stream;
 mod tally;
 mod timer;
 mod worker;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use cpu::cpu_time;
 pub use in_flight::{Body, Fault};
 use schedule::Schedule;
+pub use stream::Address;
 pub use tally::Tally;
 use worker::Worker;
 
@@ -36,7 +37,7 @@ const TELL: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The host's address.
-    pub address: SocketAddr,
+    pub address: Address,
     /// How many connections; at least one.
     pub connections: usize,
     /// The most Submits that a connection may have without an ack; at least one.
@@ -70,7 +71,7 @@ pub enum BenchError {
         /// How many were asked for.
         connections: usize,
         /// The host's address.
-        address: SocketAddr,
+        address: Address,
         /// What the system said.
         error: io::Error,
     },
@@ -85,7 +86,7 @@ pub enum BenchError {
         /// How many were asked for.
         connections: usize,
         /// The host's address.
-        address: SocketAddr,
+        address: Address,
         /// What came instead.
         reason: String,
     },

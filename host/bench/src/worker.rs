@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::connection::{Connection, Scratch};
 use super::in_flight::Fault;
+use super::stream::Stream;
 use super::tally::Tally;
 use super::timer::{TIMER, Timer};
 use super::{PATIENCE, Shared, nanoseconds};
@@ -36,11 +36,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// For these connections, each with its number among all. `acked` is kept current.
-    pub(super) fn new(
-        streams: Vec<(usize, TcpStream)>,
-        shared: Arc<Shared>,
-        acked: Arc<AtomicU64>,
-    ) -> io::Result<Worker> {
+    pub(super) fn new(streams: Vec<(usize, Stream)>, shared: Arc<Shared>, acked: Arc<AtomicU64>) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(streams.len());
         for (index, (number, mut stream)) in streams.into_iter().enumerate() {

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 use clap::Args;
-use host_bench::{Body, Fault, PATIENCE, Plan, Progress, Report};
+use host_bench::{Address, Body, Fault, PATIENCE, Plan, Progress, Report};
 use serde::Serialize;
 use wire::client::MAX_PAYLOAD;
 use wire::result;
 
 use super::failure::Failure;
 use super::output;
+use crate::config::unix_path;
 use crate::process::open_files;
 
 /// The window of an open loop, unless it is said.
@@ -30,7 +31,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Exit code 1 when a Submit was not acked with result 0x00, or none was measured.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
-    /// The host's address.
+    /// The host's address, or unix:PATH.
     #[arg(long, default_value = "127.0.0.1:8888")]
     addr: String,
     /// How many connections.
@@ -187,13 +188,17 @@ impl Bench {
     }
 }
 
-fn address(text: &str) -> anyhow::Result<SocketAddr> {
+fn address(text: &str) -> anyhow::Result<Address> {
+    if let Some(path) = unix_path(text) {
+        return Ok(Address::Unix(path.into()));
+    }
     let found = text
         .to_socket_addrs()
         .with_context(|| format!("{text:?} is no address"))?;
     found
         .into_iter()
         .next()
+        .map(Address::Tcp)
         .with_context(|| format!("{text:?} has no address"))
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 
 use super::output::OutputError;
-use super::serve::ListenError;
 use super::{FAILED, NO_READER, UNUSABLE};
 use crate::admission::stage::StagingError;
 use crate::config::ConfigError;
 use crate::manager::StartError;
+use crate::net::ListenError;
 
 /// Why a command failed.
 #[derive(Debug)]

@@ -32,14 +32,6 @@ pub(super) struct Serve {
     plugins: Option<PathBuf>,
 }
 
-/// The address to listen on can't be had.
-#[derive(Debug, thiserror::Error)]
-#[error("can't listen on {address}: {error}; set server.listen to a free address of this machine")]
-pub(super) struct ListenError {
-    address: std::net::SocketAddr,
-    error: std::io::Error,
-}
-
 impl Serve {
     pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
@@ -55,8 +47,7 @@ impl Serve {
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that nobody connects to a host that then refuses to start.
         let children = Trials::here(Output::Null)?;
-        let address = config.server.listen;
-        let bound = Bound::new(address).map_err(|error| ListenError { address, error })?;
+        let bound = Bound::new(&config.server.listen)?;
         let manager = manager::start(&path, config.clone(), hints, children, &stop)?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + drain_timeout);
@@ -76,14 +67,12 @@ impl Serve {
 /// Serves until it is time to stop and connections had their time; returns when what is left to do must be done.
 /// Connections that are left then may be inside a plugin: their threads are not waited for.
 fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Result<Instant, Failure> {
-    let address = config.server.listen;
-    let unusable = |error| ListenError { address, error };
-    let listener = bound.listen().map_err(unusable)?;
-    let bound = listener.local_addr().map_err(unusable)?;
-    let shared = Shared::new(&config.server, config.protocol.ack, bound, manager.routes());
+    let listener = bound.listen()?;
+    let address = listener.address();
+    let shared = Shared::new(&config.server, config.protocol.ack, &address, manager.routes());
     let shared = Arc::new(shared);
     let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
-    tracing::info!(address = %bound, "listening");
+    tracing::info!(%address, "listening");
 
     let routes = manager.routes();
     let (ended, end) = Stop::channel();

@@ -188,7 +188,8 @@ packages.serde = \"newest\"
 packages.\"ser.de\" = 1
 ";
         let expected = [
-            "p.toml:2: `server.listen`: \"here\" is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\"",
+            "p.toml:2: `server.listen`: \"here\" is neither an IP address with a port, such as \"127.0.0.1:8888\" or \
+             \"[::1]:8888\", nor a Unix socket, such as \"unix:/run/host/host.sock\"",
             "p.toml:3: `server.lisen`: unknown key; did you mean `listen`?",
             "p.toml:4: `server.max_frame`: a frame of 1 bytes is out of range: 14 bytes to 64 MiB",
             "p.toml:5: `server.max_connections`: 0 is out of range: at least 1",

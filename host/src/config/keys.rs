@@ -50,7 +50,7 @@ fn read_server(mut section: Section<'_, '_>, server: &mut Server) {
         drain_timeout,
         threads,
     } = server;
-    section.key("listen", listen, value::address);
+    section.key("listen", listen, value::listen);
     section.key("max_frame", max_frame, value::frame_size);
     section.key("max_connections", max_connections, value::at_least_one);
     section.key("idle_timeout", idle_timeout, value::duration);

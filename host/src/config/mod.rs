@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod json;
 mod keys;
+mod listen;
 mod nesting;
 mod positions;
 mod reload;
@@ -28,6 +29,7 @@ use crate::shell::quoted;
 pub use error::ConfigError;
 use error::Fault;
 use file::{Accept, Found};
+pub use listen::{Listen, unix_path};
 pub use reload::Watched;
 pub use restart::NextStart;
 
@@ -62,8 +64,8 @@ pub struct Source {
 /// `[server]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// The address to listen on; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where peers connect.
+    pub listen: Listen,
     /// The largest frame in bytes, its length included.
     pub max_frame: usize,
     /// How many connections may be open at once; further ones wait unaccepted.
@@ -85,7 +87,7 @@ pub struct Server {
 impl Default for Server {
     fn default() -> Server {
         Server {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8888)),
+            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8888))),
             max_frame: 64 * 1024,
             max_connections: 100_000,
             idle_timeout: Duration::from_secs(300),
@@ -232,6 +234,7 @@ impl Config {
             path: path.to_owned(),
             error,
         })?;
+        config.server.listen = config.server.listen.from(&base);
         config.plugins.dir = base.join(&config.plugins.dir);
         config.plugins.staging = config.plugins.staging.map(|staging| base.join(staging));
         config.plugins.data_dir = config.plugins.data_dir.map(|data_dir| base.join(data_dir));

@@ -2,7 +2,6 @@
 //! value that is wrong is shown; one of another type than expected may be meant for another key, and only its type is.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
 use super::error::{Fault, clipped};
+use super::listen::{Listen, unix_path};
 
 /// A value and where it stands.
 type Written<'i> = Spanned<DeValue<'i>>;
@@ -126,15 +126,26 @@ pub(super) fn at_least_one(value: &Written<'_>) -> Read<usize> {
     positive.ok_or_else(|| wrong(value, format!("{count} is out of range: at least 1")))
 }
 
-pub(super) fn address(value: &Written<'_>) -> Read<SocketAddr> {
+pub(super) fn listen(value: &Written<'_>) -> Read<Listen> {
     let text = text(value, "a string such as \"127.0.0.1:8888\"")?;
-    text.parse().map_err(|_| {
-        let reason = format!(
-            "{} is not an IP address with a port such as \"127.0.0.1:8888\" or \"[::1]:8888\"",
-            shown(text)
-        );
-        wrong(value, reason)
-    })
+    match unix_path(text) {
+        None => text.parse().map(Listen::Tcp).map_err(|_| {
+            let reason = format!(
+                "{} is neither an IP address with a port, such as \"127.0.0.1:8888\" or \"[::1]:8888\", nor a Unix socket, such \
+                 as \"unix:/run/host/host.sock\"",
+                shown(text)
+            );
+            wrong(value, reason)
+        }),
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            let reason = format!(
+                "{} has no path of a Unix socket, such as \"unix:/run/host/host.sock\"",
+                shown(text)
+            );
+            Err(wrong(value, reason))
+        }
+        Some(path) => Ok(Listen::Unix(PathBuf::from(path))),
+    }
 }
 
 pub(super) fn duration(value: &Written<'_>) -> Read<Duration> {

@@ -1,10 +1,11 @@
-//! Who answers a command: an immutable table, replaced whole. The manager stores a new one. Each thread that gives turns has a
-//! place of its own for it, where it is replaced too, so no two of those threads ever wait for each other, and the manager waits
-//! for a thread to look a plugin up, never for a call.
+//! The route table, which maps commands to targets: immutable, and replaced whole by the manager, until it is closed at the end of
+//! the host. Each worker thread has a place of its own for the table, where it is replaced too; so no two worker threads ever
+//! wait for each other, and the manager waits for a thread to look a target up, never for a call.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::runtime::Plugin;
+use super::target::Target;
+use crate::runtime::plugin::Plugin;
 
 /// The current table, shared by the manager and all threads.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub struct Routes {
 struct Current {
     table: Arc<RouteTable>,
     readers: Vec<Weak<Reader>>,
+    /// No further table is put in force.
+    closed: bool,
 }
 
 /// One thread's place for the current table.
@@ -29,17 +32,22 @@ impl Routes {
         Arc::clone(&lock(&self.current).table)
     }
 
-    /// Puts a table in force, for all threads at once: nobody is answered by an older one after anybody was answered by this
-    /// one. The one before comes back, and nobody looks into it any more.
+    /// Puts a table in force, for all threads at once: no Submit is answered by an older one after one was answered by this
+    /// one. The one before comes back, and no thread looks into it any more. Once the routes are closed the new table comes back
+    /// instead, and the empty one stays in force.
     pub fn swap(&self, table: Arc<RouteTable>) -> Arc<RouteTable> {
         let mut current = lock(&self.current);
-        let readers: Vec<Arc<Reader>> = current.readers.iter().filter_map(Weak::upgrade).collect();
-        // No thread ever waits for a second one of these, so this can't be a deadlock.
-        let places: Vec<_> = readers.iter().map(|reader| lock(&reader.table)).collect();
-        for mut place in places {
-            *place = Arc::clone(&table); // the one before is not its last: it is in `current`
+        match current.closed {
+            true => table,
+            false => current.swap(table),
         }
-        std::mem::replace(&mut current.table, table)
+    }
+
+    /// Takes every target out of the table, for good: no table is put in force after that.
+    pub fn close(&self) {
+        let mut current = lock(&self.current);
+        current.closed = true;
+        current.swap(Arc::default());
     }
 
     /// A place for one thread. It follows the current table as long as it lasts.
@@ -55,8 +63,20 @@ impl Routes {
     }
 }
 
+impl Current {
+    fn swap(&mut self, table: Arc<RouteTable>) -> Arc<RouteTable> {
+        let readers: Vec<Arc<Reader>> = self.readers.iter().filter_map(Weak::upgrade).collect();
+        // No thread ever waits for a second one of these, so this can't be a deadlock.
+        let places: Vec<_> = readers.iter().map(|reader| lock(&reader.table)).collect();
+        for mut place in places {
+            *place = Arc::clone(&table); // the one before is not its last: it is in `self`
+        }
+        std::mem::replace(&mut self.table, table)
+    }
+}
+
 impl Reader {
-    /// The current table, which is not replaced here meanwhile: only to look somebody up, never during a call.
+    /// The current table, which is not replaced here meanwhile: only to look a target up, never during a call.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, Arc<RouteTable>> {
         lock(&self.table)
@@ -67,10 +87,10 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Command to plugin.
+/// Which target answers which command.
 pub struct RouteTable {
     // Submit commands are 0x02..=0x7F, so an index needs no hashing, and is in range by its type.
-    by_command: [Option<Arc<Plugin>>; COMMANDS],
+    by_command: [Option<Target>; COMMANDS],
 }
 
 const COMMANDS: usize = 128;
@@ -84,36 +104,30 @@ impl Default for RouteTable {
 }
 
 impl RouteTable {
-    /// A table in which each plugin answers its commands. Where two claim one command the first keeps it; admission has
-    /// refused the second before it comes to this.
-    pub fn new(plugins: impl IntoIterator<Item = (Vec<u8>, Arc<Plugin>)>) -> RouteTable {
+    /// A table in which each target answers its commands. Where two have one command the first keeps it; selection has refused
+    /// it to the second before it comes to this.
+    pub fn new(targets: impl IntoIterator<Item = (Vec<u8>, Target)>) -> RouteTable {
         let mut table = RouteTable::default();
-        for (commands, plugin) in plugins {
+        for (commands, target) in targets {
             for command in commands {
                 if let Some(slot) = table.by_command.get_mut(usize::from(command)) {
-                    slot.get_or_insert_with(|| Arc::clone(&plugin));
+                    slot.get_or_insert_with(|| target.clone());
                 }
             }
         }
         table
     }
 
-    /// The plugin that answers a command of a request: 0x01 to 0x7F, of which Conn (0x01) has none.
+    /// What answers a command of a request: 0x01 to 0x7F, of which Conn (0x01) has no target.
     #[inline]
-    pub fn get(&self, command: u8) -> Option<&Arc<Plugin>> {
+    pub fn get(&self, command: u8) -> Option<&Target> {
         self.by_command[usize::from(command) % COMMANDS].as_ref()
-    }
-
-    /// How often the table holds a plugin.
-    pub fn references(&self, plugin: &Arc<Plugin>) -> usize {
-        let held = self.by_command.iter().flatten();
-        held.filter(|held| Arc::ptr_eq(held, plugin)).count()
     }
 
     /// Every plugin that answers something, once each, in the order of its lowest command.
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
         let mut plugins: Vec<Arc<Plugin>> = Vec::new();
-        for plugin in self.by_command.iter().flatten() {
+        for Target::Library(plugin) in self.by_command.iter().flatten() {
             if !plugins.iter().any(|known| Arc::ptr_eq(known, plugin)) {
                 plugins.push(Arc::clone(plugin));
             }
@@ -140,6 +154,25 @@ mod tests {
         for _ in 0..3 {
             drop(routes.reader());
             assert_eq!(lock(&routes.current).readers.len(), 1, "those before are forgotten");
+        }
+    }
+
+    #[test]
+    fn no_table_comes_after_the_end() {
+        let routes = Routes::default();
+        let reader = routes.reader();
+        let before = Arc::new(RouteTable::default());
+        routes.swap(Arc::clone(&before));
+        routes.close();
+        assert_eq!(Arc::strong_count(&before), 1, "it is in force nowhere");
+        let late = Arc::new(RouteTable::default());
+        assert!(Arc::ptr_eq(&routes.swap(Arc::clone(&late)), &late));
+        for current in [
+            routes.current(),
+            Arc::clone(&reader.lock()),
+            Arc::clone(&routes.reader().lock()),
+        ] {
+            assert!(!Arc::ptr_eq(&current, &late));
         }
     }
 }

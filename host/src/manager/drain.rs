@@ -1,7 +1,6 @@
 //! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
 //! or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s to do.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::leaving::Leaving;
@@ -16,10 +15,7 @@ use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
 use crate::status::audit::versions::Swap;
 
-/// Who holds a handler that no call is in: whoever keeps what is alive, and the list of those that leave.
-const HOLDERS: usize = 2;
-
-/// How often the calls into a version that was replaced are counted until they have returned: soon at first, and less often
+/// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.
 const FIRST_COUNT: Duration = Duration::from_millis(20);
 const LAST_COUNT: Duration = Duration::from_secs(1);
@@ -36,10 +32,10 @@ impl Manager {
 
     /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
     pub(super) fn drain(&mut self) -> bool {
-        // A call holds its handler and no table, so one that hangs keeps no other handler from draining.
+        // Calls are counted for each instance, so one that hangs keeps no other handler from draining.
         let mut is_news = false;
         for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            let calls = Arc::strong_count(&leaving.plugin).saturating_sub(HOLDERS);
+            let calls = leaving.plugin.in_flight();
             if calls == 0 {
                 leaving.drained = Some(leaving.since.elapsed());
                 is_news = true;

@@ -10,6 +10,7 @@ use super::open::Ready;
 use super::state::Manager;
 use crate::directory::survey::Survey;
 use crate::dispatch::routes::RouteTable;
+use crate::dispatch::target::Target;
 use crate::files::identity::FileIdentity;
 use crate::runtime::Plugin;
 use crate::selection::candidate::Candidate;
@@ -40,7 +41,7 @@ impl Manager {
         let next = ready.into_iter().filter_map(|ready| self.next(survey, ready, made));
         let (mut serving, mut entries, mut swaps) = (Vec::new(), Vec::new(), Vec::new());
         for next in next.collect::<Vec<Next>>() {
-            entries.push((next.served.commands.clone(), next.plugin));
+            entries.push((next.served.commands.clone(), Target::Library(next.plugin)));
             swaps.extend(next.swap);
             serving.push((next.soname, next.served, next.link));
         }
@@ -49,7 +50,7 @@ impl Manager {
             return Vec::new();
         }
         let began = Instant::now();
-        drop(self.instances.publish(RouteTable::new(entries))); // nobody reads the one before any more
+        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // nobody reads the one before any more
         let took = began.elapsed();
         for swap in swaps {
             swap.log(is_start, took);

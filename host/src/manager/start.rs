@@ -32,6 +32,7 @@ use crate::unavailable::BackOff;
 /// The loaded plugins, from outside.
 pub struct Running {
     instances: Instances,
+    routes: Arc<Routes>,
     /// None if it was time to stop before there was anything to follow.
     thread: Option<JoinHandle<()>>,
     staging: Arc<Staging>,
@@ -40,7 +41,7 @@ pub struct Running {
 impl Running {
     /// Where connections find out who answers what.
     pub fn routes(&self) -> Arc<Routes> {
-        Arc::clone(self.instances.routes())
+        Arc::clone(&self.routes)
     }
 
     /// The plugins that are inside a call, each with its version and how many calls.
@@ -53,6 +54,7 @@ impl Running {
 
     /// Takes every plugin out of the route table and calls its shutdown, once each; waits for them until `deadline`.
     pub fn shutdown(self, deadline: Instant) {
+        self.routes.close();
         self.instances.close();
         // It holds handlers that are leaving; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
@@ -72,15 +74,16 @@ impl Running {
 pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
-    let sender = hints.sender();
-    let ended = move || drop(sender.send(Hint::Ended));
-    let instances = Instances::new(ended, stop.clone());
+    let routes = Arc::new(Routes::default());
+    let hint = hints.sender();
+    let instances = Instances::new(move || drop(hint.send(Hint::Ended)), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
         next_start: NextStart::default(),
         config,
         instances: instances.clone(),
+        routes: Arc::clone(&routes),
         sonames: Sonames::default(),
         tried: Tried::default(),
         first_lines: FirstLines::default(),
@@ -104,11 +107,13 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
         }
     });
     let thread = thread.inspect_err(|_| {
+        routes.close();
         instances.shutdown(Instant::now() + drain_timeout);
         staging.remove();
     })?;
     Ok(Running {
         instances,
+        routes,
         thread,
         staging,
     })

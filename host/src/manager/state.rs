@@ -9,6 +9,7 @@ use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::Survey;
 use crate::directory::verdicts::{Memory, NotAdmitted};
+use crate::dispatch::routes::Routes;
 use crate::files::stability::Settling;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
@@ -27,6 +28,8 @@ pub(super) struct Manager {
     pub(super) watched: Watched,
     pub(super) next_start: NextStart,
     pub(super) instances: Instances,
+    /// Where the packet path finds out who answers what.
+    pub(super) routes: Arc<Routes>,
     /// What serves, and what has become of each soname's link.
     pub(super) sonames: Sonames,
     /// What has become of contents so far.

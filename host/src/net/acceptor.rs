@@ -1,27 +1,28 @@
-//! Who gets in. Too many connections or too few descriptors never end the server: further peers wait in the kernel's backlog,
-//! unaccepted, until there is room.
+//! Accepts connections: decides when the next peer is let in, and which event loop gets it. Too many connections or too few
+//! descriptors never end the server: further peers wait in the kernel's backlog, unaccepted, until there is room.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 use tracing::{debug, info, warn};
 
 use super::connection_limit::{Slot, Slots};
 use super::event_loop::Context;
-use super::loop_threads::Crew;
+use super::listener::Listener;
+use super::loop_threads::LoopThreads;
+use super::peer::Peer;
+use super::transport::Transport;
 use crate::logging::{LEFT_OUT, Limit};
 use crate::process::descriptors::end_if_gone;
 
 /// The pause after accepting failed; doubles with each failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long it waits for a peer before it tries all the same: a listener that foreign code has closed is told of by no event.
+/// How long it waits for a peer before it tries all the same: no event reports a listener that foreign code has closed.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How often the log hears of it while it lasts.
 const REMINDER: Duration = Duration::from_secs(10);
@@ -35,14 +36,14 @@ const LISTENER: Token = Token(0);
 const WAKE: Token = Token(1);
 
 pub(super) struct Acceptor {
-    listener: TcpListener,
+    listener: Listener,
     poll: Poll,
     context: Arc<Context>,
-    crew: Arc<Crew>,
+    threads: Arc<LoopThreads>,
     slots: Arc<Slots>,
     /// Kept here too: closing it would take back that it was used.
     _waker: Arc<Waker>,
-    /// Whether the log knows that the limit is reached.
+    /// Whether the limit is reached, and the log said so.
     at_limit: bool,
     pause: Duration,
     logged: Option<Instant>,
@@ -51,19 +52,19 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Ready to accept, and what ends its waiting for a peer.
     pub(super) fn new(
-        mut listener: TcpListener,
+        mut listener: Listener,
         context: Arc<Context>,
-        crew: Arc<Crew>,
+        threads: Arc<LoopThreads>,
         slots: Arc<Slots>,
     ) -> io::Result<(Acceptor, Arc<Waker>)> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        listener.register(poll.registry(), LISTENER)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let acceptor = Acceptor {
             listener,
             poll,
             context,
-            crew,
+            threads,
             slots,
             _waker: Arc::clone(&waker),
             at_limit: false,
@@ -75,12 +76,12 @@ impl Acceptor {
 
     /// Accepts until the host stops; then closes the listener, so that new peers are refused rather than kept waiting.
     pub(super) fn run(mut self) {
-        // Asked before accepting: a peer that there is no room for is better off in the backlog.
+        // Asked before accepting: a peer that there is no room for waits in the backlog.
         while let Some(slot) = self.slot() {
             match self.listener.accept() {
-                Ok((stream, peer)) => {
+                Ok((transport, peer)) => {
                     self.pause = FIRST_PAUSE;
-                    self.hand_over(stream, peer, slot);
+                    self.hand_over(transport, peer, slot);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     drop(slot);
@@ -98,18 +99,14 @@ impl Acceptor {
         drop(self.listener);
         info!(connections = self.slots.taken(), "no longer accepting");
         self.context.accepting.store(false, Ordering::Release);
-        self.crew.loops().iter().for_each(|each| each.wake());
+        self.threads.loops().iter().for_each(|each| each.wake());
     }
 
-    /// To the loop that has the fewest.
-    fn hand_over(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
-        // Acks leave in one write per read; to wait for more would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%peer, %error, "can't set TCP_NODELAY"); // the peer is gone already
-        }
+    /// To the loop that has the fewest connections.
+    fn hand_over(&self, transport: Transport, peer: Peer, slot: Slot) {
         debug!(%peer, "connection accepted");
-        if let Some(emptiest) = self.crew.loops().iter().min_by_key(|each| each.len()) {
-            emptiest.adopt(stream, peer, slot);
+        if let Some(emptiest) = self.threads.loops().iter().min_by_key(|each| each.len()) {
+            emptiest.adopt(transport, peer, slot);
         }
     }
 

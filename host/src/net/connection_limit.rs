@@ -1,5 +1,5 @@
-//! Who may be open: at most `server.max_connections`. Whoever accepts takes a slot first, and a connection holds it until its
-//! descriptor is free.
+//! How many connections may be open: at most `server.max_connections`. The acceptor takes a slot before it accepts, and the
+//! connection holds the slot until its descriptor is free.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Slots {
         })
     }
 
-    /// Gives out no more. Whoever waits for one is told.
+    /// Gives out no more, and ends the wait for one.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

@@ -1,9 +1,10 @@
-//! Who drives a loop, and how it passes from one thread to another. A loop is with one thread, or in the queue, or its thread
-//! is inside a turn; then somebody else may end the turn's hold and put the loop into the queue, for a spare thread to drive
-//! on. Who ends a turn is settled by one compare-and-swap, so a loop is never lost and never with two.
+//! Decides which worker thread drives a loop, and passes loops from one to another. A loop is with one thread, or in the queue, or
+//! its thread is inside a turn; then another thread may end the turn's hold and put the loop into the queue, for a spare worker
+//! to drive on. Which thread ends a turn is decided by one compare-and-swap, so a loop is never lost and never with two. Knows
+//! nothing of sockets, plugins or time.
 //!
 //! There is a reserve of spare threads, started before they are needed: while the start-up code of a library runs, the
-//! dynamic linker may let no thread begin. Whoever starts further ones waits here, too; to ask for them takes no time.
+//! dynamic linker may let no thread begin. The thread that starts further ones waits here, too; to ask for them takes no time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +31,7 @@ impl Turns {
 
     /// Begins one. By the loop's driver alone.
     pub(super) fn begin(&self) -> u64 {
-        let turn = self.number.load(Ordering::Relaxed) + 1; // between turns nobody else writes it
+        let turn = self.number.load(Ordering::Relaxed) + 1; // between turns no other thread writes it
         self.number.store(turn, Ordering::Release);
         turn
     }
@@ -41,7 +42,7 @@ impl Turns {
         (turn % 2 == 1).then_some(turn)
     }
 
-    /// Ends the turn's hold on the loop; whether it was still there. Whoever ends it has the loop.
+    /// Ends the turn's hold on the loop; whether it was still there. The thread that ends it has the loop.
     pub(super) fn end(&self, turn: u64) -> bool {
         let ended = self
             .number
@@ -65,12 +66,12 @@ pub(super) struct Relay<L, R> {
     limits: Limits,
     /// For spare threads.
     loops_came: Condvar,
-    /// For who starts threads.
+    /// For the thread that starts threads.
     relieved: Condvar,
 }
 
 struct Work<L, R> {
-    /// Loops that nobody drives.
+    /// Loops without a driver.
     loops: VecDeque<L>,
     /// Threads that were started and have not come yet.
     starting: usize,
@@ -78,7 +79,7 @@ struct Work<L, R> {
     spare: usize,
     /// Threads inside a turn whose loop was given to another one.
     held: usize,
-    /// What is to be said of those that were relieved, and how many were held then.
+    /// What is to be logged of threads that were relieved, and how many were held then.
     reports: Vec<(R, usize)>,
     /// Whether there may be threads to start.
     is_changed: bool,
@@ -91,12 +92,12 @@ pub(super) enum Was {
     Starting,
     /// A loop's driver, to the loop's end.
     Driving,
-    /// Inside a turn while its loop was somebody else's.
+    /// Inside a turn while another thread had its loop.
     Held,
 }
 
 impl<L, R> Relay<L, R> {
-    /// With loops that nobody drives yet, and so many threads on their way.
+    /// With loops that have no driver yet, and so many threads on their way.
     pub(super) fn new(loops: impl IntoIterator<Item = L>, starting: usize, limits: Limits) -> Relay<L, R> {
         let work = Work {
             loops: loops.into_iter().collect(),
@@ -119,7 +120,7 @@ impl<L, R> Relay<L, R> {
         self.lock().held
     }
 
-    /// Waits for a loop that nobody drives. None: there are more threads than needed, and this one may end.
+    /// Waits for a loop without a driver. None: there are more threads than needed, and this one may end.
     pub(super) fn next(&self, was: Was) -> Option<L> {
         let mut work = self.lock();
         match was {
@@ -147,8 +148,8 @@ impl<L, R> Relay<L, R> {
         }
     }
 
-    /// Has a spare thread drive a loop on whose driver is inside this turn; whether one does. `report` goes to who starts
-    /// threads. Not when no thread is to spare, or the turn is over by now.
+    /// Has a spare thread drive a loop on whose driver is inside this turn; whether one does. `report` goes to the thread
+    /// that starts threads. Not when no thread is to spare, or the turn is over by now.
     pub(super) fn relieve(&self, own: L, turns: &Turns, turn: u64, report: Option<R>) -> bool {
         let mut work = self.lock();
         let can = work.spare > work.loops.len() && work.held < self.limits.most_held;
@@ -165,7 +166,7 @@ impl<L, R> Relay<L, R> {
         true
     }
 
-    /// Has something said.
+    /// Has something logged.
     pub(super) fn report(&self, report: R) {
         let mut work = self.lock();
         work.report(Some(report));
@@ -174,7 +175,7 @@ impl<L, R> Relay<L, R> {
         self.relieved.notify_one();
     }
 
-    /// For who starts threads: waits until some may be missing; how many are, which count as started, and what was reported.
+    /// For the thread that starts threads: waits until some may be missing; how many are, which count as started, and what was reported.
     pub(super) fn missing(&self) -> (usize, Vec<(R, usize)>) {
         let mut work = self.lock();
         while !work.is_changed {

@@ -1,6 +1,7 @@
-//! The threads: those that drive the event loops, the reserve of spare ones, and one that starts further ones. Whoever asks for
-//! a thread does not wait for it: a thread begins when the system lets it, which may be late while a library's start-up code
-//! runs, and nothing that others depend on is done by the one that starts them.
+//! The worker threads of the event loops: decides how many there are, and starts them. Some drive the loops, some are spare, and
+//! one thread of its own starts further ones. A thread that asks for a worker does not wait for it: a thread begins when the
+//! system lets it, which may be late while a library's start-up code runs. Which worker drives which loop is `handover`'s
+//! decision, when a worker is relieved the relief clock's.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,9 +14,9 @@ use super::connection::{Call, Scratch};
 use super::event_loop::{Context, EventLoop, Loops};
 use super::handover::{Limits, Relay, Was};
 use super::relief_clock;
+use crate::dispatch::target;
 use crate::logging::FieldValue;
 use crate::process::exit::critical;
-use crate::runtime::instance_numbers;
 
 /// How many threads handlers may hold at once, beyond those that drive loops. When all are held, the connections of further
 /// loops that block wait.
@@ -27,46 +28,48 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often the log hears of a plugin whose handler blocks while it does.
 const REMINDER: Duration = Duration::from_secs(10);
 
-pub(super) struct Crew {
-    pub(super) context: Arc<Context>,
-    pub(super) loops: Vec<Arc<EventLoop>>,
-    pub(super) relay: Loops,
+pub(super) struct LoopThreads {
+    context: Arc<Context>,
+    loops: Vec<Arc<EventLoop>>,
+    relay: Loops,
 }
 
-impl Crew {
+impl LoopThreads {
     /// Starts driving these loops.
     ///
     /// # Errors
     /// When there are no threads.
-    pub(super) fn start(loops: Vec<Arc<EventLoop>>, context: Arc<Context>) -> io::Result<Arc<Crew>> {
+    pub(super) fn start(loops: Vec<Arc<EventLoop>>, context: Arc<Context>) -> io::Result<Arc<LoopThreads>> {
         let first = loops.len() + 1;
         let limits = Limits {
             reserve: RESERVE,
             most_held: MOST_HELD,
         };
-        let crew = Arc::new(Crew {
+        let threads = Arc::new(LoopThreads {
             context,
             relay: Relay::new(loops.iter().cloned(), first, limits),
             loops,
         });
-        (0..first).try_for_each(|_| crew.start_thread())?;
-        let starter = Arc::clone(&crew);
+        (0..first).try_for_each(|_| threads.start_thread())?;
+        let starter = Arc::clone(&threads);
         critical("starter", move || starter.start_threads())?;
-        let clock = Arc::clone(&crew);
-        critical("clock", move || relief_clock::keep_time(&clock))?;
-        Ok(crew)
+        let clock = Arc::clone(&threads);
+        critical("clock", move || {
+            relief_clock::keep_time(&clock.loops, &clock.relay, &clock.context)
+        })?;
+        Ok(threads)
     }
 
     pub(super) fn loops(&self) -> &[Arc<EventLoop>] {
         &self.loops
     }
 
-    fn start_thread(self: &Arc<Crew>) -> io::Result<()> {
-        let crew = Arc::clone(self);
-        critical("worker", move || crew.work()).map(drop)
+    fn start_thread(self: &Arc<LoopThreads>) -> io::Result<()> {
+        let threads = Arc::clone(self);
+        critical("worker", move || threads.work()).map(drop)
     }
 
-    /// What a thread does: one loop after another, as they need somebody.
+    /// What a worker does: drives one loop after another, as they need a driver.
     fn work(&self) {
         let mut scratch = None; // a spare thread needs none
         let mut was = Was::Starting;
@@ -77,9 +80,9 @@ impl Crew {
         }
     }
 
-    /// Starts threads where they are missing, and says which calls they are for. Never ends.
-    fn start_threads(self: &Arc<Crew>) {
-        let mut said: HashMap<Option<u64>, Instant> = HashMap::new();
+    /// Starts threads where they are missing, and logs which calls they are for. Never ends.
+    fn start_threads(self: &Arc<LoopThreads>) {
+        let mut logged: HashMap<Option<u64>, Instant> = HashMap::new();
         let mut is_lacking = false;
         loop {
             let (missing, reports) = self.relay.missing();
@@ -88,7 +91,7 @@ impl Crew {
                 .take_while(|_| self.start_thread().map_err(|error| lack = Some(error)).is_ok())
                 .count();
             for (call, held) in reports {
-                say(call, held, &mut said);
+                log_blocking_call(call, held, &mut logged);
             }
             if let Some(error) = &lack
                 && !is_lacking
@@ -107,15 +110,15 @@ impl Crew {
     }
 }
 
-/// Says that a call blocks, unless the log has heard of its plugin lately.
-fn say(call: Option<Call>, held: usize, said: &mut HashMap<Option<u64>, Instant>) {
+/// Logs that a call blocks, unless a line on its plugin was logged less than [`REMINDER`] ago.
+fn log_blocking_call(call: Option<Call>, held: usize, logged: &mut HashMap<Option<u64>, Instant>) {
     let plugin = call.map(|call| call.plugin);
-    if said.get(&plugin).is_some_and(|at| at.elapsed() < REMINDER) {
+    if logged.get(&plugin).is_some_and(|at| at.elapsed() < REMINDER) {
         return;
     }
-    said.retain(|_, at| at.elapsed() < REMINDER);
-    said.insert(plugin, Instant::now());
-    let name = plugin.and_then(instance_numbers::name);
+    logged.retain(|_, at| at.elapsed() < REMINDER);
+    logged.insert(plugin, Instant::now());
+    let name = plugin.and_then(target::name);
     let command = call.map(|call| FieldValue::Command(call.command));
     warn!(
         plugin = name.as_ref().map(|(name, _)| name),

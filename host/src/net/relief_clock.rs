@@ -1,8 +1,9 @@
-//! The clock: it counts ticks, has loops sweep, and watches them. A turn that lasts two looks is relieved of its loop. Where those
-//! who are ready wait for long, though no turn does, the loop's driver is asked whether calls block. While some do, the clock
-//! looks more often, for where one handler blocks others mostly do as well.
+//! The relief clock: decides when a loop gets another thread, because a turn of the loop was under way at two looks in a row.
+//! Where ready connections wait for long, though no turn lasts that long, it asks the loop's driver whether calls block; while
+//! some do, the clock looks more often, for where one handler blocks others mostly do as well. It also counts the ticks by
+//! which timeouts go, and wakes loops with a timeout that may have come.
 //!
-//! It waits for nobody: it takes locks that are held for a moment only, starts no thread and writes no log. While a library's
+//! The clock never waits: it takes locks that are held for a moment only, starts no thread and writes no log. While a library's
 //! start-up code runs, a thread can hang in what it does for the first time, if the C library keeps a list of it.
 
 use std::sync::Arc;
@@ -10,13 +11,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::TICK;
-use super::event_loop::EventLoop;
 use super::event_loop::pace::HANDING_OVER;
-use super::loop_threads::Crew;
+use super::event_loop::{Context, EventLoop, Loops};
 
 /// How often the clock looks while handlers block.
 const CLOSE_LOOK: Duration = Duration::from_millis(5);
-/// How long those who are ready may wait where calls have blocked lately; elsewhere that is a tick.
+/// How long ready connections may wait where calls have blocked lately; elsewhere that is a tick.
 const SHORT_WAIT: Duration = Duration::from_millis(10);
 
 /// What was seen of a loop.
@@ -29,8 +29,8 @@ struct Seen {
     closely_until: u32,
 }
 
-/// Never ends.
-pub(super) fn keep_time(crew: &Crew) {
+/// Counts the ticks of `context`, and watches these loops, whose threads come from `relay`. Never ends.
+pub(super) fn keep_time(loops: &[Arc<EventLoop>], relay: &Loops, context: &Context) {
     let start = Instant::now();
     let unseen = |_: &Arc<EventLoop>| Seen {
         turn: None,
@@ -38,32 +38,31 @@ pub(super) fn keep_time(crew: &Crew) {
         since: start,
         closely_until: 0,
     };
-    let mut seen: Vec<Seen> = crew.loops().iter().map(unseen).collect();
+    let mut seen: Vec<Seen> = loops.iter().map(unseen).collect();
     let mut tick = 0;
     loop {
-        let is_quiet = crew.relay.held() == 0 && seen.iter().all(|seen| seen.closely_until <= tick);
+        let is_quiet = relay.held() == 0 && seen.iter().all(|seen| seen.closely_until <= tick);
         std::thread::sleep(if is_quiet { TICK } else { CLOSE_LOOK });
         let now = Instant::now();
         let ticks = now.duration_since(start).as_nanos() / TICK.as_nanos();
         tick = u32::try_from(ticks).unwrap_or(u32::MAX);
-        crew.context.now.store(tick, Ordering::Relaxed);
-        for (event_loop, seen) in crew.loops().iter().zip(&mut seen) {
-            event_loop.sweep(tick);
+        context.tick.store(tick, Ordering::Relaxed);
+        for (event_loop, seen) in loops.iter().zip(&mut seen) {
+            event_loop.wake_if_due(tick);
             seen.look(event_loop, now, tick);
             let turn = event_loop.turns.current();
             let is_held = turn.is_some() && turn == seen.turn;
             seen.turn = turn;
             if let Some(turn) = turn.filter(|_| is_held) {
                 let report = Some(event_loop.call());
-                crew.relay
-                    .relieve(Arc::clone(event_loop), &event_loop.turns, turn, report);
+                relay.relieve(Arc::clone(event_loop), &event_loop.turns, turn, report);
             }
         }
     }
 }
 
 impl Seen {
-    /// Sees whether those who are ready wait for long.
+    /// Sees whether ready connections wait for long.
     fn look(&mut self, event_loop: &EventLoop, now: Instant, tick: u32) {
         let pace = &event_loop.pace;
         if let Some(until) = pace.hands_over_until() {

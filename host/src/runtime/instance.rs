@@ -1,7 +1,7 @@
-//! A plugin: one accepted library with one handler instance, called for batches of Submits from any thread.
+//! A handler instance: one init of a library with a configuration, called for batches of Submits from any thread.
 //!
-//! Each instance has one init, in [`Plugin::init`], one shutdown, in [`Plugin::shutdown`], and is released when the last
-//! reference to it goes: a call in flight holds one.
+//! Each instance has one init, in [`Handler::init`], one shutdown, in [`Handler::shutdown`], and is released when the last
+//! reference to it goes: a call in flight holds one. Who holds instances, and for how long, is `plugin`'s and `instances`'.
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
 
@@ -32,7 +32,7 @@ use crate::unavailable::LoadError;
 const FAILED: &str = "handler failed";
 
 /// A handler that is ready to answer.
-pub struct Plugin {
+pub struct Handler {
     library: Library,
     instance: Instance,
     number: u64,
@@ -46,21 +46,21 @@ pub struct Plugin {
     failures: Limit,
 }
 
-impl Plugin {
+impl Handler {
     /// Runs the plugin's init, on a thread of its own so that one that never returns holds nobody up.
     ///
     /// # Errors
     /// When init fails, panics, or takes longer than `timeout`; what the machine lacks; and when it is time to stop. A
     /// handler that comes later is shut down at once.
-    pub fn init(
+    pub(super) fn init(
         library: Library,
         config: String,
         data_dir: &Path,
         timeout: Duration,
         stop: &Stop,
-    ) -> Result<Plugin, LoadError> {
+    ) -> Result<Handler, LoadError> {
         let data_dir = data_dir.to_owned();
-        let init = move || Plugin::init_here(library, &config, &data_dir);
+        let init = move || Handler::init_here(library, &config, &data_dir);
         within(timeout, stop, "init", init, |late| {
             if let Ok(late) = late {
                 late.shutdown();
@@ -68,7 +68,7 @@ impl Plugin {
         })
     }
 
-    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Plugin, LoadError> {
+    fn init_here(library: Library, config: &str, data_dir: &Path) -> Result<Handler, LoadError> {
         use std::os::unix::ffi::OsStrExt;
         let record = library.record();
         let version = record.version.to_string();
@@ -98,7 +98,7 @@ impl Plugin {
         let longest_ack = library.module().largest_body.saturating_add(MIN_ACK);
         let longest_ack = NonZero::new(longest_ack).unwrap_or(NonZero::<usize>::MAX);
         let number = instance_numbers::give(&record.name, &record.version);
-        Ok(Plugin {
+        Ok(Handler {
             library,
             instance,
             number,
@@ -122,6 +122,7 @@ impl Plugin {
     }
 
     /// The number of this instance, see [`instance_numbers`].
+    #[inline]
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -142,13 +143,13 @@ impl Plugin {
     }
 
     /// How many bytes an ack of its has at most where it can't stop when there is no more room.
+    #[inline]
     pub fn longest_ack(&self) -> NonZero<usize> {
         self.longest_ack
     }
 
-    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for
-    /// acks is gone. Gives how many that were; at least one, if there was room. Crosses into the library once.
-    pub fn answer(
+    /// See [`InFlight::answer`](super::plugin::InFlight::answer).
+    pub(super) fn answer(
         &self,
         connection: Lent<'_, RawConnection<'_>>,
         submits: &[RawSubmit<'_>],
@@ -227,7 +228,7 @@ impl Plugin {
     }
 }
 
-impl Drop for Plugin {
+impl Drop for Handler {
     fn drop(&mut self) {
         // SAFETY: dropping means that no reference is left, so nothing is inside the instance or will call it again.
         let outcome = unsafe { (self.library.module().release)(self.instance) };
@@ -235,15 +236,9 @@ impl Drop for Plugin {
     }
 }
 
-impl std::fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.name(), self.version())
-    }
-}
-
 /// What the plugin's acks are matched with while it answers.
 struct Owed<'a, 'w> {
-    plugin: &'a Plugin,
+    plugin: &'a Handler,
     /// Those without an ack yet.
     submits: &'a [RawSubmit<'a>],
     acks: &'a mut AckWriter<'w>,

@@ -1,21 +1,23 @@
 //! The handlers that are alive: one for each content and configuration, made once, kept while it may serve again, and shut
 //! down once. Libraries stay for good.
 //!
-//! The lock is never held while a plugin's code runs, so that the end of the host does not wait for a plugin.
+//! The lock is never held while a plugin's code runs, so that the end of the host does not wait for a plugin. Which handlers
+//! serve, and when one is shut down, is the manager's decision.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plugin_record::{Code, Refusal};
+use plugin_record::Code;
 use semver::Version;
 
-use super::Plugin;
+use super::instance::Handler;
 use super::library::Library;
+use super::opening::{is_under_way, opens_once, warn_of_the_next};
+use super::plugin::Plugin;
 use crate::admission::admit::Admitted;
 use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
-use crate::dispatch::routes::{RouteTable, Routes};
 use crate::process::stop::Stop;
 use crate::selection::instance_key::InstanceKey;
 use crate::unavailable::{Lack, LoadError, Unavailable};
@@ -26,8 +28,7 @@ pub struct Instances {
     state: Arc<Mutex<State>>,
     /// For who waits until handlers have ended. No channel: see `deadline`.
     ended: Arc<Condvar>,
-    routes: Arc<Routes>,
-    changed: Arc<dyn Fn() + Send + Sync>,
+    on_change: Arc<dyn Fn() + Send + Sync>,
     stop: Stop,
 }
 
@@ -84,21 +85,15 @@ impl Live {
 }
 
 impl Instances {
-    /// None yet. `changed` is called when a handler has ended that was retired, and when a library came back late. When it is
-    /// time to `stop`, no plugin's code is waited for any more.
-    pub fn new(changed: impl Fn() + Send + Sync + 'static, stop: Stop) -> Instances {
+    /// None yet. `on_change` is called when a handler has ended that was retired, when a library came back late, and when these
+    /// are closed; it must not block. When it is time to `stop`, no plugin's code is waited for any more.
+    pub fn new(on_change: impl Fn() + Send + Sync + 'static, stop: Stop) -> Instances {
         Instances {
             state: Arc::default(),
             ended: Arc::default(),
-            routes: Arc::default(),
-            changed: Arc::new(changed),
+            on_change: Arc::new(on_change),
             stop,
         }
-    }
-
-    /// Where connections find out who answers what.
-    pub fn routes(&self) -> &Arc<Routes> {
-        &self.routes
     }
 
     /// The handler of a key, if it is alive.
@@ -170,7 +165,7 @@ impl Instances {
         let (file, room) = (file.to_owned(), self.room());
         let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
             late.came_back(library.ok());
-            (late.changed)();
+            (late.on_change)();
         });
         match &opened {
             Ok(library) => self.came_back(Some(library.clone())),
@@ -205,7 +200,7 @@ impl Instances {
     /// Makes the handler of a key.
     ///
     /// # Errors
-    /// See [`Plugin::init`]; `Stopping` once the host ends.
+    /// See [`Handler::init`]; `Stopping` once the host ends.
     pub fn init(
         &self,
         library: Library,
@@ -216,13 +211,8 @@ impl Instances {
         if self.lock().closed {
             return Err(LoadError::Stopping);
         }
-        let plugin = Arc::new(Plugin::init(
-            library,
-            key.config.clone(),
-            data_dir,
-            timeout,
-            &self.stop,
-        )?);
+        let handler = Handler::init(library, key.config.clone(), data_dir, timeout, &self.stop)?;
+        let plugin = Arc::new(Plugin::new(handler));
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -239,15 +229,6 @@ impl Instances {
         Ok(plugin)
     }
 
-    /// Puts a route table in force; the one before comes back. Nothing happens once the host ends.
-    pub fn publish(&self, table: RouteTable) -> Arc<RouteTable> {
-        let state = self.lock();
-        match state.closed {
-            true => Arc::default(),
-            false => self.routes.swap(Arc::new(table)),
-        }
-    }
-
     /// Every handler that is alive, ending ones aside.
     pub fn alive(&self) -> Vec<(InstanceKey, Arc<Plugin>)> {
         let state = self.lock();
@@ -258,14 +239,11 @@ impl Instances {
         alive.collect()
     }
 
-    /// How many calls are under way, of each handler that has any. To be asked when nobody else holds handlers: once the
-    /// manager has ended.
+    /// How many calls are in flight, of each handler that has any.
     pub fn calls(&self) -> Vec<(String, Version, usize)> {
-        let table = self.routes.current();
         let alive = self.alive().into_iter();
         let calls = alive.filter_map(|(_, plugin)| {
-            let holders = table.references(&plugin) + 2; // this list, and that of what is alive
-            let calls = Arc::strong_count(&plugin).saturating_sub(holders);
+            let calls = plugin.in_flight();
             (calls > 0).then(|| (plugin.name().to_owned(), plugin.version().clone(), calls))
         });
         calls.collect()
@@ -305,7 +283,7 @@ impl Instances {
             }
             instances.lock().live.retain(|live| live.number != number);
             instances.ended.notify_all();
-            (instances.changed)();
+            (instances.on_change)();
         };
         let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(end);
         thread.map(drop).map_err(|error| {
@@ -364,13 +342,10 @@ impl Instances {
         }
     }
 
-    /// Takes every plugin out of the route table. No handler is made and no table published after that; whoever waits for
-    /// hints is told.
+    /// No handler is made after that.
     pub fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        self.routes.swap(Arc::default());
-        (self.changed)();
+        self.lock().closed = true;
+        (self.on_change)();
     }
 
     /// Whether it is closed.
@@ -414,45 +389,5 @@ impl Instances {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; and if so, the handlers are still there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Tells in time that the reserve comes to its end.
-fn warn_of_the_next(admitted: &Admitted, room: Room) {
-    if let Some(need) = admitted.static_tls()
-        && !room.is_enough_for([need])
-    {
-        let record = admitted.record();
-        tracing::warn!(
-            plugin = record.name,
-            version = %record.version,
-            needs = %need,
-            left = room.left,
-            total = room.total,
-            "too little static TLS is left for another version of this plugin, by estimate: restart the host, which frees what older \
-             ones hold, or raise glibc.rtld.optional_static_tls in GLIBC_TUNABLES"
-        );
-    }
-}
-
-/// What opened well in another process, and fails here.
-fn opens_once(here: &Refusal) -> Refusal {
-    let cure = "# what its start-up code (constructors, statics of native libraries) takes for itself, as a port or a lock file, \
-                belongs into init, where it can fail";
-    Refusal::new(
-        Code::LoadOnce,
-        "load",
-        "a library that opens here as it did in a process of its own",
-        format!("{}: {}", here.code.as_str(), here.plugin),
-        cure,
-    )
-}
-
-/// Whether the library's start-up code still runs.
-fn is_under_way(error: &LoadError) -> bool {
-    match error {
-        LoadError::Stopping => true,
-        LoadError::Refused(refusal) => refusal.code == Code::LoadTimeout,
-        LoadError::Unavailable(_) => false,
     }
 }

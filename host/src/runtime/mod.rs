@@ -1,5 +1,5 @@
 //! The only place where code of plugins runs: opened in a child process first ([`load_check`]), opened here ([`library`]),
-//! initialised and called ([`instance`]), kept ([`instances`]), each step with a time limit ([`deadline`]). Takes nothing that
+//! initialised and called ([`instance`], [`plugin`]), kept ([`instances`]), each step with a time limit ([`deadline`]). Takes nothing that
 //! is not [`Admitted`](crate::admission::admit::Admitted); knows no sockets, and does not decide what should run.
 
 pub mod data_dir;
@@ -10,7 +10,9 @@ pub mod instances;
 pub mod library;
 pub mod linker_errors;
 pub mod load_check;
+mod opening;
+pub mod plugin;
 pub mod plugin_log;
 pub mod side_effects;
 
-pub use instance::Plugin;
+pub use plugin::Plugin;

@@ -5,17 +5,18 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use socket2::{Domain, SockAddr, Socket, Type};
 use wire::client::{self, Decoded, MAX_ACK, MAX_PAYLOAD};
 use wire::{MIN_ACK, MIN_FRAME};
 
-use crate::config::Server;
+use crate::config::{Server, unix_path};
 
 /// How much is read at once. What an ack says of its length takes no memory; what has come does.
 const PART: usize = 64 * 1024;
 
 /// A connection to a host.
 pub(super) struct Exchange {
-    stream: TcpStream,
+    socket: Socket,
     patience: Duration,
 }
 
@@ -43,19 +44,26 @@ enum Broken {
 }
 
 impl Exchange {
-    /// Connects to the first address of this name that answers. All of them together may take as long as `patience`, and so may
-    /// each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
+    /// Connects to the Unix socket at `unix:PATH`, or to the first address of this name that answers. All of them together may take
+    /// as long as `patience`, and so may each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
     pub(super) fn connect(address: &str, patience: Duration) -> anyhow::Result<Exchange> {
         let unreachable = || format!("can't reach a host at {address}; does it run?");
-        let addresses = match address.to_socket_addrs() {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                bail!("{address:?} is no address: expected one with a port, such as 127.0.0.1:8888 or localhost:8888")
+        let socket = match unix_path(address) {
+            Some(path) => unix(path, patience).with_context(unreachable)?,
+            None => {
+                let addresses = match address.to_socket_addrs() {
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => bail!(
+                        "{address:?} is no address: expected one with a port, such as 127.0.0.1:8888 or localhost:8888, or a \
+                         Unix socket, such as unix:/run/host/host.sock"
+                    ),
+                    addresses => addresses.with_context(unreachable)?,
+                };
+                let stream = first_that_answers(&addresses.collect::<Vec<_>>(), patience).with_context(unreachable)?;
+                stream.set_nodelay(true)?;
+                stream.into()
             }
-            addresses => addresses.with_context(unreachable)?,
         };
-        let stream = first_that_answers(&addresses.collect::<Vec<_>>(), patience).with_context(unreachable)?;
-        stream.set_nodelay(true)?;
-        Ok(Exchange { stream, patience })
+        Ok(Exchange { socket, patience })
     }
 
     /// Sends a request and waits for its ack.
@@ -95,10 +103,10 @@ impl Exchange {
 
     fn send(&mut self, mut request: &[u8], deadline: Instant) -> Result<(), Broken> {
         while !request.is_empty() {
-            self.stream
+            self.socket
                 .set_write_timeout(Some(left(deadline, 0)?))
                 .map_err(Broken::Failed)?;
-            match self.stream.write(request) {
+            match self.socket.write(request) {
                 Ok(taken) => request = &request[taken..],
                 Err(error) => again(error, 0)?,
             }
@@ -124,16 +132,22 @@ impl Exchange {
                 Decoded::Incomplete { missing } => missing.min(PART),
             };
             let came = bytes.len();
-            self.stream
+            self.socket
                 .set_read_timeout(Some(left(deadline, came)?))
                 .map_err(Broken::Failed)?;
-            match self.stream.read(&mut part[..missing]) {
+            match self.socket.read(&mut part[..missing]) {
                 Ok(0) => return Err(Broken::Closed { came, reset: "" }),
                 Ok(read) => bytes.extend_from_slice(&part[..read]),
                 Err(error) => again(error, came)?,
             }
         }
     }
+}
+
+fn unix(path: &str, patience: Duration) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.connect_timeout(&SockAddr::unix(path)?, patience)?;
+    Ok(socket)
 }
 
 /// Tries one address after another until one deadline for all. Each has its share of what is left, so that one which says
@@ -205,7 +219,6 @@ mod tests {
     /// An address that says nothing: whoever listens there takes nobody in, and its queue is full.
     #[cfg(target_os = "linux")]
     fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
-        use socket2::{Domain, Socket, Type};
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         socket.bind(&any.into()).expect("a port");

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code 1 when a result is not 0x00, or there is no ack within 30 s.
 #[derive(Debug, Args)]
 pub(super) struct Submit {
-    /// The host's address.
+    /// The host's address, or unix:PATH.
     #[arg(long, default_value = "127.0.0.1:8888")]
     addr: String,
     /// The command: 0x02 to 0x7f, or as a decimal number.

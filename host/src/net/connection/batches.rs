@@ -1,23 +1,21 @@
-//! Bytes of one read to acks: every whole frame in them, with neighbours for the same plugin in one call, and a snapshot of
-//! the routes for each call. No I/O and no state from one read to the next; what the peer then gets to see of it, and when, is
-//! the connection's.
-
-use std::sync::Arc;
+//! From the bytes of one read to acks: decides which Submits go to which target in one call, and what the host answers itself.
+//! Each run of neighbouring Submits for the same target is one call, looked up in the route table of that moment. No I/O, and no
+//! state from one read to the next; when the peer gets the acks is `turns`' decision.
 
 use plugin_api::abi::{Bytes, Lent, RawConnection, RawSubmit};
 use wire::result;
 use wire::{AckWriter, Decoded, MIN_FRAME, Malformed, Packet};
 
-use super::current_call::UnderWay;
+use super::current_call::CurrentCall;
 use crate::dispatch::routes::{Reader, RouteTable};
-use crate::runtime::Plugin;
+use crate::dispatch::target::Target;
 
 /// How many Submits any call may have: more would gain nothing, and make the thread's buffer for them large.
 const LARGEST_CALL: usize = 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Submits go to their plugins.
+    /// Submits go to their targets.
     Serving,
     /// Submits are turned away: the host is about to end.
     Stopping,
@@ -61,69 +59,77 @@ pub(super) enum Rest {
     Malformed(Malformed),
 }
 
-/// What goes with each call that is made for one connection.
-#[derive(Clone, Copy)]
-pub(super) struct Caller<'c> {
-    /// The connection, as the plugin sees it.
-    pub(super) connection: Lent<'c, RawConnection<'c>>,
-    /// Where the thread writes down what it calls.
-    pub(super) under_way: &'c UnderWay,
+/// What answers the frames of a turn.
+pub(super) struct Batches<'t> {
+    pub(super) routes: &'t Reader,
+    /// The connection, as plugins see it.
+    pub(super) connection: Lent<'t, RawConnection<'t>>,
+    /// Where the thread writes down which call it is in.
+    pub(super) current_call: &'t CurrentCall,
+    pub(super) limits: Limits,
+    pub(super) mode: Mode,
 }
 
-/// Answers the frames at the start of `bytes`, in their order. `run` is empty before and after.
-pub(super) fn answer<'b>(
-    bytes: &'b [u8],
-    routes: &Reader,
-    mode: Mode,
-    limits: Limits,
-    caller: Caller<'_>,
-    run: &mut Vec<RawSubmit<'b>>,
-    acks: &mut AckWriter<'_>,
-) -> Answered {
-    let mut consumed = 0;
-    // What stopped the last call's run is not decoded twice.
-    let mut following = None;
-    let rest = 'read: loop {
-        // The table is not held during the call, only the plugin: what never returns would hold all others as well.
-        let table = routes.lock();
-        let (packet, plugin) = loop {
-            let packet = match following.take() {
-                Some(packet) => packet,
-                None => match wire::decode(&bytes[consumed..], limits.max_frame) {
-                    Decoded::Frame { packet, .. } => packet,
-                    Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
-                    Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
-                },
+impl Batches<'_> {
+    /// Answers the frames at the start of `bytes`, in their order. `submits` is room for those of one call: empty before and
+    /// after.
+    pub(super) fn answer<'b>(
+        &self,
+        bytes: &'b [u8],
+        submits: &mut Vec<RawSubmit<'b>>,
+        acks: &mut AckWriter<'_>,
+    ) -> Answered {
+        let max_frame = self.limits.max_frame;
+        let mut consumed = 0;
+        // The frame that ended the last call's run is not decoded twice.
+        let mut following = None;
+        let rest = 'read: loop {
+            // The table is not held during the call, only the target is: a call that never returns would hold all others as well.
+            let table = self.routes.lock();
+            let (packet, target) = loop {
+                let packet = match following.take() {
+                    Some(packet) => packet,
+                    None => match wire::decode(&bytes[consumed..], max_frame) {
+                        Decoded::Frame { packet, .. } => packet,
+                        Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
+                        Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
+                    },
+                };
+                if acks.left() == 0 {
+                    break 'read Rest::HeldBack;
+                }
+                // The table has no target for Conn, which is no Submit.
+                match table.get(packet.command) {
+                    Some(target) if self.mode == Mode::Serving => break (packet, target),
+                    _ => acks.ack(packet.command, packet.id, host_result(packet.command, self.mode), &[]),
+                }
+                consumed += MIN_FRAME + packet.payload.len();
             };
-            if acks.left() == 0 {
-                break 'read Rest::HeldBack;
-            }
-            // The table has no plugin for Conn, which is no Submit.
-            match table.get(packet.command) {
-                Some(plugin) if mode == Mode::Serving => break (packet, plugin),
-                _ => acks.ack(packet.command, packet.id, without_plugin(packet.command, mode), &[]),
-            }
-            consumed += MIN_FRAME + packet.payload.len();
-        };
-        let most = (acks.left() / plugin.longest_ack()).clamp(1, LARGEST_CALL);
-        let (length, next) = neighbours(&bytes[consumed..], packet, plugin, &table, limits.max_frame, most, run);
-        let plugin = Arc::clone(plugin);
-        drop(table);
+            let neighbours = Neighbours {
+                table: &table,
+                target,
+                max_frame,
+                most: (acks.left() / target.longest_ack()).clamp(1, LARGEST_CALL),
+            };
+            let (length, next) = neighbours.collect(&bytes[consumed..], packet, submits);
+            let call = target.begin_call();
+            drop(table);
 
-        caller.under_way.enter(plugin.number(), packet.command);
-        let answered = plugin.answer(caller.connection, run, acks);
-        if answered == run.len() {
-            consumed += length;
-            following = next;
-        } else {
-            consumed += length_of(&run[..answered]);
-        }
-        run.clear();
-        if consumed == bytes.len() {
-            break Rest::Incomplete;
-        }
-    };
-    Answered { consumed, rest }
+            self.current_call.enter(call.number(), packet.command);
+            let answered = call.answer(self.connection, submits, acks);
+            if answered == submits.len() {
+                consumed += length;
+                following = next;
+            } else {
+                consumed += length_of(&submits[..answered]);
+            }
+            submits.clear();
+            if consumed == bytes.len() {
+                break Rest::Incomplete;
+            }
+        };
+        Answered { consumed, rest }
+    }
 }
 
 /// How many bytes these were as frames.
@@ -132,39 +138,52 @@ fn length_of(submits: &[RawSubmit<'_>]) -> usize {
     submits.iter().map(|submit| MIN_FRAME + submit.payload.len()).sum()
 }
 
-/// Collects the Submits at the start of `bytes`, `first` and its neighbours that are this plugin's as well, `most` of them at
-/// most; gives how many bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, so
-/// that all of it stays in registers.
-fn neighbours<'b>(
-    bytes: &'b [u8],
-    first: Packet<'b>,
-    plugin: &Arc<Plugin>,
-    routes: &RouteTable,
+/// Which Submits can share a call.
+#[derive(Clone, Copy)]
+struct Neighbours<'t> {
+    table: &'t RouteTable,
+    target: &'t Target,
     max_frame: usize,
+    /// How many at most.
     most: usize,
-    run: &mut Vec<RawSubmit<'b>>,
-) -> (usize, Option<Packet<'b>>) {
-    let mut packet = first;
-    let mut rest = bytes;
-    loop {
-        run.push(RawSubmit {
-            payload: Bytes::from_slice(packet.payload),
-            id: *packet.id,
-            command: packet.command.into(),
-        });
-        rest = &rest[MIN_FRAME + packet.payload.len()..];
-        match wire::whole(rest, max_frame) {
-            Some(next)
-                if run.len() < most && routes.get(next.command).is_some_and(|other| Arc::ptr_eq(other, plugin)) =>
-            {
-                packet = next;
+}
+
+impl Neighbours<'_> {
+    /// Collects the Submits at the start of `bytes`: `first`, and those behind it that have the same target. Gives how many
+    /// bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, and all of it in
+    /// variables of its own, so that it stays in registers.
+    fn collect<'b>(
+        self,
+        bytes: &'b [u8],
+        first: Packet<'b>,
+        submits: &mut Vec<RawSubmit<'b>>,
+    ) -> (usize, Option<Packet<'b>>) {
+        let Neighbours {
+            table,
+            target,
+            max_frame,
+            most,
+        } = self;
+        let is_for_target = |command| table.get(command).is_some_and(|other| other.is_same(target));
+        let mut packet = first;
+        let mut rest = bytes;
+        loop {
+            submits.push(RawSubmit {
+                payload: Bytes::from_slice(packet.payload),
+                id: *packet.id,
+                command: packet.command.into(),
+            });
+            rest = &rest[MIN_FRAME + packet.payload.len()..];
+            match wire::whole(rest, max_frame) {
+                Some(next) if submits.len() < most && is_for_target(next.command) => packet = next,
+                next => return (bytes.len() - rest.len(), next),
             }
-            next => return (bytes.len() - rest.len(), next),
         }
     }
 }
 
-fn without_plugin(command: u8, mode: Mode) -> u8 {
+/// The result of a request that no target answers.
+fn host_result(command: u8, mode: Mode) -> u8 {
     match (wire::is_submit(command), mode) {
         (false, _) => result::SUCCESS, // Conn: there is nothing to authorise yet
         (true, Mode::Serving) => result::NO_PLUGIN,

@@ -1,11 +1,11 @@
-//! Which call a thread is in, for those who see that it takes long. It is written once for each call, by its own thread.
+//! Which call a worker thread is in, for the threads that see that it takes long. Written once for each call, by its own thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A call into a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The number of the plugin's instance, see `plugin::numbers`.
+    /// The number of what was called, see [`target::name`](crate::dispatch::target::name).
     pub plugin: u64,
     /// The command of its first Submit.
     pub command: u8,
@@ -13,12 +13,12 @@ pub struct Call {
 
 /// Where a thread writes down what it calls.
 #[derive(Debug, Default)]
-pub struct UnderWay {
+pub struct CurrentCall {
     /// 0: nothing since the turn began; else the plugin's number, and the command in the lowest byte.
     call: AtomicU64,
 }
 
-impl UnderWay {
+impl CurrentCall {
     /// The call that the thread is in, or was in last in this turn.
     pub fn call(&self) -> Option<Call> {
         match self.call.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What went wrong, and how often. Touched once per event that ends a connection or keeps one out, never per packet.
+//! Counts what went wrong, by reason. Touched once per event that ends a connection or keeps one out, never per packet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -2,9 +2,9 @@
 //! and whole frames only while the peer has acks to take first. Memory grows by what was received, never by what the
 //! length of a frame promises.
 
-use std::io::{self, ErrorKind, Read};
+use std::io;
 
-use mio::net::TcpStream;
+use crate::net::transport::{self, Transport};
 
 /// The room that may stay, in bytes, while one beginning of a frame follows another.
 const KEPT: usize = 4 * 1024;
@@ -27,8 +27,8 @@ pub(super) enum Place {
 
 /// What a read brought.
 pub(super) enum Received {
-    /// Bytes, and they are there now. `is_all`: the socket had no more.
-    Bytes { place: Place, is_all: bool },
+    /// Bytes, and they are there now.
+    Bytes(Place),
     /// Nothing for now.
     Nothing,
     /// The peer's end of the stream.
@@ -49,7 +49,7 @@ impl Input {
     /// Reads once, and joins what came to what is here: less than a frame, and never more than a frame and a read.
     pub(super) fn read(
         &mut self,
-        stream: &mut TcpStream,
+        transport: &mut Transport,
         scratch: &mut [u8],
         max_frame: usize,
     ) -> io::Result<Received> {
@@ -58,16 +58,11 @@ impl Input {
         // long one would leave too little room to read; it stays here and grows.
         let join_in_scratch = kept <= scratch.len() / 2;
         let start = if join_in_scratch { kept } else { 0 };
-        let received = loop {
-            match stream.read(&mut scratch[start..]) {
-                Ok(0) => return Ok(Received::End),
-                Ok(received) => break received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::Nothing),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let received = match transport.read(&mut scratch[start..])? {
+            transport::Received::Bytes(received) => received,
+            transport::Received::Nothing => return Ok(Received::Nothing),
+            transport::Received::End => return Ok(Received::End),
         };
-        let is_all = received < scratch.len() - start; // epoll(7) says so for streams
         let place = if join_in_scratch {
             scratch[..kept].copy_from_slice(&self.bytes);
             Place::Scratch { len: kept + received }
@@ -76,7 +71,7 @@ impl Input {
             self.bytes.extend_from_slice(&scratch[..received]);
             Place::Own
         };
-        Ok(Received::Bytes { place, is_all })
+        Ok(Received::Bytes(place))
     }
 
     /// Makes room for further bytes. It is doubled, as long as there can ever be so `many`.

@@ -1,12 +1,10 @@
-//! How long a connection is kept open when all its acks are written. They are with the system then, and closing with unread
+//! Decides how long a connection is kept open when all its acks are written. They are with the system then, and closing with unread
 //! input would reset the peer and lose it what it has yet to take. So it is kept as long as the peer takes something now and
 //! then, and for one to two seconds when it has everything (it is looked at every half second): then it mostly closes its
 //! own end.
 
-use mio::net::TcpStream;
-
 use super::timeouts::TICK;
-use super::unacknowledged::unacknowledged;
+use crate::net::transport::Transport;
 
 /// How many ticks the peer has to close when it has everything: a second.
 const FOR_CLOSING: u32 = (1000 / TICK.as_millis()) as u32;
@@ -21,17 +19,17 @@ pub(super) struct Linger {
 
 impl Linger {
     /// After the last byte, and the end of the stream.
-    pub(super) fn begin(stream: &TcpStream) -> Linger {
+    pub(super) fn begin(transport: &Transport) -> Linger {
         Linger {
-            owed: unacknowledged(stream),
+            owed: transport.unacknowledged(),
             since: None,
         }
     }
 
     /// Looks at tick `now`; whether the peer has had its time. While there is something to take, that is `patience` ticks without
     /// any progress.
-    pub(super) fn is_over(&mut self, stream: &TcpStream, patience: u32, now: u32) -> bool {
-        self.look(unacknowledged(stream), patience, now)
+    pub(super) fn is_over(&mut self, transport: &Transport, patience: u32, now: u32) -> bool {
+        self.look(transport.unacknowledged(), patience, now)
     }
 
     /// How many bytes the peer has not taken.

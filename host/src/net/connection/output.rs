@@ -1,12 +1,11 @@
-//! What a connection keeps of its output: nothing, as long as the socket takes acks as they come.
+//! What a connection keeps of its output: nothing, as long as the transport takes acks as they come.
 
-use std::io::{self, ErrorKind, Write};
-
-use mio::net::TcpStream;
+use std::io;
 
 use super::scratch::KEPT_OUTPUT;
+use crate::net::transport::Transport;
 
-/// Acks that the socket did not take at once.
+/// Acks that the transport did not take at once.
 #[derive(Default)]
 pub(super) struct Unsent {
     acks: Vec<u8>,
@@ -24,12 +23,12 @@ impl Unsent {
         self.acks.len() - self.taken
     }
 
-    /// Writes what is here as far as the socket takes it; gives how many bytes that were.
-    pub(super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
+    /// Writes what is here as far as the transport takes it; gives how many bytes that were.
+    pub(super) fn flush(&mut self, transport: &mut Transport) -> io::Result<usize> {
         if self.acks.is_empty() {
             return Ok(0);
         }
-        let taken = write(stream, &self.acks[self.taken..])?;
+        let taken = transport.write(&self.acks[self.taken..])?;
         self.taken += taken;
         if self.is_empty() {
             *self = Unsent::default();
@@ -37,11 +36,11 @@ impl Unsent {
         Ok(taken)
     }
 
-    /// Writes the acks that are the first `written` bytes of a buffer, as far as the socket takes them, and keeps the rest. Only
+    /// Writes the acks that are the first `written` bytes of a buffer, as far as the transport takes them, and keeps the rest. Only
     /// for when nothing is unsent.
-    pub(super) fn send(&mut self, stream: &mut TcpStream, buffer: &mut Vec<u8>, written: usize) -> io::Result<()> {
+    pub(super) fn send(&mut self, transport: &mut Transport, buffer: &mut Vec<u8>, written: usize) -> io::Result<()> {
         let acks = &buffer[..written];
-        let taken = write(stream, acks)?;
+        let taken = transport.write(acks)?;
         if taken == written {
             return Ok(());
         }
@@ -55,19 +54,4 @@ impl Unsent {
         }
         Ok(())
     }
-}
-
-/// How many bytes the socket took before it was full.
-fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut taken = 0;
-    while taken < bytes.len() {
-        match stream.write(&bytes[taken..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(some) => taken += some,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(taken)
 }

@@ -1,13 +1,14 @@
-//! What the log says of a peer that breaks the rules: who, what, and enough bytes to see it. Never more, for the rest is
-//! the peer's data. And never often: a peer can break them as fast as it can send.
+//! Peer errors: what the log says of a peer that breaks the protocol: which peer, what it did, and enough bytes to see it. Never
+//! more, for the rest is the peer's data; and never often, for a peer can break the protocol as fast as it can send.
 
-use std::fmt::{self, Display};
+use std::fmt;
 use std::sync::LazyLock;
 
 use tracing::warn;
 use wire::{Decoded, Malformed};
 
 use crate::logging::{LEFT_OUT, Limit};
+use crate::net::peer::Peer;
 
 /// How many bytes of a bad frame are shown: length, command, and most of the ID.
 const SHOWN: usize = 16;
@@ -26,14 +27,14 @@ static NOT_READING_LIMIT: LazyLock<Limit> =
     LazyLock::new(|| Limit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
 
 /// The peer sent what can't be a frame; `bytes` starts with it.
-pub(super) fn malformed(peer: impl Display, reason: Malformed, bytes: &[u8]) {
+pub(super) fn malformed(peer: Peer, reason: Malformed, bytes: &[u8]) {
     if MALFORMED_LIMITS[reason as usize].admits() {
         warn!(%peer, %reason, bytes = %Hex(bytes), "{MALFORMED}");
     }
 }
 
 /// The connection ends inside a frame, of which `bytes` is what came.
-pub(super) fn half_frame(peer: impl Display, reason: &str, bytes: &[u8], max_frame: usize) {
+pub(super) fn half_frame(peer: Peer, reason: &str, bytes: &[u8], max_frame: usize) {
     if !HALF_FRAME_LIMIT.admits() {
         return;
     }
@@ -52,7 +53,7 @@ pub(super) fn half_frame(peer: impl Display, reason: &str, bytes: &[u8], max_fra
 }
 
 /// The peer took no acks for too long; this many bytes of them are left.
-pub(super) fn not_reading(peer: impl Display, unsent: usize) {
+pub(super) fn not_reading(peer: Peer, unsent: usize) {
     if NOT_READING_LIMIT.admits() {
         warn!(%peer, unsent, "{NOT_READING}");
     }

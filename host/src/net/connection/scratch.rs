@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use plugin_api::abi::RawSubmit;
 
-use super::Shared;
-use super::current_call::UnderWay;
+use super::current_call::CurrentCall;
+use super::shared::Shared;
 use crate::dispatch::routes::Reader;
 
 /// How much one read takes at most, in bytes.
@@ -16,10 +16,10 @@ pub(super) const KEPT_OUTPUT: usize = 1024 * 1024;
 /// One thread's buffers.
 pub struct Scratch {
     pub(super) input: Box<[u8]>,
-    /// Room for acks; its content is anybody's.
+    /// Room for acks; its content means nothing between turns.
     pub(super) output: Vec<u8>,
     pub(super) run: Run,
-    pub(super) under_way: Arc<UnderWay>,
+    pub(super) current_call: Arc<CurrentCall>,
     pub(super) routes: Arc<Reader>,
 }
 
@@ -30,14 +30,14 @@ impl Scratch {
             input: vec![0; INPUT].into_boxed_slice(),
             output: Vec::new(),
             run: Run::default(),
-            under_way: Arc::default(),
+            current_call: Arc::default(),
             routes: shared.routes.reader(),
         }
     }
 
     /// What the thread calls.
-    pub fn under_way(&self) -> &Arc<UnderWay> {
-        &self.under_way
+    pub fn current_call(&self) -> &Arc<CurrentCall> {
+        &self.current_call
     }
 
     /// After each turn: gives back what an unusual one needed.

@@ -1,4 +1,4 @@
-//! How long a connection may wait for what. Time is counted in ticks of the host's own clock (see `server::clock`), so that
+//! Decides how long a connection may wait for what. Time is counted in ticks of the host's own clock (see `relief_clock`), so that
 //! asking for it costs a load: no clock is read per packet or per read. A timeout strikes up to three ticks late, never early.
 
 use std::time::Duration;

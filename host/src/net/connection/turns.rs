@@ -1,23 +1,24 @@
-//! The order of things in a connection. Acks that the peer has not taken come before all else: while it does not read, it
-//! is not read, so its memory stays bounded. Then what was read and held back, and only then the next read. One turn has one
-//! read and one answer at most; then other connections have theirs.
+//! What a connection does in its turn, and in which order. Acks that the peer has not taken come first: while the peer does not
+//! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
+//! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
 
-use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
 
-use mio::net::TcpStream;
 use plugin_api::abi::Lent;
 use tracing::debug;
 use wire::AckWriter;
 
-use super::batches::{Answered, Caller, Mode, Rest, answer};
-use super::facts::Facts;
+use super::batches::{Answered, Batches, Mode, Rest};
+use super::info::Info;
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
+use super::peer_errors;
 use super::scratch::Scratch;
+use super::shared::Shared;
 use super::timeouts::Waiting;
-use super::{Shared, peer_errors};
+use crate::net::peer::Peer;
+use crate::net::transport::{self, Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 
 /// How many reads a stopping host still answers: up to 1 MiB that came before it stopped.
@@ -25,24 +26,11 @@ const LAST_READS: usize = 16;
 
 /// One connection: what it has to do, and what it keeps meanwhile.
 pub struct Connection {
-    stream: TcpStream,
-    facts: Facts,
+    transport: Transport,
+    info: Info,
     phase: Phase,
-    /// Whether the socket may have something to read.
-    readable: Readable,
     input: Input,
     unsent: Unsent,
-}
-
-/// What is known of the socket's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Readable {
-    /// There may be something.
-    pub now: bool,
-    /// The peer has closed its end: there is the end of the stream, whatever is before it.
-    pub end: bool,
-    /// The peer has sent something as urgent. A read stops where that is, so what a read leaves is not told by its length.
-    pub urgent: bool,
 }
 
 enum Phase {
@@ -56,13 +44,30 @@ enum Phase {
     Lingering(Linger),
 }
 
-/// How a connection ended, for the log.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    ClosedByPeer,
-    ClosedByHost,
-    Idle,
-    NotReading,
+/// Why a connection is closed.
+#[derive(Debug)]
+enum Closed {
+    ByPeer,
+    ByHost,
+    IdleTimeout,
+    WriteTimeout,
+    /// The transport failed. A peer that resets or vanishes is everyday business.
+    Lost(io::Error),
+}
+
+impl From<io::Error> for Closed {
+    fn from(error: io::Error) -> Closed {
+        Closed::Lost(error)
+    }
+}
+
+impl Closed {
+    fn log(&self, peer: Peer) {
+        match self {
+            Closed::Lost(error) => debug!(%peer, %error, "connection lost"),
+            reason => debug!(%peer, ?reason, "connection closed"),
+        }
+    }
 }
 
 /// What follows a turn.
@@ -77,75 +82,70 @@ pub enum Next {
         /// Whether it needs another turn, whatever the peer does.
         more: bool,
     },
-    /// It is to be dropped; why is in the log.
+    /// It is to be dropped; the log says why.
     End,
 }
 
+/// What a step of a turn comes to.
 enum Step {
-    Next { progress: bool },
+    /// Something was done. `progress`: a frame was completed, or the connection begins to close.
+    Done { progress: bool },
+    /// There is nothing to do until the peer does this.
     Wait(Waiting),
-    End(End),
 }
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
+    pub fn new(transport: Transport, peer: Peer) -> Connection {
         Connection {
-            stream,
-            facts: Facts::of_new(peer),
+            transport,
+            info: Info::of_new(peer),
             phase: Phase::Serving,
-            readable: Readable::default(),
             input: Input::default(),
             unsent: Unsent::default(),
         }
     }
 
-    /// Its socket, to be registered where it is waited for.
-    pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    /// What its bytes go over, to be registered where it is waited for.
+    pub fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
     /// Does what can be done now, with an end: others have their turns as well. `stopping`: no more Submits are served.
     pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
-        self.readable.now |= readable.now;
-        self.readable.end |= readable.end;
-        self.readable.urgent |= readable.urgent;
+        self.transport.note(readable);
         if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
         }
-        scratch.under_way.begin_turn();
-        let next = self.steps(scratch, shared);
+        scratch.current_call.begin_turn();
+        let outcome = self.steps(scratch, shared);
         scratch.trim();
-        match next {
-            Ok(Ok(next)) => return next,
-            Ok(Err(end)) => debug!(peer = %self.facts.peer(), ?end, "connection closed"),
-            // A peer that resets or vanishes is everyday business.
-            Err(error) => {
-                end_if_gone(&error);
-                debug!(peer = %self.facts.peer(), %error, "connection lost");
+        outcome.unwrap_or_else(|closed| {
+            if let Closed::Lost(error) = &closed {
+                end_if_gone(error);
             }
-        }
-        Next::End
+            closed.log(self.info.peer());
+            Next::End
+        })
     }
 
-    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Result<Next, End>> {
-        let flushed = self.unsent.flush(&mut self.stream)? > 0;
+    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Next, Closed> {
+        let flushed = self.unsent.flush(&mut self.transport)? > 0;
         let (waiting, progress, more) = match self.step(scratch, shared)? {
-            Step::Next { progress } => (self.waiting(), progress, self.has_more()),
+            Step::Done { progress } => (self.waiting(), progress, self.has_more()),
             Step::Wait(waiting) => (waiting, false, false),
-            Step::End(end) => return Ok(Err(end)),
         };
         if !more {
             self.input.rest();
         }
-        Ok(Ok(Next::Wait {
+        Ok(Next::Wait {
             waiting,
             progress: progress || flushed,
             more,
-        }))
+        })
     }
 
-    fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+    fn step(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Step, Closed> {
         if !self.unsent.is_empty() {
             return Ok(Step::Wait(Waiting::Peer));
         }
@@ -153,12 +153,12 @@ impl Connection {
             return self.answer(scratch, shared, Place::Own);
         }
         match self.phase {
-            Phase::Serving if !self.readable.now => Ok(Step::Wait(self.waiting_for_input())),
+            Phase::Serving if !self.transport.may_be_readable() => Ok(Step::Wait(self.waiting_for_input())),
             Phase::Serving => self.requests(scratch, shared),
             Phase::Stopping { reads: 0 } => self.close(),
             Phase::Stopping { reads } => {
                 self.phase = Phase::Stopping { reads: reads - 1 }; // first: a malformed frame changes it again
-                self.readable.now = true; // what the kernel has by now counts, known or not
+                // Whatever events have said: what has come by now counts.
                 match self.requests(scratch, shared)? {
                     Step::Wait(_) => self.close(),
                     step => Ok(step),
@@ -172,7 +172,7 @@ impl Connection {
     /// Whether there is something to do that does not wait for the peer.
     fn has_more(&self) -> bool {
         let is_serving = matches!(self.phase, Phase::Serving);
-        self.unsent.is_empty() && (!is_serving || self.input.is_held_back() || self.readable.now)
+        self.unsent.is_empty() && (!is_serving || self.input.is_held_back() || self.transport.may_be_readable())
     }
 
     fn waiting(&self) -> Waiting {
@@ -191,117 +191,107 @@ impl Connection {
     }
 
     /// Reads once and answers what came. Only for when no ack is unsent and nothing is held back.
-    fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> io::Result<Step> {
+    fn requests(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Step, Closed> {
         let max_frame = shared.limits.max_frame();
-        match self.input.read(&mut self.stream, &mut scratch.input, max_frame)? {
-            Received::Bytes { place, is_all } => {
-                self.readable.now = !is_all || self.readable.end || self.readable.urgent;
-                self.answer(scratch, shared, place)
-            }
-            Received::Nothing => {
-                self.readable.now = false;
-                Ok(Step::Wait(self.waiting_for_input()))
-            }
+        match self.input.read(&mut self.transport, &mut scratch.input, max_frame)? {
+            Received::Bytes(place) => self.answer(scratch, shared, place),
+            Received::Nothing => Ok(Step::Wait(self.waiting_for_input())),
             Received::End => {
                 self.note_half_frame("closed by the peer", shared);
-                Ok(Step::End(End::ClosedByPeer))
+                Err(Closed::ByPeer)
             }
         }
     }
 
     /// Answers the frames at `place`, sends the acks, and keeps the rest.
-    fn answer(&mut self, scratch: &mut Scratch, shared: &Shared, place: Place) -> io::Result<Step> {
+    fn answer(&mut self, scratch: &mut Scratch, shared: &Shared, place: Place) -> Result<Step, Closed> {
         let Scratch {
             input: read,
             output,
             run,
-            under_way,
+            current_call,
             routes,
         } = scratch;
-        let bytes = self.input.at(place, read);
-        let mode = match self.phase {
-            Phase::Serving => Mode::Serving,
-            Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
-        };
         let limits = shared.limits;
+        let connection = self.info.lend(&shared.listener);
+        let batches = Batches {
+            routes,
+            connection: Lent::new(&connection),
+            current_call,
+            limits,
+            mode: match self.phase {
+                Phase::Serving => Mode::Serving,
+                Phase::Stopping { .. } | Phase::Closing | Phase::Lingering(_) => Mode::Stopping,
+            },
+        };
+        let bytes = self.input.at(place, read);
         let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        let connection = self.facts.lend(&shared.listener);
-        let caller = Caller {
-            connection: Lent::new(&connection),
-            under_way,
-        };
-        let Answered { consumed, rest } = answer(bytes, routes, mode, limits, caller, &mut submits, &mut acks);
+        let Answered { consumed, rest } = batches.answer(bytes, &mut submits, &mut acks);
         run.put_back(submits);
         let written = acks.written();
 
         if let Rest::Malformed(reason) = rest {
             shared.counters.count_malformed(reason);
-            peer_errors::malformed(self.facts.peer(), reason, &bytes[consumed..]);
+            peer_errors::malformed(self.info.peer(), reason, &bytes[consumed..]);
             self.phase = Phase::Closing;
         }
         self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
-        self.unsent.send(&mut self.stream, output, written)?;
-        Ok(Step::Next { progress: consumed > 0 })
+        self.unsent.send(&mut self.transport, output, written)?;
+        Ok(Step::Done { progress: consumed > 0 })
     }
 
-    fn close(&mut self) -> io::Result<Step> {
-        match self.stream.shutdown(Shutdown::Write) {
-            // Linux says so when the peer has reset the connection; reading will tell.
-            Err(error) if error.kind() != ErrorKind::NotConnected => return Err(error),
-            _ => {}
-        }
+    fn close(&mut self) -> Result<Step, Closed> {
+        self.transport.shut_down_writing()?;
         self.input = Input::default();
-        self.phase = Phase::Lingering(Linger::begin(&self.stream));
-        Ok(Step::Next { progress: true })
+        self.phase = Phase::Lingering(Linger::begin(&self.transport));
+        Ok(Step::Done { progress: true })
     }
 
-    fn linger(&mut self, scratch: &mut Scratch) -> io::Result<Step> {
-        match self.stream.read(&mut scratch.input) {
-            Ok(0) => Ok(Step::End(End::ClosedByHost)),
-            Ok(_) => Ok(Step::Next { progress: false }),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::Wait(Waiting::Close)),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Next { progress: false }),
-            Err(error) => Err(error),
+    fn linger(&mut self, scratch: &mut Scratch) -> Result<Step, Closed> {
+        match self.transport.read(&mut scratch.input)? {
+            transport::Received::Bytes(_) => Ok(Step::Done { progress: false }),
+            transport::Received::Nothing => Ok(Step::Wait(Waiting::Close)),
+            transport::Received::End => Err(Closed::ByHost),
         }
     }
 
-    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and why is in the log. Only for when the
-    /// wait's time has passed.
+    /// Whether its wait is really over, at tick `now`: then it is to be dropped, and the log says why. Only for when the wait's
+    /// time has passed.
     pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
-        let end = match (waiting, &mut self.phase) {
+        let closed = match (waiting, &mut self.phase) {
             (Waiting::Close, Phase::Lingering(linger)) => {
-                if !linger.is_over(&self.stream, shared.timeouts.patience(), now) {
+                if !linger.is_over(&self.transport, shared.timeouts.patience(), now) {
                     return false;
                 }
                 match linger.owed() {
-                    0 => End::ClosedByHost,
-                    owed => self.not_reading(owed, shared),
+                    0 => Closed::ByHost,
+                    owed => self.write_timeout(owed, shared),
                 }
             }
-            (Waiting::Close, _) => End::ClosedByHost,
-            (Waiting::Peer, _) => self.not_reading(self.unsent.len(), shared),
-            (Waiting::Frame, _) => End::Idle,
+            (Waiting::Close, _) => Closed::ByHost,
+            (Waiting::Peer, _) => self.write_timeout(self.unsent.len(), shared),
+            (Waiting::Frame, _) => Closed::IdleTimeout,
             (Waiting::Rest, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
-                End::Idle
+                Closed::IdleTimeout
             }
         };
-        debug!(peer = %self.facts.peer(), ?end, "connection closed");
+        closed.log(self.info.peer());
         true
     }
 
-    fn not_reading(&self, owed: usize, shared: &Shared) -> End {
+    fn write_timeout(&self, owed: usize, shared: &Shared) -> Closed {
         shared.counters.count_write_timeout();
-        peer_errors::not_reading(self.facts.peer(), owed);
-        End::NotReading
+        peer_errors::not_reading(self.info.peer(), owed);
+        Closed::WriteTimeout
     }
 
     fn note_half_frame(&self, reason: &str, shared: &Shared) {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
             shared.counters.count_half_frame();
-            peer_errors::half_frame(self.facts.peer(), reason, bytes, shared.limits.max_frame());
+            peer_errors::half_frame(self.info.peer(), reason, bytes, shared.limits.max_frame());
         }
     }
 }

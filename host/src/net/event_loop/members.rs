@@ -1,32 +1,35 @@
-//! The connections of one event loop: what is known of each, who has something to do, and who has waited too long. All of it is
-//! with the thread that drives the loop.
+//! The connections of one event loop: decides which connection has the next turn, and which one has waited too long. Touched by
+//! the thread that drives the loop alone; knows neither threads nor what a turn does.
 
 use std::collections::VecDeque;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use mio::Poll;
 use slab::Slab;
 use tracing::error;
 
+use super::context::{Context, Load};
 use super::readiness::Readiness;
-use super::{EventLoop, Mail};
 use crate::logging::{LEFT_OUT, Limit};
-use crate::net::connection::{Connection, Next, Readable, Waiting};
+use crate::net::connection::{Connection, Next, Waiting};
 use crate::net::connection_limit::Slot;
+use crate::net::transport::Readable;
 
-/// What is said of a connection that the system will not tell of.
+/// The log's words for a socket that can't be registered with the poll.
 const REFUSED: &str = "can't wait for a connection, closing it";
 static REFUSED_LIMIT: LazyLock<Limit> =
     LazyLock::new(|| Limit::new(|lines| error!(lines, like = REFUSED, "{LEFT_OUT}")));
 
-pub(in crate::net) struct State {
+pub(super) struct Members {
+    context: Arc<Context>,
+    load: Arc<Load>,
     readiness: Readiness,
     connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
     /// How many of them have yet to have their turn in this round.
     left_of_round: usize,
-    knows_of_stop: bool,
+    is_stopping: bool,
 }
 
 /// One connection as the loop knows it.
@@ -36,7 +39,7 @@ struct Entry {
     /// What events have said since its last turn.
     readable: Readable,
     is_queued: bool,
-    /// Whether there was something for it while it had its turn.
+    /// Whether an event came while it had its turn.
     is_wanted: bool,
     waiting: Waiting,
     /// The tick at which it has waited too long.
@@ -44,44 +47,37 @@ struct Entry {
     _slot: Slot,
 }
 
-impl State {
-    pub(in crate::net) fn new(poll: Poll) -> State {
-        State {
+impl Members {
+    pub(super) fn new(poll: Poll, context: Arc<Context>, load: Arc<Load>) -> Members {
+        Members {
+            context,
+            load,
             readiness: Readiness::new(poll),
             connections: Slab::new(),
             ready: VecDeque::new(),
             left_of_round: 0,
-            knows_of_stop: false,
+            is_stopping: false,
         }
     }
 
-    /// Takes in what others have brought.
-    pub(in crate::net) fn open_mail(&mut self, own: &EventLoop) {
-        for mail in own.take_mail() {
-            match mail {
-                Mail::New(stream, peer, slot) => self.insert(Connection::new(stream, peer), slot, own),
-                Mail::Back(key, connection, next) => self.put_back(key, connection, next, own),
-            }
-        }
-    }
-
-    /// Once the host stops: all connections are told, the first time.
-    pub(in crate::net) fn tell_of_stop(&mut self) {
-        if !std::mem::replace(&mut self.knows_of_stop, true) {
+    /// Once the host stops: has every connection take a turn. Later calls do nothing.
+    pub(super) fn begin_stop(&mut self) {
+        if !std::mem::replace(&mut self.is_stopping, true) {
             let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
             keys.into_iter().for_each(|key| self.queue(key));
         }
     }
 
-    fn insert(&mut self, mut connection: Connection, slot: Slot, own: &EventLoop) {
+    /// Takes in a connection that was accepted.
+    pub(super) fn insert(&mut self, mut connection: Connection, slot: Slot) {
         let vacant = self.connections.vacant_entry();
-        if let Err(error) = self.readiness.register(connection.stream(), vacant.key()) {
+        if let Err(error) = self.readiness.register(connection.transport(), vacant.key()) {
             // Out of memory, or fs.epoll.max_user_watches.
             if REFUSED_LIMIT.admits() {
                 error!(%error, "{REFUSED}");
             }
             drop(connection); // before its slot
-            own.forget_one();
+            self.load.remove_connection();
             return;
         }
         let key = vacant.key();
@@ -91,10 +87,10 @@ impl State {
             is_queued: false,
             is_wanted: false,
             waiting: Waiting::Frame,
-            due: own.due(Waiting::Frame),
+            due: self.load.due(Waiting::Frame, &self.context),
             _slot: slot,
         });
-        if self.knows_of_stop {
+        if self.is_stopping {
             self.queue(key);
         }
     }
@@ -107,7 +103,7 @@ impl State {
     }
 
     /// Whether a new round begins: all that were ready when the last one began have had their turn.
-    pub(in crate::net) fn begins_round(&mut self) -> bool {
+    pub(super) fn begins_round(&mut self) -> bool {
         if self.left_of_round == 0 {
             self.left_of_round = self.ready.len();
             return true;
@@ -115,13 +111,13 @@ impl State {
         false // another thread has begun it
     }
 
-    /// Whether nobody is left to have a turn in this round.
-    pub(in crate::net) fn is_round_over(&self) -> bool {
+    /// Whether every connection of this round has had its turn.
+    pub(super) fn is_round_over(&self) -> bool {
         self.left_of_round == 0
     }
 
     /// Takes out the connection whose turn it is in this round.
-    pub(in crate::net) fn next_turn(&mut self) -> Option<(usize, Box<Connection>, Readable)> {
+    pub(super) fn next_turn(&mut self) -> Option<(usize, Box<Connection>, Readable)> {
         while self.left_of_round > 0 {
             self.left_of_round -= 1;
             let key = self.ready.pop_front()?;
@@ -137,13 +133,7 @@ impl State {
     }
 
     /// After its turn.
-    pub(in crate::net) fn put_back(
-        &mut self,
-        key: usize,
-        mut connection: Box<Connection>,
-        next: Next,
-        own: &EventLoop,
-    ) {
+    pub(super) fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: Next) {
         let Next::Wait {
             waiting,
             progress,
@@ -151,23 +141,23 @@ impl State {
         } = next
         else {
             drop(connection); // before its slot: then there is room for another descriptor
-            self.remove(key, own);
+            self.remove(key);
             return;
         };
         let Some(entry) = self.connections.get_mut(key) else {
-            return; // nobody else removes what has its turn
+            return; // can't be: a connection is not removed during its turn
         };
         if progress || waiting != entry.waiting {
             entry.waiting = waiting;
-            entry.due = own.due(waiting);
-        } else if waiting == Waiting::Close && entry.due <= own.now() {
+            entry.due = self.load.due(waiting, &self.context);
+        } else if waiting == Waiting::Close && entry.due <= self.context.now() {
             // Others that have something to do are not overdue, but this one could go on for ever.
-            if connection.is_overdue(waiting, own.now(), own.shared()) {
+            if connection.is_overdue(waiting, self.context.now(), &self.context.shared) {
                 drop(connection); // before its slot
-                self.remove(key, own);
+                self.remove(key);
                 return;
             }
-            entry.due = own.due(waiting);
+            entry.due = self.load.due(waiting, &self.context);
         }
         entry.connection = Some(connection);
         if more || entry.is_wanted {
@@ -175,15 +165,15 @@ impl State {
         }
     }
 
-    fn remove(&mut self, key: usize, own: &EventLoop) {
+    fn remove(&mut self, key: usize) {
         self.connections.remove(key);
-        own.forget_one();
+        self.load.remove_connection();
     }
 
-    /// Gives up those that have waited too long, and finds out when to look again: by the tick before the polls. After a pause
-    /// of the process, what came meanwhile is seen before anyone is overdue.
-    pub(in crate::net) fn sweep(&mut self, own: &EventLoop) {
-        let Some(now) = self.readiness.seen_until().filter(|now| own.first_due() <= *now) else {
+    /// Drops the connections whose timeout has come, and finds out when the next one may come: by the tick before the polls.
+    /// After a pause of the process, what came meanwhile is seen before any connection is overdue.
+    pub(super) fn sweep(&mut self) {
+        let Some(now) = self.readiness.seen_until().filter(|now| self.load.first_due() <= *now) else {
             return;
         };
         let mut first = u32::MAX;
@@ -197,46 +187,45 @@ impl State {
                 overdue.push(key);
             }
         }
-        own.set_first_due(first);
+        self.load.set_first_due(first);
         for key in overdue {
             let entry = &mut self.connections[key];
             let Some(mut connection) = entry.connection.take() else {
                 continue;
             };
-            if connection.is_overdue(entry.waiting, now, own.shared()) {
+            if connection.is_overdue(entry.waiting, now, &self.context.shared) {
                 drop(connection); // before its slot
-                self.remove(key, own);
+                self.remove(key);
             } else {
                 entry.connection = Some(connection);
-                entry.due = own.due(entry.waiting);
+                entry.due = self.load.due(entry.waiting, &self.context);
             }
         }
     }
 
-    /// Asks what there is to do; waits for it if there is nothing yet.
-    pub(in crate::net) fn poll(&mut self, now: u32) {
-        let State {
+    /// Polls once; waits for an event if no connection has anything to do.
+    pub(super) fn poll(&mut self) {
+        let now = self.context.now();
+        let Members {
             readiness,
             connections,
             ready,
             ..
         } = self;
         let is_idle = ready.is_empty();
-        readiness.poll(is_idle, connections.len(), now, |key, told| {
+        readiness.poll(is_idle, connections.len(), now, |key, readable| {
             let Some(entry) = connections.get_mut(key) else {
                 return; // a wake-up
             };
-            entry.readable.now |= told.now;
-            entry.readable.end |= told.end;
-            entry.readable.urgent |= told.urgent;
+            entry.readable.add(readable);
             entry.queue(key, ready);
         });
     }
 }
 
 impl Entry {
-    /// Puts it at the end of those that have something to do. While it has its turn, on another thread, that is for when it
-    /// comes back: an event is not told twice, and the turn may have been past what it is about.
+    /// Puts the connection at the end of the queue. While the connection has its turn, on another thread, it is noted for when
+    /// the connection comes back: edge-triggered events come once, and the turn may be past what the event is about.
     fn queue(&mut self, key: usize, ready: &mut VecDeque<usize>) {
         if self.connection.is_none() {
             self.is_wanted = true;

@@ -1,108 +1,98 @@
-//! An event loop: some of the connections, the poll that tells which of them have something to do, and the order in which
-//! they do it. Whoever is ready has one turn, and then those who are ready by then; so nobody waits longer than one turn of
-//! each of the others.
+//! An event loop: some of the connections, and a poll of their sockets. Decides the order of turns: each ready connection has
+//! one turn, and then each one that is ready by then; so a connection waits for one turn of each of the others at most. What
+//! a turn does is `connection`'s decision.
 //!
-//! One thread at a time drives it. While a connection has its turn, a handler may block, so the rest of the loop is not held
-//! then: another thread can take the loop over (see `handover`), and the one that was blocked hands its connection back.
+//! One thread at a time drives the loop. During a turn, in which a handler may block, the loop's lock is not held: another
+//! thread can take the loop over (see `handover`), and the blocked thread hands its connection back when it is free.
 //!
-//! No clock is read for a turn. Time is the number of the tick at hand, which the clock counts.
+//! A turn reads no clock. Time is the number of the current tick, which the relief clock counts.
 
+mod context;
 mod members;
-pub(in crate::net) mod pace;
+pub(super) mod pace;
 mod readiness;
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 use tracing::error;
 
-use super::connection::{Call, Connection, Next, Readable, Scratch, Shared, UnderWay, Waiting};
+use super::connection::{Call, Connection, CurrentCall, Next, Scratch, Shared};
 use super::connection_limit::Slot;
-use super::event_loop::members::State;
-use super::event_loop::pace::{Pace, Probe};
 use super::handover::{Relay, Turns};
+use super::peer::Peer;
+use super::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;
-use crate::process::stop::Stop;
+pub(super) use context::Context;
+use context::Load;
+use members::Members;
+use pace::{Pace, Probe};
 
 /// What no connection is registered under.
 const WAKE: Token = Token(usize::MAX);
 
 /// What passes loops from thread to thread.
-pub(in crate::net) type Loops = Relay<Arc<EventLoop>, Option<Call>>;
+pub(super) type Loops = Relay<Arc<EventLoop>, Option<Call>>;
 
-pub(in crate::net) struct EventLoop {
-    state: Mutex<State>,
-    pub(in crate::net) turns: Turns,
-    pub(in crate::net) pace: Pace,
-    /// What its driver calls.
-    driver: Mutex<Arc<UnderWay>>,
+pub(super) struct EventLoop {
+    members: Mutex<Members>,
+    pub(super) turns: Turns,
+    pub(super) pace: Pace,
+    /// Where its driver writes down which call it is in.
+    driver: Mutex<Arc<CurrentCall>>,
     inbox: Mutex<Vec<Mail>>,
     waker: Waker,
-    connections: AtomicUsize,
-    /// The first tick at which somebody may have waited too long.
-    first_due: AtomicU32,
+    load: Arc<Load>,
     context: Arc<Context>,
 }
 
-/// What all loops of a server have in common.
-pub(in crate::net) struct Context {
-    pub(in crate::net) shared: Arc<Shared>,
-    pub(in crate::net) stop: Stop,
-    /// Whether there may be new connections.
-    pub(in crate::net) accepting: AtomicBool,
-    /// The tick at hand.
-    pub(in crate::net) now: AtomicU32,
-}
-
-/// What others bring.
-pub(in crate::net) enum Mail {
+/// What other threads give a loop.
+enum Mail {
     /// A connection that was accepted.
-    New(TcpStream, SocketAddr, Slot),
-    /// A connection whose turn outlasted its driver's time.
+    New(Transport, Peer, Slot),
+    /// A connection whose turn lasted longer than the thread had the loop.
     Back(usize, Box<Connection>, Next),
 }
 
 impl EventLoop {
-    pub(in crate::net) fn new(context: Arc<Context>) -> io::Result<EventLoop> {
+    pub(super) fn new(context: Arc<Context>) -> io::Result<EventLoop> {
         let poll = Poll::new()?;
+        let load = Arc::new(Load::new());
         Ok(EventLoop {
             turns: Turns::new(),
             pace: Pace::default(),
             driver: Mutex::default(),
             inbox: Mutex::default(),
             waker: Waker::new(poll.registry(), WAKE)?,
-            connections: AtomicUsize::new(0),
-            first_due: AtomicU32::new(u32::MAX),
+            members: Mutex::new(Members::new(poll, Arc::clone(&context), Arc::clone(&load))),
+            load,
             context,
-            state: Mutex::new(State::new(poll)),
         })
     }
 
     /// How many connections it has.
-    pub(in crate::net) fn len(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+    pub(super) fn len(&self) -> usize {
+        self.load.connections()
     }
 
     /// Gives it a connection.
-    pub(in crate::net) fn adopt(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        self.post(Mail::New(stream, peer, slot));
+    pub(super) fn adopt(&self, transport: Transport, peer: Peer, slot: Slot) {
+        self.load.add_connection();
+        self.post(Mail::New(transport, peer, slot));
     }
 
-    /// Has it give up those that have waited too long, if there may be any.
-    pub(in crate::net) fn sweep(&self, now: u32) {
-        if self.first_due() <= now {
+    /// Wakes the loop if a timeout of one of its connections may have come by this tick.
+    pub(super) fn wake_if_due(&self, now: u32) {
+        if self.load.first_due() <= now {
             self.wake();
         }
     }
 
-    /// Has it look at what has changed from outside.
-    pub(in crate::net) fn wake(&self) {
+    /// Ends the loop's wait for events: something has changed from outside.
+    pub(super) fn wake(&self) {
         // Mostly it fails when the system is out of memory; what was to be seen is seen at the next event then.
         if let Err(error) = self.waker.wake() {
             end_if_gone(&error);
@@ -110,29 +100,34 @@ impl EventLoop {
     }
 
     /// The call that its driver is in, or was in last.
-    pub(in crate::net) fn call(&self) -> Option<Call> {
+    pub(super) fn call(&self) -> Option<Call> {
         lock(&self.driver).call()
     }
 
     /// Drives it until another thread has taken it over (true) or there is nothing left to do. By one thread at a time.
-    pub(in crate::net) fn drive(self: &Arc<EventLoop>, scratch: &mut Scratch, loops: &Loops) -> bool {
-        *lock(&self.driver) = Arc::clone(scratch.under_way());
+    pub(super) fn drive(self: &Arc<EventLoop>, scratch: &mut Scratch, loops: &Loops) -> bool {
+        *lock(&self.driver) = Arc::clone(scratch.current_call());
         let mut probe = None;
-        let mut state = lock(&self.state);
+        let mut members = lock(&self.members);
         loop {
-            state.open_mail(self);
-            if self.context.stop.is_set() && self.has_ended(&mut state) {
+            for mail in std::mem::take(&mut *lock(&self.inbox)) {
+                match mail {
+                    Mail::New(transport, peer, slot) => members.insert(Connection::new(transport, peer), slot),
+                    Mail::Back(key, connection, next) => members.put_back(key, connection, next),
+                }
+            }
+            if self.context.stop.is_set() && self.has_ended(&mut members) {
                 return false;
             }
-            if state.begins_round() {
+            if members.begins_round() {
                 self.pace.begin_round();
             }
-            while let Some((key, mut connection, readable)) = state.next_turn() {
-                let is_last = state.is_round_over();
+            while let Some((key, mut connection, readable)) = members.next_turn() {
+                let is_last = members.is_round_over();
                 let stopping = self.context.stop.is_set();
                 let turn = self.turns.begin();
-                drop(state);
-                if !self.pace.is_normal() && self.pace.hands_over(self.now(), &mut probe) {
+                drop(members);
+                if !self.pace.is_normal() && self.pace.hands_over(self.context.now(), &mut probe) {
                     loops.relieve(Arc::clone(self), &self.turns, turn, None);
                 }
                 let next = give_turn(&mut connection, readable, stopping, scratch, &self.context.shared);
@@ -144,20 +139,20 @@ impl EventLoop {
                     self.post(Mail::Back(key, connection, next));
                     return true;
                 }
-                state = lock(&self.state);
-                state.put_back(key, connection, next, self);
+                members = lock(&self.members);
+                members.put_back(key, connection, next);
             }
-            state.sweep(self);
-            state.poll(self.now());
+            members.sweep();
+            members.poll();
         }
     }
 
-    /// Settles whether calls block, if that is to be found out and known by now.
+    /// Finds out whether calls block, if that was asked and is known by now.
     fn after_turn(&self, probing: &mut Option<Probe>, is_over: bool, scratch: &Scratch, loops: &Loops) {
         let Some(probe) = probing else { return };
-        probe.note(scratch.under_way().call());
+        probe.note(scratch.current_call().call());
         if let Some(do_block) = probe.verdict(is_over) {
-            self.pace.settle(do_block, self.now());
+            self.pace.conclude(do_block, self.context.now());
             if do_block {
                 loops.report(probe.call());
             }
@@ -166,44 +161,9 @@ impl EventLoop {
     }
 
     /// Whether a stopping host has nothing left here.
-    fn has_ended(&self, state: &mut State) -> bool {
-        state.tell_of_stop();
+    fn has_ended(&self, members: &mut Members) -> bool {
+        members.begin_stop();
         !self.context.accepting.load(Ordering::Acquire) && self.len() == 0
-    }
-
-    pub(in crate::net) fn take_mail(&self) -> Vec<Mail> {
-        std::mem::take(&mut *lock(&self.inbox))
-    }
-
-    /// When a wait is over that begins now.
-    pub(in crate::net) fn due(&self, waiting: Waiting) -> u32 {
-        let due = self.shared().timeouts().due(waiting, self.now());
-        // One thread at a time writes it.
-        if due < self.first_due() {
-            self.set_first_due(due);
-        }
-        due
-    }
-
-    pub(in crate::net) fn first_due(&self) -> u32 {
-        self.first_due.load(Ordering::Relaxed)
-    }
-
-    pub(in crate::net) fn set_first_due(&self, tick: u32) {
-        self.first_due.store(tick, Ordering::Relaxed);
-    }
-
-    /// One of its connections is no more.
-    pub(in crate::net) fn forget_one(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(in crate::net) fn shared(&self) -> &Shared {
-        &self.context.shared
-    }
-
-    pub(in crate::net) fn now(&self) -> u32 {
-        self.context.now.load(Ordering::Relaxed)
     }
 
     fn post(&self, mail: Mail) {

@@ -1,10 +1,10 @@
-//! How a loop gives its turns. Mostly its driver stays with it, and is relieved when a turn lasts too long. Where calls block
-//! for a shorter time than that, and many do, those who are ready would wait for the sum of them; so for a while the driver
-//! hands the loop over before each turn, and the calls block beside each other.
+//! Decides whether a loop is handed over before each turn. Mostly its driver keeps the loop, and is relieved when a turn lasts too
+//! long. Where calls block for a shorter time than that, and many do, ready connections would wait for the sum of them; so for
+//! a while the driver hands the loop over before each turn, and the calls block beside each other.
 //!
 //! That costs a thread switch for each turn, which is right where calls block and wrong where there is only much to compute.
-//! The difference is in the driver's voluntary context switches. It counts them when it is asked to: when the clock has seen
-//! that those who are ready have waited for long.
+//! The difference is in the driver's voluntary context switches. It counts them when it is asked to: when the relief
+//! clock has seen that ready connections have waited for long.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -22,49 +22,49 @@ const SHARE: u32 = 4;
 const NORMAL: u32 = 0;
 const ASKED: u32 = 1;
 
-/// A loop's pace, as its driver and the clock see it.
+/// A loop's pace, as its driver and the relief clock see it.
 #[derive(Default)]
 pub(in crate::net) struct Pace {
-    /// Counts the passes through those that are ready.
+    /// Counts the rounds: passes through the connections that are ready.
     round: AtomicU64,
     /// [`NORMAL`]; [`ASKED`]: its driver is to find out whether calls block; above: the tick until which it hands over.
-    mood: AtomicU32,
+    state: AtomicU32,
 }
 
 impl Pace {
-    /// A pass through those that are ready begins. By the loop's driver alone.
-    pub(in crate::net) fn begin_round(&self) {
+    /// A round begins. By the loop's driver alone.
+    pub(super) fn begin_round(&self) {
         let round = self.round.load(Ordering::Relaxed);
         self.round.store(round.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Which pass it is.
+    /// Which round it is.
     pub(in crate::net) fn round(&self) -> u64 {
         self.round.load(Ordering::Relaxed)
     }
 
-    /// Whether there is nothing to mind: one load for each turn.
+    /// Whether the driver simply keeps the loop: one load for each turn.
     #[inline]
-    pub(in crate::net) fn is_normal(&self) -> bool {
-        self.mood.load(Ordering::Relaxed) == NORMAL
+    pub(super) fn is_normal(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == NORMAL
     }
 
     /// Has the driver find out whether calls block.
     pub(in crate::net) fn ask(&self) {
         let _ = self
-            .mood
+            .state
             .compare_exchange(NORMAL, ASKED, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The tick until which the loop is handed over before each turn.
     pub(in crate::net) fn hands_over_until(&self) -> Option<u32> {
-        Some(self.mood.load(Ordering::Relaxed)).filter(|mood| *mood > ASKED)
+        Some(self.state.load(Ordering::Relaxed)).filter(|state| *state > ASKED)
     }
 
     /// Whether the loop is to be handed over now. If it is to be found out whether calls block, `probe` does.
     #[cold]
-    pub(in crate::net) fn hands_over(&self, now: u32, probe: &mut Option<Probe>) -> bool {
-        match self.mood.load(Ordering::Relaxed) {
+    pub(super) fn hands_over(&self, now: u32, probe: &mut Option<Probe>) -> bool {
+        match self.state.load(Ordering::Relaxed) {
             NORMAL => false,
             ASKED => {
                 if probe.is_none() {
@@ -73,29 +73,29 @@ impl Pace {
                 false
             }
             until if until <= now => {
-                self.mood.store(NORMAL, Ordering::Relaxed);
+                self.state.store(NORMAL, Ordering::Relaxed);
                 false
             }
             _ => true,
         }
     }
 
-    /// What was found out.
-    pub(in crate::net) fn settle(&self, do_block: bool, now: u32) {
-        let mood = if do_block {
+    /// Takes in whether calls block.
+    pub(super) fn conclude(&self, do_block: bool, now: u32) {
+        let state = if do_block {
             now.saturating_add(HANDING_OVER)
         } else {
             NORMAL
         };
         // Not over what another driver has found out since.
         let _ = self
-            .mood
-            .compare_exchange(ASKED, mood, Ordering::Relaxed, Ordering::Relaxed);
+            .state
+            .compare_exchange(ASKED, state, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
 /// Looks at a few turns: in how many of them this thread gave its processor away.
-pub(in crate::net) struct Probe {
+pub(super) struct Probe {
     switches: i64,
     turns: u32,
     blocked: u32,
@@ -113,7 +113,7 @@ impl Probe {
     }
 
     /// After a turn, in which `call` was the last call.
-    pub(in crate::net) fn note(&mut self, call: Option<Call>) {
+    pub(super) fn note(&mut self, call: Option<Call>) {
         let switches = switches().unwrap_or(self.switches);
         self.turns += 1;
         if switches > self.switches {
@@ -124,13 +124,13 @@ impl Probe {
     }
 
     /// Whether calls block, once that is known. `is_over`: there are no more turns to look at.
-    pub(in crate::net) fn verdict(&self, is_over: bool) -> Option<bool> {
+    pub(super) fn verdict(&self, is_over: bool) -> Option<bool> {
         let do_block = self.blocked > 0 && self.blocked * SHARE >= self.turns;
         (is_over || self.turns >= PROBED || (do_block && self.blocked > 1)).then_some(do_block)
     }
 
     /// One of the calls that blocked.
-    pub(in crate::net) fn call(&self) -> Option<Call> {
+    pub(super) fn call(&self) -> Option<Call> {
         self.call
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sleeping_is_told_from_computing() {
+    fn sleeping_is_no_computing() {
         let mut probe = Probe::begin().expect("the system counts context switches");
         for _ in 0..2 {
             std::thread::sleep(std::time::Duration::from_millis(1));

@@ -1,44 +1,44 @@
-//! What the system tells of a loop's sockets, and when it has told all. A poll tells of so many sockets only, and where many are
-//! always ready each is full. The system keeps them in the order in which they became ready; so after as many polls as all of
-//! them take, everything has been told that was ready before the first. Before that nobody can be said to have been silent.
+//! Polls the sockets of a loop, and decides when the events of a past moment have all been seen. One poll gives a bounded number
+//! of events, and where many sockets are always ready each poll is full. The kernel keeps sockets in the order in which they
+//! became ready; so after as many polls as all sockets need, every socket has been reported that was ready before the first.
+//! Before that no connection can be said to have been silent.
 
 use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use tracing::error;
 
 use crate::logging::{LEFT_OUT, Limit};
-use crate::net::connection::Readable;
+use crate::net::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 
-/// How many sockets one poll may tell of.
+/// How many events one poll may give.
 const EVENTS: usize = 1024;
-/// What is said of a poll that fails; it may go on for long.
+/// The log's words for a poll that fails; it may go on for long.
 const POLL_FAILS: &str = "can't wait for connections, trying again";
 static POLL_FAILS_LIMIT: LazyLock<Limit> =
     LazyLock::new(|| Limit::new(|lines| error!(lines, like = POLL_FAILS, "{LEFT_OUT}")));
 /// Between two tries of a poll that fails.
 const PAUSE: Duration = Duration::from_millis(10);
 
-pub(in crate::net) struct Readiness {
+pub(super) struct Readiness {
     poll: Poll,
     events: Events,
     survey: Option<Survey>,
     seen_until: Option<u32>,
 }
 
-/// Polls that together tell of all that was ready before the first of them, which was at tick `began`.
+/// Polls that together report everything that was ready before the first of them, which was at tick `began`.
 struct Survey {
     began: u32,
     polls_left: usize,
 }
 
 impl Readiness {
-    pub(in crate::net) fn new(poll: Poll) -> Readiness {
+    pub(super) fn new(poll: Poll) -> Readiness {
         Readiness {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -47,24 +47,14 @@ impl Readiness {
         }
     }
 
-    /// Has the system tell of a socket, under a key.
-    pub(in crate::net) fn register(&self, stream: &mut TcpStream, key: usize) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        // That the peer has sent something as urgent is told where the system can.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let interest = interest | Interest::PRIORITY;
-        self.poll.registry().register(stream, Token(key), interest)
+    /// Has a transport's events reported, under a key.
+    pub(super) fn register(&self, transport: &mut Transport, key: usize) -> io::Result<()> {
+        transport.register(self.poll.registry(), Token(key))
     }
 
-    /// Asks once, and has it told by key. Waits until there is something, if `is_idle`. `registered`: how many sockets there
-    /// are; `now`: the tick at hand.
-    pub(in crate::net) fn poll(
-        &mut self,
-        is_idle: bool,
-        registered: usize,
-        now: u32,
-        mut tell: impl FnMut(usize, Readable),
-    ) {
+    /// Polls once, and reports each event by its key. Waits until there is one, if `is_idle`. `registered`: how many sockets there
+    /// are; `now`: the current tick.
+    pub(super) fn poll(&mut self, is_idle: bool, registered: usize, now: u32, mut report: impl FnMut(usize, Readable)) {
         let timeout = (!is_idle).then_some(Duration::ZERO);
         if let Err(error) = self.poll.poll(&mut self.events, timeout) {
             if error.kind() != io::ErrorKind::Interrupted {
@@ -79,17 +69,17 @@ impl Readiness {
         let mut count = 0;
         for event in self.events.iter() {
             count += 1;
-            tell(event.token().0, readable(event));
+            report(event.token().0, readable(event));
         }
         self.note(count < EVENTS, registered, now);
     }
 
-    /// The tick before which all that was ready has been told, if that is news.
-    pub(in crate::net) fn seen_until(&mut self) -> Option<u32> {
+    /// The tick before which everything that was ready has been reported, if that is news.
+    pub(super) fn seen_until(&mut self) -> Option<u32> {
         self.seen_until.take()
     }
 
-    /// After a poll that was begun at tick `now`; `is_all`: it told of everything that was ready.
+    /// After a poll that was begun at tick `now`; `is_all`: it reported everything that was ready.
     fn note(&mut self, is_all: bool, registered: usize, now: u32) {
         if is_all && self.survey.is_none() {
             self.seen_until = Some(now);
@@ -120,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_told_after_as_many_full_polls_as_all_sockets_take() {
+    fn everything_is_reported_after_as_many_full_polls_as_all_sockets_take() {
         let mut readiness = Readiness::new(Poll::new().expect("a poll"));
         let mut seen_after = |is_all, registered, now| {
             readiness.note(is_all, registered, now);
