@@ -45,16 +45,19 @@ pub trait Handler: Sized + Send + Sync + 'static {
     /// host's patience may still be running.
     ///
     /// A version that another one of its compatibility line took over from is not shut down at once: it waits in standby, in
-    /// case the operator rolls back, for as long as its file is there (unless `plugins.standby = "shutdown"`). Nothing is
-    /// called then, and it is not told: threads, timers and connections that it has opened go on, beside those of its
-    /// successor. One that a version of another line took over from (2.0.0 after 1.x, by `version = "2"`) is shut down.
+    /// case the operator rolls back, for as long as its file is there (unless `plugins.standby = "shutdown"`). [`Handler::paused`]
+    /// tells it so, and [`Handler::resumed`] before it serves again; threads, timers and connections that it does not stop by
+    /// itself go on meanwhile, beside those of its successor. One that a version of another line took over from (2.0.0 after 1.x,
+    /// by `version = "2"`) is shut down.
     fn shutdown(&self) {}
 
     /// This handler gets no more Submits until [`Handler::resumed`]: calls that it was in have returned. It may let go of what it
-    /// needs for Submits alone, and stop what it does by itself. It may be shut down without being resumed.
+    /// needs for Submits alone, and stop what it does by itself. It may be shut down without being resumed. A panic, or a call that
+    /// does not return within `plugins.init_timeout`, is logged and changes nothing else.
     fn paused(&self) {}
 
-    /// This handler, which was paused, may get Submits from now on.
+    /// This handler, which was paused, is about to get Submits again. After a panic, or when it does not return within
+    /// `plugins.init_timeout`, it is shut down, and what served goes on.
     fn resumed(&self) {}
 }
 

@@ -77,6 +77,7 @@ fn cargo_check_and_clippy_accept_a_plugin_that_forbids_unsafe_code() {
     }
 }
 
+// Long: a table of cases.
 #[test]
 fn what_is_left_out_is_an_error_that_says_what_to_add() {
     type Change = fn(&mut PluginCrate);

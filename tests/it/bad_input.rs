@@ -8,6 +8,7 @@ use tests::client::{Client, frame, hex};
 use tests::crates::{PluginCrate, source};
 use tests::host::{Host, Site};
 
+// Long: a table of cases.
 #[test]
 fn bad_input_ends_its_own_connection_alone_after_the_acks_it_is_owed() {
     const TOO_SHORT: &str = "length too short";

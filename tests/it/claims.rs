@@ -50,6 +50,7 @@ fn a_config_table_reaches_its_plugin() {
     host.stop();
 }
 
+// Long: a table of cases.
 #[test]
 fn claims_on_one_command_are_settled_in_a_fixed_order() {
     // Each line: the rule, plugins as (name, version, whether it has a link), the configuration, who serves.

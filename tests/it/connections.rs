@@ -57,23 +57,23 @@ fn a_handler_is_told_that_it_is_paused_and_resumed() {
     let plugin = inside.plugin(0x12);
     assert_eq!(inside.ask(0x12), [0, 0]);
     // Once each, however often it is asked for; and never resumed without having been paused.
-    plugin.resume();
+    plugin.resume().unwrap();
     assert_eq!(inside.ask(0x12), [0, 0]);
     plugin.pause();
     plugin.pause();
     assert_eq!(inside.ask(0x12), [1, 0]);
-    plugin.resume();
-    plugin.resume();
+    plugin.resume().unwrap();
+    plugin.resume().unwrap();
     assert_eq!(inside.ask(0x12), [1, 1]);
-    // A panic in either is the handler's own.
-    for _ in 0..2 {
+    // A panic in either is the handler's own; and one that can't go on must not serve.
+    for is_resumed in [true, false] {
         plugin.pause();
-        plugin.resume();
+        assert_eq!(plugin.resume().is_ok(), is_resumed);
     }
     assert_eq!(inside.ask(0x12), [3, 3]);
     plugin.shutdown();
     plugin.pause();
-    plugin.resume();
+    plugin.resume().unwrap();
     assert_eq!(inside.ask(0x12), [3, 3]);
     drop(plugin);
     inside.stop();

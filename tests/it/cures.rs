@@ -15,6 +15,7 @@ use crate::dependencies::exact;
 /// Older versions of crates that the host links.
 const OLD: [(&str, &str); 2] = [("utf8parse", "0.2.1"), ("strsim", "0.11.0")];
 
+// Long: one story, whose steps need each other.
 #[test]
 fn five_faults_are_named_at_once_and_five_cures_mend_them() {
     let (other, host) = ("nightly", host_release());

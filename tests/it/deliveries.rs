@@ -34,6 +34,7 @@ fn a_file_whose_end_nobody_heard_of_is_judged_all_the_same() {
     host.stop();
 }
 
+// Long: a table of cases.
 #[test]
 fn however_a_file_is_delivered_it_is_judged_once_and_whole() {
     let deliveries: &[(&str, &str)] = &[

@@ -18,6 +18,7 @@ pub(super) const OLD: &str = "0.2.1";
 /// A crate that plugin-api brings, and a version in one line with the host's.
 const BROUGHT: (&str, &str) = ("serde_json", "1.0.140");
 
+// Long: one story, whose steps need each other.
 #[test]
 fn by_default_what_plugin_api_brings_must_be_the_same_and_other_differences_are_shown() {
     let native = scratch().join("crates/dependencies-native");

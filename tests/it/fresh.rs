@@ -11,6 +11,7 @@ use tests::cargo::{cargo, root, run, skipped_without_registry, text};
 use tests::crates::copy_folder;
 use tests::host::Site;
 
+// Long: one story, whose steps need each other.
 #[test]
 fn one_plugin_builds_on_a_fresh_machine_with_a_complete_record_and_then_offline() {
     let machine = TempDir::new().unwrap();

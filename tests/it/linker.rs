@@ -10,6 +10,7 @@ use tests::host::Site;
 use tests::native::{c_library, linked};
 
 /// The dynamic linker's words tell one fault from another: each has a cure of its own, a line for a shell that shows it.
+// Long: a table of cases.
 #[test]
 fn what_is_wrong_with_a_needed_library_is_told_apart() {
     let folder = TempDir::new().unwrap();

@@ -8,6 +8,7 @@ use tests::follow::quiet;
 use tests::host::Site;
 use tests::scene::{SONAME, bring_on, made, point};
 
+// Long: one story, whose steps need each other.
 #[test]
 fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
     let configuration = "[plugin.hot-probe]\nrequired = true\n";

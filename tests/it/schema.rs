@@ -11,6 +11,7 @@ use tests::cargo::{root, sample, text};
 use tests::files::with_record;
 use tests::host::Site;
 
+// Long: a table of cases.
 #[test]
 fn reports_of_check_are_as_the_schema_says() {
     let schema = schema("check");

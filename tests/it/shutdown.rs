@@ -176,6 +176,7 @@ fn witness() -> &'static Path {
     LIBRARY.get_or_init(build_witness)
 }
 
+// Long: mostly the source of a plugin.
 fn build_witness() -> PathBuf {
     let mut witness = PluginCrate::new("shutdown-witness");
     witness.commands = Some(format!("[{QUICK}, {READ}]"));

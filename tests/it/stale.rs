@@ -7,6 +7,7 @@ use tests::cargo::{run, skipped_without_registry, succeed, text};
 use tests::crates::{PluginCrate, write};
 use tests::host::Site;
 
+// Long: one story, whose steps need each other.
 #[test]
 fn a_record_is_never_stale_and_nothing_is_rebuilt_without_need() {
     let mut plugin = PluginCrate::new("stale-plugin");

@@ -31,6 +31,7 @@ extern "C" fn construct() {
 }
 "#;
 
+// Long: one story, whose steps need each other.
 #[test]
 fn a_version_that_finds_too_little_is_refused_and_the_cure_makes_room() {
     let (site, library) = (Site::default(), library());

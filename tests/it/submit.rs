@@ -42,6 +42,7 @@ fn streams(output: &Output) -> (Option<i32>, String, String) {
 /// Arguments, the standard input, exit code, standard output.
 type Call<'a> = (&'a [&'a str], &'a [u8], i32, &'a str);
 
+// Long: a table of cases.
 #[test]
 fn payloads_are_sent_and_acks_printed() {
     let (site, host) = serve(ECHO);

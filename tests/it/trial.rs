@@ -38,6 +38,7 @@ extern "C" fn construct() {
 }
 "#;
 
+// Long: a table of cases.
 #[test]
 fn what_only_opening_tells_is_shown_like_any_refusal() {
     let site = Site::new("[plugin.submit-echo.config]\nreply = \"maybe\"\n");

@@ -22,6 +22,7 @@ fn answers(client: &mut Client) -> bool {
     client.submit(0x10, b"").result == 0
 }
 
+// Long: one story, whose steps need each other.
 #[test]
 fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
     let site = Site::new("");

@@ -11,6 +11,7 @@ use tests::{bad, files, macho};
 use super::Peaks;
 use super::fields::{self, Field};
 
+// Long: a list of mutations.
 pub(crate) fn all(peaks: &mut Peaks, done: &AtomicUsize) {
     let mut rng = Rng::with_seed(3);
     let (plugin, record) = plugin();

@@ -155,6 +155,7 @@ pub fn other_type() -> Vec<Change> {
 }
 
 /// A copy of the repository, of that name, with these changes and this version of plugin-api.
+// Long: one copy, and all that makes it another version.
 #[track_caller]
 pub fn repository(name: &str, version: &str, changes: &[Change]) -> PathBuf {
     let copy = scratch().join("repositories").join(name);

@@ -19,12 +19,14 @@ mod worker;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cpu::cpu_time;
 pub use in_flight::{Body, Fault};
 use schedule::Schedule;
 pub use stream::Address;
+use stream::Stream;
 pub use tally::Tally;
 use worker::Worker;
 
@@ -192,18 +194,7 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
         plan,
     });
     let plan = &shared.plan;
-
-    let mut shares: Vec<Vec<_>> = (0..plan.threads).map(|_| Vec::new()).collect();
-    for (number, stream) in streams.into_iter().enumerate() {
-        shares[number % plan.threads].push((number, stream));
-    }
-    let mut threads = Vec::new();
-    for share in shares.into_iter().filter(|share| !share.is_empty()) {
-        let acked = Arc::new(AtomicU64::new(0));
-        let worker = Worker::new(share, Arc::clone(&shared), Arc::clone(&acked))?;
-        let thread = std::thread::Builder::new().name("load".to_owned());
-        threads.push((thread.spawn(move || worker.run())?, acked));
-    }
+    let threads = start_threads(streams, &shared)?;
     let acked = || threads.iter().map(|(_, acked)| acked.load(Ordering::Relaxed)).sum();
     let sample = || Sample {
         at: shared.start.elapsed(),
@@ -241,6 +232,25 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
             .zip(first.client)
             .map(|(last, first)| last.saturating_sub(first)),
     })
+}
+
+/// A thread of the load, and how many acks it has seen.
+type Load = (JoinHandle<io::Result<Tally>>, Arc<AtomicU64>);
+
+/// Shares the connections among the threads of the plan, and starts those that have some.
+fn start_threads(streams: Vec<Stream>, shared: &Arc<Shared>) -> io::Result<Vec<Load>> {
+    let mut shares: Vec<Vec<_>> = (0..shared.plan.threads).map(|_| Vec::new()).collect();
+    for (number, stream) in streams.into_iter().enumerate() {
+        shares[number % shared.plan.threads].push((number, stream));
+    }
+    let mut threads = Vec::new();
+    for share in shares.into_iter().filter(|share| !share.is_empty()) {
+        let acked = Arc::new(AtomicU64::new(0));
+        let worker = Worker::new(share, Arc::clone(shared), Arc::clone(&acked))?;
+        let thread = std::thread::Builder::new().name("load".to_owned());
+        threads.push((thread.spawn(move || worker.run())?, acked));
+    }
+    Ok(threads)
 }
 
 struct Sample {

@@ -2,12 +2,31 @@
 
 use std::io;
 
-use super::output::OutputError;
 use super::{FAILED, NO_READER, UNUSABLE};
 use crate::admission::stage::StagingError;
 use crate::config::ConfigError;
 use crate::manager::StartError;
 use crate::net::ListenError;
+
+/// Why nothing more can be printed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OutputError {
+    /// Whoever read it wants no more (`| head`), which is no failure of theirs.
+    #[error("nobody reads the output any more")]
+    NoReader,
+    /// A full disk, for example.
+    #[error("can't write the output: {0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> OutputError {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::NoReader,
+            _ => OutputError::Failed(error),
+        }
+    }
+}
 
 /// Why a command failed.
 #[derive(Debug)]

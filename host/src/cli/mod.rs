@@ -27,8 +27,7 @@ use crate::logging::{self, Format};
 use crate::process::exit;
 use crate::runtime::load_check;
 use crate::shell::quoted;
-use failure::Failure;
-use output::OutputError;
+use failure::{Failure, OutputError};
 
 /// All is well.
 const GOOD: u8 = 0;

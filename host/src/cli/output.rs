@@ -6,31 +6,11 @@ use comfy_table::{ContentArrangement, Table, presets};
 use plugin_record::Refusal;
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, OutputError};
 
 /// Prints a value as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string_pretty(value)?)
-}
-
-/// Why nothing more can be printed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum OutputError {
-    /// Whoever read it wants no more (`| head`), which is no failure of theirs.
-    #[error("nobody reads the output any more")]
-    NoReader,
-    /// A full disk, for example.
-    #[error("can't write the output: {0}")]
-    Failed(io::Error),
-}
-
-impl From<io::Error> for OutputError {
-    fn from(error: io::Error) -> OutputError {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => OutputError::NoReader,
-            _ => OutputError::Failed(error),
-        }
-    }
 }
 
 /// Prints one line.

@@ -156,6 +156,7 @@ mod tests {
         ConfigError::invalid("p.toml".as_ref(), text, faults).lines()
     }
 
+    // Long: a table of cases.
     #[test]
     fn all_errors_are_said_in_the_order_of_the_file() {
         let text = "\

@@ -25,8 +25,6 @@ use super::rate_limit::{Told, register};
 use super::repeats::{Repeated, Repeats};
 use crate::process::descriptors::end_if_gone;
 
-/// The target of its lines. No plugin has it: theirs begin with `plugin.`.
-pub(super) const TARGET: &str = "output";
 /// How long a line may wait for its end.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether it need not wait any longer; an abort waits for some of these.
@@ -234,11 +232,11 @@ fn push(name: Name, fill: impl FnOnce(&mut Object<'_>)) {
         Name::Stdout => (Level::INFO, "stdout"),
         Name::Stderr => (Level::WARN, "stderr"),
     };
-    let line = json::line(level, TARGET, |line| {
+    let line = json::line(level, line::PRINTED, |line| {
         fill(line);
         line.add("stream", &stream);
     });
-    super::push(line::origin(TARGET), line.as_bytes());
+    super::push(line::origin(line::PRINTED), line.as_bytes());
 }
 
 impl Limits {

@@ -10,9 +10,10 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::capture;
 use super::store::Origin;
 
+/// The target of its lines. No plugin has it: theirs begin with `plugin.`.
+pub(super) const PRINTED: &str = "output";
 /// What the targets of plugins' events begin with.
 const OF_PLUGIN: &str = "plugin.";
 
@@ -76,7 +77,7 @@ impl MakeWriter<'_> for ToQueue {
 pub(super) fn origin(target: &str) -> Origin {
     match target {
         _ if IS_WRITER.get() => Origin::Writer,
-        target if target.starts_with(OF_PLUGIN) || target == capture::TARGET => Origin::Plugin,
+        target if target.starts_with(OF_PLUGIN) || target == PRINTED => Origin::Plugin,
         _ => Origin::Host,
     }
 }

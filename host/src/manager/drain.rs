@@ -1,6 +1,7 @@
 //! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
 //! or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s to do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::leaving::Leaving;
@@ -10,10 +11,12 @@ use crate::admission::names;
 use crate::admission::stage::Digest;
 use crate::config::Standby;
 use crate::directory::survey::Survey;
+use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
 use crate::status::audit::versions::Swap;
+use crate::unavailable::LoadError;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.
@@ -72,10 +75,15 @@ impl Manager {
             if is_leaving || serving.contains(&key) {
                 continue;
             }
-            if let Some(reason) = self.why_end(&key, plugin.admitted(), survey) {
-                drop(plugin);
-                let retired = self.instances.retire(&key, reason);
-                unavailable.extend(retired.err().map(|reason| (key, reason)));
+            match self.why_end(&key, plugin.admitted(), survey) {
+                Some(reason) => {
+                    drop(plugin);
+                    let retired = self.instances.retire(&key, reason);
+                    unavailable.extend(retired.err().map(|reason| (key, reason)));
+                }
+                // One that waits for what is unavailable is about to serve.
+                None if self.tried.setback(key.digest) == Some(Setback::Deferred) => {}
+                None => self.pause(&plugin),
             }
         }
         if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
@@ -84,6 +92,15 @@ impl Manager {
         self.instances.discard_copies(|digest| has_file(survey, digest));
         for (key, reason) in unavailable {
             self.note_unavailable(&key.digest.to_string(), None, reason);
+        }
+    }
+
+    /// Pauses an instance that waits in standby. What it makes of that changes nothing for others, so it is no more than a line.
+    fn pause(&self, plugin: &Arc<Plugin>) {
+        match self.instances.pause(plugin, self.config.plugins.init_timeout) {
+            Ok(()) | Err(LoadError::Stopping) => {}
+            Err(LoadError::Refused(refusal)) => Swap::not_paused(plugin, &refusal.plugin),
+            Err(LoadError::Unavailable(reason)) => Swap::not_paused(plugin, &reason.found),
         }
     }
 

@@ -1,19 +1,21 @@
-//! Initialises what should serve, and takes note of what fails: what is a plugin's own fault is not tried again as it is, what
+//! Initialises what should serve, resumes what waits in standby, and takes note of what fails: what is a plugin's own fault is not tried again as it is, what
 //! is the machine's is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::open::Ready;
 use super::state::Manager;
 use crate::config::Config;
+use crate::runtime::Plugin;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::unserved::Unserved;
 use crate::unavailable::LoadError;
 
 impl Manager {
-    /// Makes all instances that are not alive; `made` learns how long each took. Tells whether all went well.
+    /// Makes all instances that are not alive, and resumes those that are paused; `made` learns how long each took. Tells whether all went well.
     pub(super) fn init_all(
         &mut self,
         ready: &[Ready<'_>],
@@ -22,7 +24,8 @@ impl Manager {
     ) -> bool {
         let mut is_complete = true;
         for ready in ready {
-            if self.instances.get(&ready.key).is_some() {
+            if let Some(plugin) = self.instances.get(&ready.key) {
+                is_complete &= self.resume(ready, &plugin, config);
                 continue;
             }
             if self.stop.is_set() {
@@ -45,7 +48,21 @@ impl Manager {
         is_complete
     }
 
-    /// Takes note of a claim that could not be opened or initialised.
+    /// Has an instance that waits in standby go on. One that can't is shut down: it is not what it was. Tells whether it can.
+    fn resume(&mut self, ready: &Ready<'_>, plugin: &Arc<Plugin>, config: &Config) -> bool {
+        let Err(error) = self.instances.resume(plugin, config.plugins.init_timeout) else {
+            return true;
+        };
+        if let LoadError::Refused(_) = error
+            && let Err(reason) = self.instances.retire(&ready.key, "it could not be resumed")
+        {
+            self.note_unavailable(&ready.key.digest.to_string(), None, reason);
+        }
+        self.failed(&ready.claim, error);
+        false
+    }
+
+    /// Takes note of a claim that could not be opened, initialised or resumed.
     pub(super) fn failed(&mut self, claim: &Claim<'_>, error: LoadError) {
         let (digest, record) = (claim.admitted.digest(), claim.admitted.record());
         match error {

@@ -4,13 +4,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Socket, Type};
 use tracing::debug;
 
+use super::listen_error::ListenError;
 use super::peer::Peer;
 use super::socket_file::SocketFile;
 use super::transport::{Stream, Transport};
@@ -18,65 +18,6 @@ use crate::config::Listen;
 
 /// How many connections the kernel may hold for us; it lowers this to its own limit (net.core.somaxconn, usually 4096).
 const BACKLOG: i32 = 4096;
-
-/// Why the host can't listen where the configuration says.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// A TCP address that is not ours or is taken.
-    #[error("can't listen on {address}: {error}; set server.listen to a free address of this machine")]
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A path at which another process listens, or is about to.
-    #[error(
-        "can't listen on unix:{}: another process listens there; stop it, or set server.listen to another path",
-        path.display()
-    )]
-    Taken {
-        /// The socket's path.
-        path: PathBuf,
-    },
-    /// A path at which something else stands.
-    #[error(
-        "can't listen on unix:{}: expected a socket or nothing there, found {found}; move it away, or set server.listen to \
-         another path",
-        path.display()
-    )]
-    NoSocket {
-        /// The path.
-        path: PathBuf,
-        /// What stands there.
-        found: &'static str,
-    },
-    /// A path that the system has no room for.
-    #[error(
-        "can't listen on unix:{}: expected a path of at most {most} bytes, found {}; set server.listen to a shorter one",
-        path.display(), path.as_os_str().len()
-    )]
-    TooLong {
-        /// The path.
-        path: PathBuf,
-        /// How many bytes it may have.
-        most: usize,
-    },
-    /// A path that can't be used.
-    #[error(
-        "can't listen on unix:{}: {error} ({place}); set server.listen to a path in a directory that is there and that this \
-         user may write to",
-        path.display()
-    )]
-    Unix {
-        /// The socket's path.
-        path: PathBuf,
-        /// The file that it failed at.
-        place: String,
-        /// What the system said.
-        error: io::Error,
-    },
-}
 
 /// An address that was taken, and does not listen yet.
 pub struct Bound {

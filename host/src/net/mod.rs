@@ -9,6 +9,7 @@ pub mod connection;
 mod connection_limit;
 mod event_loop;
 mod handover;
+mod listen_error;
 mod listener;
 mod loop_threads;
 mod peer;
@@ -33,7 +34,8 @@ use acceptor::Acceptor;
 use connection::Shared;
 use connection_limit::Slots;
 use event_loop::{Context, EventLoop};
-pub use listener::{Bound, ListenError, Listener};
+pub use listen_error::ListenError;
+pub use listener::{Bound, Listener};
 use loop_threads::LoopThreads;
 
 /// How long the end waits for connections before the log says for whom; after that it says so less and less often.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listener::ListenError;
+use super::listen_error::ListenError;
 
 /// Only the owner may connect (which takes the right to write).
 const OWNER_ONLY: u32 = 0o600;

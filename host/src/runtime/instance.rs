@@ -192,14 +192,32 @@ impl Handler {
         self.log_failure(outcome, "pause failed");
     }
 
+    /// Whether it was paused and not resumed since.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Acquire)
+    }
+
     /// Tells the handler that it may get Submits again: before it does. Does nothing where it is not paused, or was shut down.
-    pub fn resume(&self) {
+    ///
+    /// # Errors
+    /// When it panics: it is not what it was, and must not serve.
+    pub fn resume(&self) -> Result<(), Refusal> {
         if self.is_shut_down.load(Ordering::Acquire) || !self.is_paused.swap(false, Ordering::AcqRel) {
-            return;
+            return Ok(());
         }
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().resumed)(self.instance) };
-        self.log_failure(outcome, "resume failed");
+        outcome.into_result().map_err(|error| {
+            let cure =
+                "# see the plugin's own documentation; another version, or its file brought again, serves in its place";
+            Refusal::new(
+                Code::LoadInit,
+                "resumed",
+                "a handler that goes on",
+                error.as_str(),
+                cure,
+            )
+        })
     }
 
     /// Calls the handler's shutdown, the first time; later calls do nothing.

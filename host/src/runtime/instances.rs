@@ -29,7 +29,7 @@ pub struct Instances {
     /// For who waits until handlers have ended. No channel: see `deadline`.
     ended: Arc<Condvar>,
     on_change: Arc<dyn Fn() + Send + Sync>,
-    stop: Stop,
+    pub(super) stop: Stop,
 }
 
 #[derive(Default)]

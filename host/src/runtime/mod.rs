@@ -14,5 +14,6 @@ mod opening;
 pub mod plugin;
 pub mod plugin_log;
 pub mod side_effects;
+mod standby;
 
 pub use plugin::Plugin;

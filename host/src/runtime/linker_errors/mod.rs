@@ -50,6 +50,7 @@ pub(super) fn said(words: &str, subject: Subject<'_>) -> String {
     words.replace(&copy, &file)
 }
 
+// Long: one arm for each fault.
 fn refusal(fault: &Fault<'_>, said: &str, subject: Subject<'_>) -> Refusal {
     let refuse =
         |field: &str, expected: String, cure: String| Refusal::new(Code::LoadOpen, field, expected, said, cure);

@@ -157,6 +157,7 @@ mod tests {
 
     const COPY: &str = "/run/host: 1/x-1.0.0-abc.so";
 
+    // Long: a table of cases.
     #[test]
     fn the_words_of_glibc_are_known() {
         for (words, expected) in [

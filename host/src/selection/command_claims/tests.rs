@@ -1,3 +1,5 @@
+//! Who gets which command, case by case, without a file.
+
 use super::super::fixtures::{RunningHost, directory, file, link, plugin, serving};
 use super::*;
 use crate::config::PluginTable;

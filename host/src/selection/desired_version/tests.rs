@@ -1,3 +1,5 @@
+//! Which version of a soname serves, case by case, without a file.
+
 use std::time::Duration;
 
 use super::super::fixtures::{

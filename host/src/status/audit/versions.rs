@@ -133,6 +133,16 @@ impl Swap {
         );
     }
 
+    /// A handler that waits in standby has not come back from its `paused`.
+    pub fn not_paused(plugin: &Plugin, reason: &str) {
+        tracing::error!(
+            plugin = plugin.name(),
+            version = %plugin.version(),
+            reason,
+            "in standby, but not paused"
+        );
+    }
+
     /// The last call into a handler has returned.
     pub fn drained(plugin: &Plugin, key: &InstanceKey, took: Duration, then: &'static str) {
         tracing::info!(

@@ -1,3 +1,5 @@
+//! Which dependencies are differences, and what a policy lets through: case by case.
+
 use crate::{Build, Compiler};
 
 use super::*;
@@ -192,6 +194,7 @@ fn a_cure_is_one_that_the_policy_follows() {
     }
 }
 
+// Long: a table of cases.
 #[test]
 fn policies_let_through_what_they_say() {
     let accepted = |policy: &str, name: &str, is_interface: bool, native: Option<bool>| {

@@ -1,0 +1,139 @@
+//! `host check`: admission without running anything of a plugin; with `--load` what only opening it can tell (`load`). What it
+//! knows of hosts that run is in `running`, how it is printed in `print`.
+
+mod load;
+mod print;
+mod running;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::admission::admit::Admitted;
+use crate::admission::stage::Staging;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::config::Config;
+use crate::directory::survey::{Survey, judge_foreign};
+use crate::directory::verdicts::Verdict;
+use crate::manager;
+use crate::manager::StartError;
+use crate::runtime::library;
+use crate::selection::command_claims::resolve_at_start;
+use crate::status::report::{FileReport, Report};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Check {
+    /// The configuration file: its policy, and the plugin directory that is judged when no files are named.
+    #[arg(long, value_name = "FILE")]
+    plugins: Option<PathBuf>,
+    /// The files to judge. One that lies in the plugin directory is judged as such, any other by itself.
+    #[arg(required_unless_present = "plugins")]
+    files: Vec<PathBuf>,
+    /// Also open what is admitted, in a process of its own that its code can't harm others from: shows missing
+    /// libraries and symbols, other type layouts, an unusable configuration, and code that crashes when it is opened.
+    #[arg(long)]
+    load: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let config = match &self.plugins {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        let staging = Staging::for_judging(config.plugins.staging.as_deref())?;
+        let survey = match self.plugins {
+            Some(_) => match manager::read(&config, &staging) {
+                // A file is judged before there is a directory for it, which `host install` makes.
+                Err(StartError::Missing { path }) if !self.files.is_empty() => Survey::nothing(&path),
+                survey => survey?,
+            },
+            None => Survey::nothing(&config.plugins.dir),
+        };
+        let plan = resolve_at_start(&survey, &config);
+        let mut report = Report::new(&survey, &plan);
+        let mut admitted: Admissions = survey
+            .findings
+            .iter()
+            .filter_map(|finding| by_digest(&finding.verdict))
+            .collect();
+        report
+            .plugins
+            .extend(running::not_taken_over(&report, &survey, &admitted, &staging, &config));
+        if !self.files.is_empty() {
+            report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
+        }
+        if self.load {
+            library::check_dynamic()?;
+            load::open(&mut report, &admitted, &survey, &plan, &config)?;
+        }
+        match self.json {
+            true => output::json(&report)?,
+            false => print::print(&report, &config)?,
+        }
+        Ok(match report.is_good() {
+            true => crate::cli::GOOD,
+            false => crate::cli::FAILED,
+        })
+    }
+
+    fn only_named(
+        &self,
+        whole: Report,
+        admitted: &mut Admissions,
+        survey: &Survey,
+        staging: &Staging,
+        config: &Config,
+    ) -> Result<Report, Failure> {
+        let known = whole.files;
+        let mut files = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            // The entry itself, not what it leads to: only the folder's part of the path is made canonical.
+            let folder = file.parent().map(|parent| {
+                if parent.as_os_str().is_empty() {
+                    ".".as_ref()
+                } else {
+                    parent
+                }
+            });
+            let folder = folder.and_then(|parent| parent.canonicalize().ok());
+            let entry = folder.zip(file.file_name()).map(|(folder, name)| folder.join(name));
+            files.push(match known.iter().find(|report| Some(&report.file) == entry.as_ref()) {
+                Some(report) => report.clone(),
+                None => {
+                    let verdict = judge_foreign(file, config, staging);
+                    admitted.extend(by_digest(&verdict));
+                    FileReport::new(file.clone(), None, &verdict)
+                }
+            });
+        }
+        let of_these = |plugin: &str| files.iter().any(|file| file.plugin.as_deref() == Some(plugin));
+        let in_directory = files.iter().any(|file| file.file.starts_with(&survey.directory));
+        let plugins = whole
+            .plugins
+            .into_iter()
+            .filter(|report| in_directory && of_these(&report.plugin))
+            .collect();
+        Ok(Report {
+            files,
+            plugins,
+            unversioned: Vec::new(),
+            misnamed: Vec::new(),
+        })
+    }
+}
+
+/// What was admitted, by its digest.
+pub(super) type Admissions = HashMap<String, Arc<Admitted>>;
+
+fn by_digest(verdict: &Verdict) -> Option<(String, Arc<Admitted>)> {
+    let admitted = verdict.as_ref().ok()?;
+    Some((admitted.digest().to_string(), Arc::clone(admitted)))
+}
