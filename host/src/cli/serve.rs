@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::Failure;
 use crate::config::Config;
 use crate::control::signals::Signals;
-use crate::manager::events::{Hint, Hints};
+use crate::manager::events::{Event, Events};
 use crate::manager::{self, Running};
 use crate::net;
 use crate::net::Bound;
@@ -35,9 +35,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
-        let hints = Hints::default();
-        let hint = hints.sender();
-        let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
+        let events = Events::default();
+        let event = events.sender();
+        let reload = move || drop(event.send(Event::Reload)); // nobody listens when the host has ended
         let stop = signals.listen(reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
@@ -48,7 +48,7 @@ impl Serve {
         // afterwards, so that nobody connects to a host that then refuses to start.
         let children = Trials::here(Output::Null)?;
         let bound = Bound::new(&config.server.listen)?;
-        let manager = manager::start(&path, config.clone(), hints, children, &stop)?;
+        let manager = manager::start(&path, config.clone(), events, children, &stop)?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");

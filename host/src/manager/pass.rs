@@ -15,7 +15,7 @@ use crate::selection::desired_version::{Desired, at_start, while_running};
 use crate::selection::idle::Outcome;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::FirstLines;
-use crate::status::audit::versions::Swap;
+use crate::status::audit::versions::VersionEvent;
 
 /// Which pass it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Manager {
             }
         }
         tracing::error!("what fails comes back in each round: nothing is changed now");
-        self.settling.look_again(Instant::now() + self.back_off.wait());
+        self.stability.check_by(Instant::now() + self.back_off.wait());
         Ok(PassEnd::Done)
     }
 
@@ -214,7 +214,7 @@ impl Manager {
         for (soname, before) in &removed {
             let serves = self.sonames.served(soname).map(|now| &*now.admitted);
             let why = outcome.why(&before.admitted, serves);
-            Swap::removed(soname, before, &why.text);
+            VersionEvent::removed(soname, before, &why.text);
         }
         let sonames = &self.sonames;
         let serving = |soname: &str| sonames.served(soname).map(|served| &*served.admitted);

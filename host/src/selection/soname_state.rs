@@ -9,7 +9,7 @@ use super::candidate::Candidate;
 use super::instance_key::InstanceKey;
 use crate::admission::admit::Admitted;
 use crate::files::identity::FileIdentity;
-use crate::files::stability::SETTLE;
+use crate::files::stability::STABLE_FOR;
 
 /// What serves at a soname.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ impl LinkState {
             true if seen.is_file_incomplete => Absence::AwaitsFile,
             false if seen.is_file_incomplete => Absence::Gone,
             _ if is_other_file => Absence::BroughtAgain,
-            true if now < since + SETTLE => Absence::MayComeBack,
+            true if now < since + STABLE_FOR => Absence::MayComeBack,
             _ => Absence::Gone,
         };
         LinkState::Missing { since, absence }
@@ -122,7 +122,7 @@ impl LinkState {
             LinkState::Missing {
                 since,
                 absence: Absence::MayComeBack,
-            } => Some(since + SETTLE),
+            } => Some(since + STABLE_FOR),
             _ => None,
         }
     }
@@ -243,12 +243,12 @@ mod tests {
         };
         assert_eq!(absence(true, missing, Duration::ZERO), Absence::MayComeBack);
         assert_eq!(
-            absence(true, missing, SETTLE - Duration::from_millis(1)),
+            absence(true, missing, STABLE_FOR - Duration::from_millis(1)),
             Absence::MayComeBack
         );
-        assert_eq!(absence(true, missing, SETTLE), Absence::Gone);
+        assert_eq!(absence(true, missing, STABLE_FOR), Absence::Gone);
         assert_eq!(
-            absence(true, Sighting::default(), SETTLE),
+            absence(true, Sighting::default(), STABLE_FOR),
             Absence::Gone,
             "with its file"
         );
@@ -265,7 +265,7 @@ mod tests {
             file: Some(FileIdentity::numbered(2)),
             ..Sighting::default()
         };
-        for after in [Duration::ZERO, SETTLE * 2] {
+        for after in [Duration::ZERO, STABLE_FOR * 2] {
             assert_eq!(absence(true, other, after), Absence::BroughtAgain);
             assert_eq!(absence(false, other, after), Absence::BroughtAgain);
             let incomplete = Sighting {
@@ -284,10 +284,10 @@ mod tests {
             ..Sighting::default()
         };
         let missing = LinkState::Present.after(&served, Sighting::default(), start);
-        assert_eq!(missing.due(), Some(start + SETTLE));
-        let back = missing.after(&served, present, start + SETTLE / 2);
+        assert_eq!(missing.due(), Some(start + STABLE_FOR));
+        let back = missing.after(&served, present, start + STABLE_FOR / 2);
         assert_eq!((back, back.due()), (LinkState::Present, None));
-        let again = back.after(&served, Sighting::default(), start + SETTLE);
+        let again = back.after(&served, Sighting::default(), start + STABLE_FOR);
         assert_eq!(again.absence(), Some(Absence::MayComeBack));
     }
 }

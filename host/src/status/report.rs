@@ -208,8 +208,8 @@ impl FileReport {
                 report.differences = refused.differences.clone();
                 refused.record.as_ref()
             }
-            Err(NotAdmitted::Unavailable(lack)) => {
-                report.lack(lack);
+            Err(NotAdmitted::Unavailable(unavailable)) => {
+                report.unavailable(unavailable);
                 None
             }
         };
@@ -224,7 +224,7 @@ impl FileReport {
         match verdict {
             Ok(()) => self.opened = true,
             Err(LoadError::Refused(refusal)) => self.refuse(std::slice::from_ref(refusal)),
-            Err(LoadError::Unavailable(lack)) => self.lack(lack),
+            Err(LoadError::Unavailable(unavailable)) => self.unavailable(unavailable),
             Err(LoadError::Stopping) => {}
         }
     }
@@ -236,11 +236,11 @@ impl FileReport {
         self.refusals.extend_from_slice(refusals);
     }
 
-    fn lack(&mut self, lack: &Unavailable) {
+    fn unavailable(&mut self, unavailable: &Unavailable) {
         self.idle = None;
         self.state = State::Unavailable;
         self.commands.clear();
-        self.unavailable = Some(lack.clone());
+        self.unavailable = Some(unavailable.clone());
     }
 
     /// The file, and what it points to.

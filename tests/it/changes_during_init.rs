@@ -49,8 +49,8 @@ impl Handler for Plugin {
 export_plugin!(Plugin);
 "#;
 
-const NAME: &str = "wish-probe";
-const LINK: &str = "libwish_probe.so.1";
+const NAME: &str = "init-probe";
+const LINK: &str = "libinit_probe.so.1";
 
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -141,7 +141,7 @@ fn a_newcomer_that_nobody_disturbs_comes_in() {
     let scene = Scene::new("");
     assert_eq!(
         scene.during_an_init(|_| {}),
-        (Some("libwish_probe.so.1.2.0".to_owned()), "1.2.0".to_owned())
+        (Some("libinit_probe.so.1.2.0".to_owned()), "1.2.0".to_owned())
     );
     scene.host.stop();
 }
@@ -150,7 +150,7 @@ fn a_newcomer_that_nobody_disturbs_comes_in() {
 fn a_roll_back_during_an_init_holds() {
     let scene = Scene::new("");
     let then = scene.during_an_init(|scene| scene.point("1.0.0"));
-    assert_eq!(then, (Some("libwish_probe.so.1.0.0".to_owned()), "1.0.0".to_owned()));
+    assert_eq!(then, (Some("libinit_probe.so.1.0.0".to_owned()), "1.0.0".to_owned()));
     // The newcomer waits for a link, as any other version does; and was initialised once.
     scene.point("1.2.0");
     quiet(&scene.host, 0);
@@ -175,7 +175,7 @@ fn a_removal_during_an_init_holds() {
 fn a_newcomer_whose_file_goes_during_its_init_leaves_no_trace() {
     let scene = Scene::new("");
     let then = scene.during_an_init(|scene| fs::remove_file(file(&scene.site, "1.2.0")).unwrap());
-    assert_eq!(then, (Some("libwish_probe.so.1.1.0".to_owned()), "1.1.0".to_owned()));
+    assert_eq!(then, (Some("libinit_probe.so.1.1.0".to_owned()), "1.1.0".to_owned()));
     scene.host.stop();
     let again = scene.site.start();
     assert_eq!(again.connect().submit(0x10, b"").body, b"1.1.0");
@@ -230,7 +230,7 @@ fn a_link_that_never_rests_keeps_nothing_from_serving() {
 fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
     let scene = Scene::new("server.drain_timeout = \"2s\"\n");
     // Another plugin, one of whose calls never returns.
-    let mut other = PluginCrate::new("wish-hung");
+    let mut other = PluginCrate::new("init-hung");
     other.commands = Some("[0x20]".to_owned());
     other.dependencies = "tracing = \"0.1\"".to_owned();
     other.source = SOURCE.to_owned();
