@@ -1,5 +1,5 @@
-//! What the machine can't give now: room, descriptors, memory, threads, processes. Never a verdict on a file: nothing of it
-//! is remembered, and it is tried again by itself, with a back-off.
+//! Decides which failures are the machine's and not a file's: shortages of room, descriptors, memory, threads, processes.
+//! They are never a verdict on a file: none is remembered, and each is tried again, with a back-off.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What the plugin directory offers: every entry judged, and the admitted files grouped by soname with what their link
-//! says. Reads the directory; decides nothing about what serves, which is `selection`'s to do.
+//! Holds what the plugin directory offers: a verdict on every entry, and the admitted files grouped by soname with what their
+//! link says. Reads the directory; does not decide what serves, which is `selection`'s part.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -32,11 +32,11 @@ pub struct Survey {
     pub unversioned: Vec<PathBuf>,
     /// Files that look like libraries and have no plugin's name.
     pub misnamed: Vec<(PathBuf, Misnamed)>,
-    /// Names at which something stands that is refused or not whole yet.
+    /// Names at which something stands that is refused or not complete yet.
     pub in_doubt: BTreeSet<String>,
-    /// Those of them of which it is not known yet what they are: not whole, or the machine could not judge them.
+    /// Those of them of which it is not known yet what they are: not complete, or the machine could not judge them.
     pub undecided: BTreeSet<String>,
-    /// How many files have changed and are not whole yet.
+    /// How many files have changed and are not complete yet.
     pub unsettled: usize,
 }
 
@@ -107,7 +107,7 @@ pub fn survey(config: &Config, staging: &Staging) -> io::Result<Survey> {
     survey_again(config, staging, &mut VerdictCache::default(), None)
 }
 
-/// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not whole yet,
+/// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not complete yet,
 /// if `stability` is asked, is left for later.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Verdicts on the files of a directory: each file is judged once as it is, however many links lead to it and however often
-//! it is looked at, and not before it is whole.
+//! Holds the verdicts on the files of a directory, and decides when a file is judged: once as it is, however many links lead
+//! to it and however often the directory is surveyed, and not before it is complete. Does not decide what serves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -46,13 +46,13 @@ impl From<Unavailable> for NotAdmitted {
     }
 }
 
-/// What was judged before, so that it is not judged again while it is as it was.
+/// The verdicts on files that were judged before, so that a file is not judged again while it is as it was.
 #[derive(Debug, Default)]
 pub struct VerdictCache {
     files: HashMap<PathBuf, Judged>,
     /// One value for each content, however many files have it.
     contents: HashMap<Digest, Weak<Admitted>>,
-    /// Files that are whole, and have no verdict: the machine could not judge them when they were last looked at.
+    /// Complete files without a verdict: the machine could not judge them in the last survey.
     unjudged: HashMap<PathBuf, Stamp>,
 }
 
@@ -63,14 +63,14 @@ struct Judged {
     way: Vec<Refusal>,
     verdict: Verdict,
     timings: AdmissionTimings,
-    /// Whether it was still there when last looked at.
+    /// Whether this survey has met it.
     seen: bool,
 }
 
 /// How long the steps to a verdict took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmissionTimings {
-    /// From the first look to the one that found it whole.
+    /// From the first look to the one that found it complete.
     pub settle: Duration,
     /// To copy and judge it.
     pub admit: Duration,
@@ -82,13 +82,13 @@ impl VerdictCache {
         self.files.values_mut().for_each(|judged| judged.stamp = None);
     }
 
-    /// Has everything judged as if it had never been seen, for the private copies are gone. The files were whole before, and
-    /// are as long as they look the same.
+    /// Has everything judged as if it had never been seen, for the private copies are gone. The files were complete before,
+    /// and stay so as long as they look the same.
     pub fn forget(&mut self) {
         let files = self.files.drain();
-        let whole = files.filter_map(|(path, judged)| Some((path, judged.stamp?)));
+        let complete = files.filter_map(|(path, judged)| Some((path, judged.stamp?)));
         *self = VerdictCache {
-            unjudged: whole.collect(),
+            unjudged: complete.collect(),
             ..VerdictCache::default()
         };
     }
@@ -106,7 +106,7 @@ impl VerdictCache {
     }
 }
 
-/// Judges the files of one survey.
+/// The evaluation of the files of one survey.
 pub(super) struct Evaluation<'a> {
     config: &'a Config,
     staging: &'a Staging,
@@ -138,7 +138,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Forgets what is gone; tells how many files are not whole yet.
+    /// Forgets files that are gone; returns how many files are not complete yet.
     pub(super) fn finish(self) -> usize {
         self.cache.files.retain(|_, judged| judged.seen);
         self.cache.contents.retain(|_, admitted| admitted.strong_count() > 0);
@@ -146,7 +146,7 @@ impl<'a> Evaluation<'a> {
         self.unsettled.len()
     }
 
-    /// The verdict on an entry; `None` for a file that is not whole and was never judged.
+    /// The verdict on an entry; `None` for a file that is not complete and was never judged.
     pub(super) fn entry(&mut self, entry: &Entry) -> Option<Verdict> {
         let file = match &entry.file {
             Ok(file) => file,
@@ -198,7 +198,7 @@ impl<'a> Evaluation<'a> {
         Some(Err(refused.into()))
     }
 
-    /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is whole.
+    /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is complete.
     fn file(&mut self, name: &LibraryName, file: &Path) -> Option<Verdict> {
         let way = self
             .directory
@@ -224,10 +224,10 @@ impl<'a> Evaluation<'a> {
             _ => Some(Duration::ZERO),
         };
         let verdict = settle.map(|_| self.judge(name, file, way.clone()));
-        // Somebody began to write it meanwhile: what was judged may be half of this and half of that.
-        let still_whole = self.stability.is_none() || look() == stamp;
-        let (Some(verdict), Some(settle), true) = (verdict, settle, still_whole) else {
-            if let (Some(stability), false) = (&mut self.stability, still_whole) {
+        // A writer began meanwhile: what was judged may be partly the old content and partly the new one.
+        let is_unchanged = self.stability.is_none() || look() == stamp;
+        let (Some(verdict), Some(settle), true) = (verdict, settle, is_unchanged) else {
+            if let (Some(stability), false) = (&mut self.stability, is_unchanged) {
                 stability.check_by(now);
             }
             self.unsettled.insert(file.to_owned());

@@ -1,6 +1,6 @@
-//! When a file is whole: not while somebody still writes it. The system says when a writer has closed a file or has moved
-//! a finished one here; where it says nothing (a hard link, a network file system), a file is whole once it has looked the
-//! same for a while.
+//! Decides when a file is complete: not while a process still writes it. The system reports when a writer has closed a file
+//! or has moved a finished one here. Where the system reports nothing (a hard link, a network file system), a file is
+//! complete once it has looked the same for a while. Never reads a file's content, and knows nothing of plugins.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
@@ -13,7 +13,7 @@ pub const STABLE_FOR: Duration = Duration::from_millis(200);
 /// An empty file is most often one whose writer has not begun.
 const EMPTY_STABLE_FOR: Duration = Duration::from_secs(2);
 
-/// What tells whether a file is as it was, stat(2). A changed mode or owner changes the last of these.
+/// By what of stat(2) a file is known to be as it was. A changed mode or owner changes the last of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -35,12 +35,12 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// What was heard of a path.
+/// What an event says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Its content changes; its writer has not closed it yet.
     Written,
-    /// Its writer has closed it, or it was moved here: it is whole.
+    /// Its writer has closed it, or it was moved here: it is complete.
     Complete,
     /// It is gone.
     Gone,
@@ -48,7 +48,7 @@ pub enum Change {
     Other,
 }
 
-/// What is known of files that were not judged as they are now.
+/// What is known of files that are not known to be complete.
 #[derive(Debug, Default)]
 pub struct StabilityTracker {
     observed: HashMap<PathBuf, Observation>,
@@ -65,7 +65,7 @@ struct Observation {
 }
 
 impl StabilityTracker {
-    /// Takes note of a change.
+    /// Records a change.
     pub fn record(&mut self, path: &Path, change: Change) {
         match change {
             Change::Written => {
@@ -85,13 +85,13 @@ impl StabilityTracker {
         }
     }
 
-    /// Changes were lost: whatever was heard before says nothing any more.
+    /// Events were lost: those recorded before say nothing any more.
     pub fn forget_events(&mut self) {
         self.writing.clear();
         self.complete.clear();
     }
 
-    /// Whether a file that looks like this is whole, and then how long that took to find out. If not, [`next_check`] says when
+    /// Whether a file that looks like this is complete, and then how long that took to find out. If not, [`next_check`] says when
     /// to ask again.
     ///
     /// [`next_check`]: StabilityTracker::next_check
@@ -109,7 +109,7 @@ impl StabilityTracker {
         let (since, took) = (observation.since, now - observation.first);
         let enough = if stamp.size == 0 { EMPTY_STABLE_FOR } else { STABLE_FOR };
         if self.writing.contains(path) {
-            return None; // its closing will be heard
+            return None; // an event will report its closing
         }
         if self.complete.contains(path) || now - since >= enough {
             self.complete.remove(path);
@@ -146,20 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_when_its_writer_says_so_or_it_rests() {
+    fn a_file_is_complete_when_its_writer_closes_it_or_it_is_stable() {
         let path = Path::new("/x");
         let start = Instant::now();
         let mut stability = StabilityTracker::default();
-        // Nothing heard: it must rest, from its last change on.
+        // No event: it must look the same, from its last change on.
         assert_eq!(stability.is_complete(path, stamp(1, 1), start), None);
         assert_eq!(stability.next_check(), Some(start + STABLE_FOR));
         let later = start + STABLE_FOR / 2;
         assert_eq!(stability.is_complete(path, stamp(2, 2), later), None);
         assert_eq!(stability.is_complete(path, stamp(2, 2), later + STABLE_FOR / 2), None);
-        let rested = stability.is_complete(path, stamp(2, 2), later + STABLE_FOR);
-        assert_eq!(rested, Some(STABLE_FOR / 2 + STABLE_FOR));
+        let stable = stability.is_complete(path, stamp(2, 2), later + STABLE_FOR);
+        assert_eq!(stable, Some(STABLE_FOR / 2 + STABLE_FOR));
 
-        // While it is written, rest says nothing.
+        // While it is written, looking the same says nothing.
         stability.record(path, Change::Written);
         let much_later = start + STABLE_FOR * 100;
         assert_eq!(stability.is_complete(path, stamp(3, 3), later), None);
@@ -168,7 +168,7 @@ mod tests {
         stability.record(path, Change::Complete);
         assert!(stability.is_complete(path, stamp(4, 4), much_later).is_some());
 
-        // Nobody has begun to write it.
+        // Its writer has not begun.
         assert_eq!(stability.is_complete(path, stamp(0, 5), start), None);
         assert_eq!(stability.is_complete(path, stamp(0, 5), start + STABLE_FOR), None);
         assert!(

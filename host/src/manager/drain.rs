@@ -1,5 +1,6 @@
-//! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
-//! or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s to do.
+//! Decides what becomes of handlers that new batches no longer reach: when their last call has returned, they wait in
+//! standby, paused, or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s
+//! part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ impl Manager {
         Some(now + (youngest / 8).clamp(FIRST_COUNT, LAST_COUNT))
     }
 
-    /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
+    /// Finds out which handlers' last batches have returned; returns whether one has by now that had not before.
     pub(super) fn drain(&mut self) -> bool {
         // Calls are counted for each instance, so one that hangs keeps no other handler from draining.
         let mut is_news = false;

@@ -1,4 +1,4 @@
-//! What a pass begins with: what the directory offers now, what has become of the links of what serves, and what the
+//! Collects what a pass starts from: what the directory offers now, what has become of the links of what serves, and what the
 //! configuration asks for. Reads, and decides nothing about what serves.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::selection::soname_state::{Served, Sighting};
 use crate::unavailable::{Shortage, Unavailable, is_of_machine};
 
 impl Manager {
-    /// What the directory offers now. A directory that is gone is damage, and nobody's decision: what serves goes on.
+    /// What the directory offers now. A directory that is gone is damage, and no decision: what serves goes on.
     pub(super) fn survey(&mut self) -> Option<Survey> {
         match self.staging.renew() {
             Ok(false) => {}
@@ -60,7 +60,7 @@ impl Manager {
         }
     }
 
-    /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
+    /// Rereads the configuration if its file has changed or the operator asks for it; returns whether it did.
     pub(super) fn reread(&mut self, asked: bool) -> bool {
         let Some(config) = self.watched.reread(asked, &self.config, &mut self.stability) else {
             return false;

@@ -1,5 +1,5 @@
-//! Opens what should serve, and has it check its configuration; what is not open yet in a process of its own first. Decides
-//! what an instance is made of; what fails is noted by `init`.
+//! Opens what should serve, and has it check its configuration; a library that is not open yet is opened in a child process
+//! first. Decides what an instance is made of; `init` records what fails.
 
 use std::collections::HashMap;
 use std::path::Path;

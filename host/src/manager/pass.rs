@@ -1,5 +1,6 @@
-//! One pass, from a survey to at most one new route table: plan, open, init, check that it is still asked for, link, publish.
-//! What fails is left out and it is planned again, in rounds; so a failed newcomer leaves the version that serves alone.
+//! Runs one pass, from a survey to at most one new route table: plan, open, init, check that the result is still asked for,
+//! link, publish. What fails is left out, and the pass plans again, in rounds; so a version that fails leaves the one that
+//! serves alone. Does not decide when passes are made.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -141,7 +142,7 @@ impl Manager {
         })
     }
 
-    /// What should serve, and who gets which command; nothing where newcomers lose theirs, and it is to be planned again.
+    /// What should serve, and who gets which command; nothing where newcomers lose theirs, and the pass is to plan again.
     fn plan<'a>(&mut self, rounds: &Rounds<'a>) -> Option<(Vec<Candidate>, Plan<'a>)> {
         let survey = rounds.survey;
         let Desired {
@@ -159,7 +160,7 @@ impl Manager {
         (!self.defer_losers(&candidates, &plan)).then_some((candidates, plan))
     }
 
-    /// A newcomer that does not get its commands is turned away, and what serves goes on. Tells whether there was one.
+    /// A newcomer that does not get its commands is turned away, and what serves goes on. Returns whether there was one.
     fn defer_losers(&mut self, candidates: &[Candidate], plan: &Plan<'_>) -> bool {
         let losers = plan.losing_newcomers(candidates, &self.sonames);
         self.reported.turned_away(plan, &losers, candidates);

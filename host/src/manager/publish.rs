@@ -1,5 +1,5 @@
-//! Puts one new route table in force: notes what serves now and by which file, says what has changed, and sends off what was
-//! replaced. Opens and makes nothing.
+//! Puts one new route table in force: records what serves now and by which file, logs what has changed, and hands what was
+//! replaced to `drain`. Opens and initialises nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Manager {
             return Vec::new();
         }
         let began = Instant::now();
-        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // nobody reads the one before any more
+        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // no thread reads the one before any more
         let took = began.elapsed();
         for event in events {
             event.log(is_start, took);

@@ -1,5 +1,5 @@
-//! When to reconcile, and how often: passes over the directory until one ends with what is asked for by then. What one pass
-//! does is in `pass`.
+//! Decides when passes are made and how many: until one ends with what is asked for by then. Does not decide what a pass
+//! does, which is `pass`'s part.
 
 use std::time::Instant;
 
@@ -36,8 +36,8 @@ impl Manager {
         }
     }
 
-    /// Watches what is to be watched. Gives when to make a pass without a event: at once where something is watched anew, for
-    /// what had changed before was not heard.
+    /// Watches what is to be watched. Gives when to make a pass without an event: at once where something is watched anew, for
+    /// no event reported what had changed before.
     fn next_poll(&mut self, events: &mut Events) -> Option<Instant> {
         let is_watching = self.config.plugins.watch;
         let places = is_watching.then(|| Places::new(&self.config.plugins.dir, &self.watched));
@@ -95,7 +95,7 @@ impl Manager {
         last.map(|survey| (survey, is_reread))
     }
 
-    /// The end of a pass: tells `host check` what serves and the log what is unavailable, and has it tried again.
+    /// The end of a pass: writes what serves for `host check`, logs what is unavailable, and has it tried again.
     pub(super) fn finish(&mut self, survey: &Survey) {
         self.note_unjudged(survey);
         if !self.is_serving_file_current {

@@ -1,4 +1,4 @@
-//! The first pass, which is the start; and the running manager as others hold it.
+//! Makes the first pass, which is the start, and holds the running manager for the other threads.
 
 use std::io;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where connections find out who answers what.
+    /// Where connections look up which target answers a command.
     pub fn routes(&self) -> Arc<Routes> {
         Arc::clone(&self.routes)
     }

@@ -1,4 +1,4 @@
-//! What the manager holds from one pass to the next. Decides nothing.
+//! Holds what the manager keeps from one pass to the next. Decides nothing.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Manager {
     pub(super) watched: Watched,
     pub(super) next_start: NextStart,
     pub(super) instances: Instances,
-    /// Where the packet path finds out who answers what.
+    /// Where the packet path looks up which target answers a command.
     pub(super) routes: Arc<Routes>,
     /// What serves, and what has become of each soname's link.
     pub(super) sonames: Sonames,

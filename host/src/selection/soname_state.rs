@@ -1,5 +1,6 @@
-//! What is known of each soname from one pass to the next: what serves there, and what has become of its link. Debounces a
-//! missing link: `ln -sfn` removes a link before it makes the new one. Pure: others say what was seen, and when.
+//! Holds what is known of each soname from one pass to the next: what serves there, and what has become of its link. Decides
+//! when a missing link counts as removed, with a debounce: `ln -sfn` removes a link before it makes the new one. Pure: the
+//! caller passes what was seen, and when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub enum LinkState {
 pub enum Absence {
     /// It is missing for so short a time that it may come back.
     MayComeBack,
-    /// The file that served is being written; its end will be heard.
+    /// The file that served is being written; an event will report its end.
     AwaitsFile,
     /// The file is another one, although its content is known: both were removed, and the file was brought again.
     BroughtAgain,

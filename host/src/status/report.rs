@@ -1,4 +1,4 @@
-//! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
+//! Holds the report on a plugin directory or a file: the same values for the log, for `check` and in JSON. Judges nothing.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::selection::unserved::Unserved;
 use crate::shell::{quoted, rename};
 use crate::unavailable::{LoadError, Unavailable};
 
-/// All there is to tell.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// One for each file or link that was judged.
@@ -61,7 +61,7 @@ pub struct FileReport {
     pub opened: bool,
     /// Why it is refused; empty unless it is.
     pub refusals: Vec<Refusal>,
-    /// What the machine lacks to tell; nothing unless it does.
+    /// What the machine lacks to judge it; nothing unless it does.
     pub unavailable: Option<Unavailable>,
     /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
     pub idle: Option<Idle>,

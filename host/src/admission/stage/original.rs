@@ -1,5 +1,5 @@
-//! Opening the file that a copy is made of: a regular file and nothing else, of bounded size, and whose owner and mode are looked
-//! at. Nothing of it is waited for.
+//! Opens the file that a copy is made of. Decides what it may be: a regular file of bounded size, with a safe owner and mode.
+//! Never waits for a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! What is to be done about the configuration's file, by how it looks and has looked: nothing, read it, or wait. Knows no file
-//! system and no log.
+//! Decides what to do about the configuration's file, by how it looks and has looked: nothing, read it, or wait. Knows no
+//! file system and no log.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) struct Due {
     rests: Option<(Stamp, Instant)>,
     missing: Option<Absence>,
     retry: Option<Retry>,
-    /// Somebody asked for it to be read, and it could not be.
+    /// The operator asked for it to be read, and it could not be.
     asked: bool,
 }
 
@@ -36,7 +36,7 @@ struct Absence {
 struct Retry {
     at: Instant,
     delay: Duration,
-    /// Somebody would not wait for that.
+    /// The operator would not wait for that.
     is_asked: bool,
 }
 
@@ -63,7 +63,7 @@ impl Due {
         }
     }
 
-    /// Somebody wants it to be read.
+    /// The operator wants it to be read.
     pub(super) fn ask(&mut self) {
         self.asked = true;
         if let Some(retry) = &mut self.retry {
@@ -71,7 +71,7 @@ impl Due {
         }
     }
 
-    /// Whether somebody wants it to be read, and it was not yet.
+    /// Whether the operator wants it to be read, and it was not yet.
     pub(super) fn is_asked(&self) -> bool {
         self.asked
     }
@@ -136,7 +136,7 @@ impl Due {
         *self = Due::new(stamp);
     }
 
-    /// The machine can't tell at the moment. Gives when to try again, and whether that is news.
+    /// The machine can't read it at the moment. Gives when to try again, and whether that is news.
     pub(super) fn unavailable(&mut self, now: Instant) -> (Instant, bool) {
         let delay = self
             .retry
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_is_read_when_it_rests_or_somebody_asks() {
+    fn a_changed_file_is_read_when_it_is_stable_or_the_operator_asks() {
         let start = Instant::now();
         let (mut due, first) = due();
         assert_eq!(due.there(first, start), Step::Nothing);

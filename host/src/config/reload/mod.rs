@@ -1,8 +1,8 @@
-//! When a host that runs reads its configuration again. A changed file counts once it has looked the same for a while,
-//! whatever its writers close in between: a shell writes `>` first and `>>` then, and each part alone is another
-//! configuration. An operator who asks has it read at once.
+//! Decides when a running host reads its configuration again. A changed file takes effect once it has looked the same for a
+//! while, whatever its writers close in between: a shell writes `>` first and `>>` then, and each part alone is another
+//! configuration. When an operator asks for it, the file is read at once.
 //!
-//! Damage is not a wish: an empty file where there was one with content, no file, or something else in its place leave the
+//! Damage changes nothing: an empty file where there was one with content, no file, or something else in its place leave the
 //! running configuration in force.
 
 mod due;
@@ -50,8 +50,8 @@ impl Watched {
         self.is_followed.then_some(self.path.as_path())
     }
 
-    /// Reads it when it is time to: it has changed and has come to rest, or somebody asks. Gives the configuration if it can
-    /// be used, and tells the log why not. `stability` learns when to ask again.
+    /// Reads it when it is time to: it has changed and is stable, or the operator asks. Gives the configuration if it can
+    /// be used, and logs why not. `stability` learns when to check again.
     pub fn reread(&mut self, asked: bool, running: &Config, stability: &mut StabilityTracker) -> Option<Config> {
         if !self.is_followed {
             // What is asked for is also another look at everything that failed.
@@ -134,7 +134,7 @@ impl Watched {
         }
     }
 
-    /// The machine can't tell at the moment: no verdict on the file.
+    /// The machine can't read it at the moment: no verdict on the file.
     fn unavailable(&mut self, error: &io::Error, now: Instant, stability: &mut StabilityTracker) {
         let (at, is_news) = self.due.unavailable(now);
         if is_news {

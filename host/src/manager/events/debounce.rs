@@ -1,5 +1,5 @@
-//! What was heard since the last pass, in bounded memory: events are filtered by what they are about, and of each path the
-//! last one counts.
+//! Holds the events since the last pass, in bounded memory. Decides which events matter, by their path, and which event of a
+//! path counts: the last one. Never looks at a file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use crate::files::stability::{Change, STABLE_FOR, StabilityTracker};
 /// More paths than this are forgotten, and everything is surveyed.
 const MOST_PATHS: usize = 4096;
 
-/// What was heard in one go.
+/// What the events since the last pass ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wakeup {
-    /// Anything at all.
+    /// A pass.
     pub reconcile: bool,
-    /// Somebody asks for the configuration to be reread.
+    /// The configuration is to be reread at once.
     pub reload: bool,
 }
 
-/// What changes are wanted of. An event of anything else, a log for example, is dropped where it is heard.
+/// The paths whose changes matter. An event of another path, a log for example, is dropped when it comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// The plugin directory, in its canonical form.
@@ -37,11 +37,11 @@ pub struct Places {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) wakeup: Wakeup,
-    /// What was last heard of each path, unless it says nothing about whether the file is whole.
+    /// The last change of each path, unless it says nothing about whether the file is complete.
     changes: HashMap<PathBuf, Change>,
     /// Events were lost.
     forget: bool,
-    /// The configuration is being written: it is looked at then, whatever its writer does.
+    /// The configuration is being written: it is checked at this time, whatever its writer does.
     pub(super) configuration_due: Option<Instant>,
     places: Places,
     /// Places that were removed or moved away: what stands there next is another one, even under the same inode number.
@@ -49,7 +49,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// From here on these places are heard of; gives those that were replaced since the last time.
+    /// From here on events of these places are recorded; returns those that were replaced since the last time.
     pub(super) fn begin(&mut self, places: &Places) -> Vec<PathBuf> {
         self.places.clone_from(places);
         std::mem::take(&mut self.replaced)
@@ -67,7 +67,7 @@ impl Pending {
                 self.replaced.push(path.clone());
             }
             if self.places.is_configuration(&path) {
-                // Nobody's closing makes it whole; but one who writes on and on is not looked at each time.
+                // No closing makes it complete; but a file that is written on and on is not checked at each write.
                 match change {
                     Change::Written => {
                         self.configuration_due = self.configuration_due.or_else(|| Some(Instant::now() + STABLE_FOR))
@@ -75,7 +75,7 @@ impl Pending {
                     _ => self.wakeup.reconcile = true,
                 }
             } else if self.places.is_of_a_plugin(&path) {
-                // While it is written there is nothing to see.
+                // While it is written there is nothing to judge.
                 self.wakeup.reconcile |= change != Change::Written;
                 if change != Change::Other {
                     self.changes.insert(path, change);
@@ -130,7 +130,7 @@ impl Places {
     }
 }
 
-/// What an event says of its paths; nothing when somebody opens or reads them, as we do ourselves.
+/// What an event says of its paths; nothing when a process opens or reads them, as the host does.
 fn change(kind: EventKind) -> Option<Change> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Complete),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_nobody_is_dropped() {
+    fn events_of_other_paths_are_dropped() {
         let mut pending = pending();
         for path in ["/p/host.log", "/c/host.log", "/p/sub/libx.so.1", "/c/libx.so.1"] {
             pending.record(event(CLOSED, path));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_is_written_on_and_on_is_looked_at_now_and_then() {
+    fn a_configuration_that_is_written_on_and_on_is_checked_now_and_then() {
         let mut pending = pending();
         pending.record(event(WRITTEN, "/c/plugins.toml"));
         let first = pending.configuration_due;

@@ -1,9 +1,9 @@
-//! Why the manager reconciles again: something changed in the plugin directory, a signal asks for it, or a handler has ended.
-//! All of these are events: a pass finds what has changed, and a slow poll finds what no event told.
+//! Decides when the manager wakes: something changed in the plugin directory, a signal asks for it, or a handler has ended.
+//! Decides nothing about what has changed: a pass finds that out, and a slow poll finds what no event reported.
 //!
-//! What was heard waits in a bounded place until the manager has time for it: of each path only the last, and beyond so many
-//! paths only that they were too many. Whoever writes fast beside a plugin, while another one takes its time to start, costs
-//! no memory.
+//! Events wait in a bounded place until the manager has time for them: of each path only the last one, and beyond a number of
+//! paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its time to
+//! start, costs no memory.
 
 mod debounce;
 
@@ -74,8 +74,8 @@ impl Events {
         }
     }
 
-    /// Watches these places (none: nothing), again where another directory or file stands there by now; tells whether it
-    /// did, for what has changed before was not heard. What can't be watched is tried again every `poll`.
+    /// Watches these places (none: nothing), again where another directory or file stands there by now; returns whether it
+    /// did, for no event reported what had changed before. What can't be watched is tried again every `poll`.
     pub fn watch(&mut self, places: Option<Places>, poll: Duration, stability: &mut StabilityTracker) -> bool {
         let places = places.unwrap_or_default();
         let directory = Some(places.directory.as_path()).filter(|path| !path.as_os_str().is_empty());
@@ -85,7 +85,7 @@ impl Events {
         let shared = Arc::clone(&self.shared);
         let fresh = self.watches.keep(&paths, poll, move |event| shared.record(event));
         if fresh.contains(&places.directory) || !self.watches.has(&places.directory) {
-            // A closing that nobody heard would be waited for in vain.
+            // The event of a file's closing may be lost: it must not be waited for.
             stability.forget_events();
         }
         !fresh.is_empty()

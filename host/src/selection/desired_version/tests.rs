@@ -228,7 +228,7 @@ fn a_soname_is_its_link_s_package_s() {
         of(&moved, &mut host),
         [one("x-y", Err(NoVersion::Removed)), one("x_y", Ok(underscore.digest()))]
     );
-    // While the link is missing for a moment, or damaged, nobody else has the soname.
+    // While the link is missing for a moment, or damaged, no other package has the soname.
     for damaged in [None, Some(dangling(&dash))] {
         let entries = [short_name(&dash), file(&newer)].into_iter().chain(damaged);
         assert_eq!(

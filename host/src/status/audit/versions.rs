@@ -1,4 +1,5 @@
-//! What has changed in who serves, as one line of the log each: the log is where operators and tools learn of it.
+//! Decides what the log says of a change in what serves: one line for each change. Operators and tools learn of changes from
+//! the log.
 
 use std::time::Duration;
 
