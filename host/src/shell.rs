@@ -1,4 +1,4 @@
-//! Words for a shell: what cures name, so that it can be pasted.
+//! Quotes words and writes commands for a shell, so that a cure can be pasted. Runs nothing.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

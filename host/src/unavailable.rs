@@ -1,5 +1,5 @@
-//! What the machine can't give now: room, descriptors, memory, threads, processes. Never a verdict on a file: nothing of it
-//! is remembered, and it is tried again by itself, with a back-off.
+//! Decides which failures are the machine's and not a file's: shortages of room, descriptors, memory, threads, processes.
+//! They are never a verdict on a file: none is remembered, and each is tried again, with a back-off.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::shell::quoted;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unavailable {
     /// What is lacking; stable across versions.
-    pub code: Lack,
+    pub code: Shortage,
     /// What it was wanted for, e.g. `private copy`.
     pub field: String,
     /// What the system said.
@@ -27,7 +27,7 @@ pub struct Unavailable {
 /// What is lacking. The text of each never changes; `host/docs/refusals.md` explains them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Lack {
+pub enum Shortage {
     /// Room where private copies are made, or the place itself.
     Staging,
     /// File descriptors.
@@ -48,56 +48,56 @@ pub enum Lack {
     Device,
 }
 
-impl Lack {
+impl Shortage {
     /// Every one, in the order of the enum.
-    pub const ALL: [Lack; 9] = [
-        Lack::Staging,
-        Lack::Descriptors,
-        Lack::Memory,
-        Lack::Thread,
-        Lack::Process,
-        Lack::Linker,
-        Lack::Shutdown,
-        Lack::Link,
-        Lack::Device,
+    pub const ALL: [Shortage; 9] = [
+        Shortage::Staging,
+        Shortage::Descriptors,
+        Shortage::Memory,
+        Shortage::Thread,
+        Shortage::Process,
+        Shortage::Linker,
+        Shortage::Shutdown,
+        Shortage::Link,
+        Shortage::Device,
     ];
 
     /// As it is written in logs and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
-            Lack::Staging => "staging",
-            Lack::Descriptors => "descriptors",
-            Lack::Memory => "memory",
-            Lack::Thread => "thread",
-            Lack::Process => "process",
-            Lack::Linker => "linker",
-            Lack::Shutdown => "shutdown",
-            Lack::Link => "link",
-            Lack::Device => "device",
+            Shortage::Staging => "staging",
+            Shortage::Descriptors => "descriptors",
+            Shortage::Memory => "memory",
+            Shortage::Thread => "thread",
+            Shortage::Process => "process",
+            Shortage::Linker => "linker",
+            Shortage::Shutdown => "shutdown",
+            Shortage::Link => "link",
+            Shortage::Device => "device",
         }
     }
 
     fn cure(self) -> &'static str {
         match self {
-            Lack::Staging => "df -h # make room there, or set plugins.staging",
-            Lack::Descriptors => "ulimit -n # is the limit on open files; fs.file-max that of the whole system",
-            Lack::Memory => "free -h # and what the control group allows; make room",
-            Lack::Thread | Lack::Process => {
+            Shortage::Staging => "df -h # make room there, or set plugins.staging",
+            Shortage::Descriptors => "ulimit -n # is the limit on open files; fs.file-max that of the whole system",
+            Shortage::Memory => "free -h # and what the control group allows; make room",
+            Shortage::Thread | Shortage::Process => {
                 "ulimit -u # is the limit on processes and threads; control groups have one as well"
             }
-            Lack::Linker => {
+            Shortage::Linker => {
                 "# wait for that start-up code to return; if it never does, restart the host without that plugin"
             }
-            Lack::Shutdown => "# wait for it; after plugins.init_timeout it is given up",
-            Lack::Link => "ls -ld . # in the plugin directory: who may write there",
-            Lack::Device => "dmesg # tells what is wrong with the device",
+            Shortage::Shutdown => "# wait for it; after plugins.init_timeout it is given up",
+            Shortage::Link => "ls -ld . # in the plugin directory: who may write there",
+            Shortage::Device => "dmesg # tells what is wrong with the device",
         }
     }
 }
 
 impl Unavailable {
-    /// A lack, what it was wanted for, and what the system said.
-    pub fn new(code: Lack, field: &str, found: impl Into<String>) -> Unavailable {
+    /// A shortage, what it was wanted for, and what the system said.
+    pub fn new(code: Shortage, field: &str, found: impl Into<String>) -> Unavailable {
         Unavailable {
             code,
             field: field.to_owned(),
@@ -109,10 +109,10 @@ impl Unavailable {
     /// What an error says of the machine; nothing where it says something of the file that was wanted.
     pub fn of(field: &str, error: &io::Error) -> Option<Unavailable> {
         let code = match errno(error)? {
-            Errno::NOSPC | Errno::DQUOT => Lack::Staging,
-            Errno::MFILE | Errno::NFILE => Lack::Descriptors,
-            Errno::NOMEM => Lack::Memory,
-            Errno::IO | Errno::STALE | Errno::TIMEDOUT | Errno::NODEV => Lack::Device,
+            Errno::NOSPC | Errno::DQUOT => Shortage::Staging,
+            Errno::MFILE | Errno::NFILE => Shortage::Descriptors,
+            Errno::NOMEM => Shortage::Memory,
+            Errno::IO | Errno::STALE | Errno::TIMEDOUT | Errno::NODEV => Shortage::Device,
             _ => return None,
         };
         Some(Unavailable::new(code, field, text(error)))
@@ -120,11 +120,11 @@ impl Unavailable {
 
     /// A private copy that could not be made: whatever the system said, it is about a place of the host's own.
     pub fn staging(directory: &Path, error: &io::Error) -> Unavailable {
-        let of_system = Unavailable::of("private copy", error).filter(|lack| lack.code != Lack::Staging);
+        let of_system = Unavailable::of("private copy", error).filter(|found| found.code != Shortage::Staging);
         of_system.unwrap_or_else(|| Unavailable {
             cure: format!("df -h {} # make room there, or set plugins.staging", quoted(directory)),
             ..Unavailable::new(
-                Lack::Staging,
+                Shortage::Staging,
                 "private copy",
                 format!("{}: {}", directory.display(), text(error)),
             )
@@ -138,13 +138,13 @@ impl Unavailable {
             cure: format!(
                 "findmnt -T {folder} # shows that it is mounted noexec: mount it otherwise, or set plugins.staging"
             ),
-            ..Unavailable::new(Lack::Staging, "private copy", found)
+            ..Unavailable::new(Shortage::Staging, "private copy", found)
         }
     }
 
     /// A thread that could not be started.
     pub fn thread(field: &str, error: &io::Error) -> Unavailable {
-        let code = Unavailable::of(field, error).map_or(Lack::Thread, |lack| lack.code);
+        let code = Unavailable::of(field, error).map_or(Shortage::Thread, |found| found.code);
         Unavailable::new(code, field, format!("could not start a thread: {}", text(error)))
     }
 
@@ -155,18 +155,18 @@ impl Unavailable {
             program.display(),
             text(error)
         );
-        let code = Unavailable::of("", error).map_or(Lack::Process, |lack| lack.code);
-        let lack = Unavailable::new(code, "load", found);
+        let code = Unavailable::of("", error).map_or(Shortage::Process, |found| found.code);
+        let unavailable = Unavailable::new(code, "load", found);
         // The limit on processes is EAGAIN; what else there is, is about the program itself.
         match errno(error) {
-            Some(Errno::AGAIN) | None => lack,
-            _ if code != Lack::Process => lack,
+            Some(Errno::AGAIN) | None => unavailable,
+            _ if code != Shortage::Process => unavailable,
             _ => Unavailable {
                 cure: format!(
                     "ls -lL {} # the host's own program, which it starts anew for this: put it back, or restart the host",
                     quoted(program)
                 ),
-                ..lack
+                ..unavailable
             },
         }
     }
@@ -175,7 +175,7 @@ impl Unavailable {
     pub fn link(command: String, error: &io::Error) -> Unavailable {
         Unavailable {
             cure: command,
-            ..Unavailable::new(Lack::Link, "link", text(error))
+            ..Unavailable::new(Shortage::Link, "link", text(error))
         }
     }
 }
@@ -192,7 +192,7 @@ fn errno(error: &io::Error) -> Option<Errno> {
     })
 }
 
-/// The system's own words, without the name of a temporary file: a lack is the same however often it is met.
+/// The system's own words, without the name of a temporary file: a shortage is the same however often it is met.
 fn text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(AT_PATH) {
@@ -219,8 +219,8 @@ impl From<Refusal> for LoadError {
 }
 
 impl From<Unavailable> for LoadError {
-    fn from(lack: Unavailable) -> LoadError {
-        LoadError::Unavailable(lack)
+    fn from(unavailable: Unavailable) -> LoadError {
+        LoadError::Unavailable(unavailable)
     }
 }
 
@@ -258,39 +258,39 @@ mod tests {
 
     #[test]
     fn an_error_is_the_machine_s_or_the_file_s() {
-        let of = |errno: Errno| Unavailable::of("x", &errno.into()).map(|lack| lack.code);
-        assert_eq!(of(Errno::NOSPC), Some(Lack::Staging));
-        assert_eq!(of(Errno::MFILE), Some(Lack::Descriptors));
-        assert_eq!(of(Errno::NOMEM), Some(Lack::Memory));
-        assert_eq!(of(Errno::IO), Some(Lack::Device));
+        let of = |errno: Errno| Unavailable::of("x", &errno.into()).map(|found| found.code);
+        assert_eq!(of(Errno::NOSPC), Some(Shortage::Staging));
+        assert_eq!(of(Errno::MFILE), Some(Shortage::Descriptors));
+        assert_eq!(of(Errno::NOMEM), Some(Shortage::Memory));
+        assert_eq!(of(Errno::IO), Some(Shortage::Device));
         for of_file in [Errno::NOENT, Errno::ACCESS, Errno::LOOP, Errno::ISDIR] {
             assert_eq!(of(of_file), None);
         }
         let denied = Unavailable::staging(Path::new("/s"), &Errno::ACCESS.into());
-        assert_eq!(denied.code, Lack::Staging);
+        assert_eq!(denied.code, Shortage::Staging);
         let process = |errno: Errno| Unavailable::process(Path::new("/bin/host"), &errno.into());
         let again = process(Errno::AGAIN);
         assert!(
-            again.code == Lack::Process && again.cure.starts_with("ulimit -u"),
+            again.code == Shortage::Process && again.cure.starts_with("ulimit -u"),
             "{again:?}"
         );
-        assert_eq!(process(Errno::NOMEM).code, Lack::Memory);
+        assert_eq!(process(Errno::NOMEM).code, Shortage::Memory);
         let gone = process(Errno::NOENT);
         assert!(
-            gone.code == Lack::Process && gone.cure.starts_with("ls -lL /bin/host"),
+            gone.code == Shortage::Process && gone.cure.starts_with("ls -lL /bin/host"),
             "{gone:?}"
         );
     }
 
     #[test]
-    fn a_lack_is_the_same_whatever_the_temporary_file_was_called() {
+    fn a_shortage_is_the_same_whatever_the_temporary_file_was_called() {
         let nowhere = Path::new("/nowhere");
-        let lack = || {
+        let unavailable = || {
             let error = tempfile::tempfile_in(nowhere).expect_err("no such directory");
             Unavailable::staging(nowhere, &error)
         };
-        assert_eq!(lack(), lack());
-        assert!(!lack().found.contains(" at path "), "{:?}", lack());
+        assert_eq!(unavailable(), unavailable());
+        assert!(!unavailable().found.contains(" at path "), "{:?}", unavailable());
         let of_tempfile = tempfile::Builder::new()
             .tempdir_in(nowhere)
             .expect_err("no such directory");
@@ -298,9 +298,9 @@ mod tests {
     }
 
     #[test]
-    fn each_lack_is_written_as_it_is_serialized() {
-        for lack in Lack::ALL {
-            assert_eq!(serde_json::to_value(lack).ok(), Some(lack.as_str().into()));
+    fn each_shortage_is_written_as_it_is_serialized() {
+        for shortage in Shortage::ALL {
+            assert_eq!(serde_json::to_value(shortage).ok(), Some(shortage.as_str().into()));
         }
     }
 

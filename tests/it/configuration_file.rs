@@ -1,5 +1,5 @@
 //! plugins.toml in odd states: written in steps, cut to nothing, gone, a pipe, beyond what the machine can open. What runs
-//! goes on; what can't be a wish is no wish.
+//! goes on; a damaged or unreadable file changes nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -94,7 +94,7 @@ fn a_file_cut_to_nothing_is_damage() {
         fs::write(site.configuration(), nothing).unwrap();
         wait_for_another(&host, empty, seen);
     }
-    // Nor does asking for it make it a wish.
+    // Nor does SIGHUP put it in force.
     host.signal(Signal::HUP);
     let told = wait_for_another(&host, empty, 2);
     assert_eq!(told["level"], "ERROR", "{told:#}");

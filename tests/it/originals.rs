@@ -1,4 +1,4 @@
-//! What happens to a file that serves is damage, and no wish: what serves goes on, and other content under its name is told
+//! What happens to a file that serves is damage, and no decision: what serves goes on, and other content under its name is logged
 //! and taken over only where that is allowed.
 
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ fn answers(client: &mut Client) -> bool {
 }
 
 #[test]
-fn damage_is_no_wish() {
+fn damage_changes_nothing() {
     let site = Site::new("plugins.poll = \"200ms\"\n");
     bring(&site, NAME, "1.0.0");
     let host = start(&site);

@@ -1,7 +1,7 @@
 //! Whatever is done to the plugin directory of a running host, in whatever order, ends where a fresh start on the same
 //! directory would: the same versions answer the same commands.
 //!
-//! Two differences are meant. A link that was taken away under a running host is a wish, which a fresh start knows nothing
+//! Two differences are meant. A link that was taken away under a running host is a decision, which a fresh start knows nothing
 //! of: it gets a directory without that plugin. And what serves goes on when its file is damaged, is gone, or has become
 //! other content of the same version. And a link that somebody has moved stays there, unless something new comes after that.
 //!
@@ -188,7 +188,7 @@ fn nothing_was_replaced_unasked(ledger: &Ledger, log: &[Value]) {
     }
 }
 
-/// Damage is no wish: what has no rival is taken out of the route table when its link was taken away, and only then.
+/// Damage is no decision: what has no rival is taken out of the route table when its link was taken away, and only then.
 #[track_caller]
 fn nothing_was_taken_away_unasked(ledger: &Ledger, log: &[Value]) {
     let without_rival = soname(PLUGINS[1].0, "1.0.0"); // a linked lower line goes before the higher one

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use host::unavailable::Lack;
+use host::unavailable::Shortage;
 use plugin_record::{Code, NoteCode};
 use serde_json::{Value, json};
 use tests::bad::{Bad, small};
@@ -219,10 +219,10 @@ fn every_code_is_explained_and_no_other() {
         list
     };
     assert_eq!(sorted(&explained), sorted(&codes), "left: the page, right: the codes");
-    for lack in Lack::ALL {
+    for shortage in Shortage::ALL {
         assert!(
             page.lines()
-                .any(|line| line.starts_with("#### ") && line.contains(&format!("`{}`", lack.as_str())))
+                .any(|line| line.starts_with("#### ") && line.contains(&format!("`{}`", shortage.as_str())))
         );
     }
     for note in NoteCode::ALL {

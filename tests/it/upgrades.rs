@@ -123,7 +123,7 @@ fn what_is_removed_whole_and_brought_again_serves_again() {
     assert!(answers(&mut host.connect()), "{}", show(&host.log()));
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.0.0");
 
-    // The link alone: that is a wish, and the file of before does not undo it.
+    // The link alone: that is the operator's decision, and the file of before does not undo it.
     let removals = host.events("removed").len();
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
     host.wait_for_nth("removed", removals + 1);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use host::config::Config;
 use host::dispatch::target::Target;
-use host::manager::events::Hints;
+use host::manager::events::Events;
 use host::manager::{self, Running};
 use host::net::connection::Shared;
 use host::net::{self, Server};
@@ -43,7 +43,7 @@ impl Inside {
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
         let (stopper, stop) = Stop::channel();
         let children = Trials::in_program(host_binary().to_owned(), Output::Null);
-        let manager = manager::start(&path, config.clone(), Hints::default(), children, &stop).unwrap();
+        let manager = manager::start(&path, config.clone(), Events::default(), children, &stop).unwrap();
         let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
         let listen = listener.address();
         let address = listen.to_string();

@@ -1,5 +1,5 @@
-//! May this file be opened? Takes its private copy and what was read of it, has all of it checked ([`check`]), and makes of the
-//! copy what may be loaded. It opens nothing and runs nothing.
+//! Decides whether a file may be opened: takes its private copy and what was read of it, has all of it checked ([`check`]),
+//! and makes of the copy what may be loaded. Opens nothing and runs nothing.
 //!
 //! Only [`admit`] makes an [`Admitted`], and only an [`Admitted`] can be loaded.
 

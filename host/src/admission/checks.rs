@@ -1,4 +1,5 @@
-//! Every check of a file that needs nothing but what was read of it: all reasons are collected, none hides another. Pure.
+//! Checks everything about a file that needs only what was read of it. All reasons are collected, and none hides another.
+//! Pure.
 
 use std::path::Path;
 use std::sync::Arc;

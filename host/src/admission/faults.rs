@@ -1,4 +1,4 @@
-//! What a file's or a record's fault is as a refusal: with what was expected and what mends it. Pure.
+//! Decides how a fault of a file or a record is shown as a refusal: what was expected, and the cure. Pure.
 
 use plugin_record::{Code, FORMAT, Refusal, note};
 

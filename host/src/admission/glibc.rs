@@ -1,7 +1,7 @@
-//! Releases of the GNU C library, and which one this process runs on.
+//! Decides which release of the GNU C library this process runs on, and how releases compare.
 //!
-//! The running one is asked by reading the very file that is mapped here: the C library's own function for it would be
-//! an unsafe call for the sake of one line of text, and the same text stands in the file.
+//! The running release is read from the very file that is mapped here: the C library's own function for it would be an unsafe
+//! call for one line of text, and the same text stands in the file.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The host's own record: the other side of every comparison.
+//! Holds the host's own record: the other side of every comparison.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! Do a file's names agree: the file's, its DT_SONAME, its record's, and those of links to it? Each pair that disagrees is a
-//! refusal of its own. Pure.
+//! Decides whether a file's names agree: the file's own, its DT_SONAME, its record's, and those of links to it. Each pair
+//! that disagrees is a refusal of its own. Pure.
 
 use std::path::Path;
 

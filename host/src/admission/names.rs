@@ -1,6 +1,7 @@
-//! The names of plugin files: `libsubmit_echo.so.1.1.0` (real name), `libsubmit_echo.so.1` (soname), and the unversioned
-//! `libsubmit_echo.so` that cargo writes; on macOS `libsubmit_echo.1.1.0.dylib`, `libsubmit_echo.1.dylib` (of which the
-//! install name ends) and `libsubmit_echo.dylib`. How names are made and read, and nothing about what lies behind them.
+//! Decides how the names of plugin files are made and read: `libsubmit_echo.so.1.1.0` (real name), `libsubmit_echo.so.1`
+//! (soname), and the unversioned `libsubmit_echo.so` that cargo writes; on macOS `libsubmit_echo.1.1.0.dylib`,
+//! `libsubmit_echo.1.dylib` (with which the install name ends) and `libsubmit_echo.dylib`. Never looks at the files behind
+//! the names.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Who may change what the host runs: a plugin's file and its directory belong to root or to the host's user, and not
-//! everybody may write to them.
+//! Decides which owners and modes are safe for what the host runs: a plugin's file and its directory belong to root or to the
+//! host's user, and not every user may write to them. Never reads a file's content.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -2,8 +2,8 @@
 //! for a place that is fixed at start (the initial-exec model; DF_STATIC_TLS in the file). For libraries that are opened
 //! later the C library keeps a reserve, and what one of them has taken is free again only when the process ends.
 //!
-//! The C library tells nobody how much is left, so this is an estimate: what the reserve has at the start, less what is
-//! declared by the libraries that are open. It is told, and it decides how thoroughly a newcomer is tried out, but refuses
+//! The C library does not report how much is left, so this is an estimate: what the reserve has at the start, less what is
+//! declared by the libraries that are open. It is reported, and it decides how thoroughly a new library is tried out, but refuses
 //! nothing: the dynamic linker does that, in a child process first, and before any code of the library runs.
 //!
 //! Source of the rules: glibc's manual, "Dynamic Linking Tunables", and the comments in its elf/dl-tls.c: the reserve is

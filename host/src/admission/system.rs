@@ -1,5 +1,5 @@
-//! Does this system give a library what it asks for? Compares its [`Needs`] with the running C library and with how the
-//! host opens libraries. Pure. Policy changes nothing here: what is refused would not open, or would weaken the whole
+//! Decides whether this system gives a library what it asks for: compares its [`Needs`] with the running C library and with
+//! how the host opens libraries. Pure. Policy changes nothing here: what is refused would not open, or would weaken the whole
 //! process.
 
 use plugin_record::{Code, Refusal};

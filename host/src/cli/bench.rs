@@ -1,4 +1,4 @@
-//! `host bench`: what the load generator is told, and how its report is printed.
+//! `host bench`: the load generator's options, and how its report is printed.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};

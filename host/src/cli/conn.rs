@@ -1,4 +1,4 @@
-//! `--conn`: what a command that is a client says before its Submits.
+//! `--conn`: the Conn that a client command sends before its Submits.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

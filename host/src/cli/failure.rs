@@ -1,4 +1,4 @@
-//! Why a command failed, and the exit code that comes of it: each error says by its type which one, here and nowhere else.
+//! Decides which exit code a failed command ends with: each error has one by its type, here and nowhere else.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::net::ListenError;
 /// Why nothing more can be printed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OutputError {
-    /// Whoever read it wants no more (`| head`), which is no failure of theirs.
+    /// The reader wants no more (`| head`), which is no failure of the reader's.
     #[error("nobody reads the output any more")]
     NoReader,
     /// A full disk, for example.
@@ -31,7 +31,7 @@ impl From<io::Error> for OutputError {
 /// Why a command failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nobody reads its output any more; there is nothing to say, and nobody to say it to.
+    /// The reader of its output has gone: there is nothing to say, and no reader for it.
     NoReader,
     /// The configuration, or what it names, can't be used. One line for each reason.
     Unusable(Vec<String>),

@@ -1,4 +1,4 @@
-//! `host fingerprint`: what plugins are compared with, for people and for the builds of plugins.
+//! `host fingerprint`: the facts that plugins are compared with, for people and for the builds of plugins. Judges nothing.
 
 use std::path::PathBuf;
 

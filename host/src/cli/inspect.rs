@@ -1,4 +1,4 @@
-//! `host inspect FILE`: what a file says of itself, for whatever machine it is. Judges nothing.
+//! `host inspect FILE`: the record and facts that a file carries, for whatever machine it is. Judges nothing.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `host install FILE --plugins F`.
+//! `host install FILE --plugins F`: the command's options and what it prints. Leaves the work to `manager::install`.
 
 use std::path::PathBuf;
 

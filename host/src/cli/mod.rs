@@ -1,4 +1,4 @@
-//! The command line: what there is to say, and which exit code comes of it.
+//! Decides which commands there are, and which exit code each result has. Leaves all else to the layers below.
 
 mod align;
 mod bench;
@@ -37,7 +37,7 @@ const FAILED: u8 = 1;
 const UNUSABLE: u8 = 78;
 /// Wrong usage.
 const MISUSED: u8 = 2;
-/// Nobody reads the output any more: what a shell shows for tools that end by SIGPIPE.
+/// The reader of the output has gone: what a shell shows for tools that end by SIGPIPE.
 const NO_READER: u8 = 128 + 13;
 /// How long a command that a person waits for waits for its log to be read, while nothing of it is. A host that serves has
 /// less time: see `exit`.

@@ -1,4 +1,4 @@
-//! `host open`: the child process that opens libraries before the host does; see `plugin::trial`. Not for people.
+//! `host open`: the child process that opens libraries before the host does; see `runtime::load_check`. Not for people.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! How results are printed: tables for people, on standard output.
+//! Decides how results are printed: tables for people, on standard output.
 
 use std::io::{self, IsTerminal, Write};
 

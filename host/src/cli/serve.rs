@@ -1,4 +1,4 @@
-//! `host --plugins F`: reads the configuration, starts the plugins, opens the port, serves until told to stop.
+//! `host --plugins F`: reads the configuration, starts the plugins, opens the port, serves until the host is stopped.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use clap::Args;
 use super::failure::Failure;
 use crate::config::Config;
 use crate::control::signals::Signals;
-use crate::manager::events::{Hint, Hints};
+use crate::manager::events::{Event, Events};
 use crate::manager::{self, Running};
 use crate::net;
 use crate::net::Bound;
@@ -35,9 +35,9 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
-        let hints = Hints::default();
-        let hint = hints.sender();
-        let reload = move || drop(hint.send(Hint::Reload)); // nobody listens when the host has ended
+        let events = Events::default();
+        let event = events.sender();
+        let reload = move || drop(event.send(Event::Reload)); // no manager receives it when the host has ended
         let stop = signals.listen(reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
@@ -45,17 +45,17 @@ impl Serve {
         let drain_timeout = config.server.drain_timeout;
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
-        // afterwards, so that nobody connects to a host that then refuses to start.
+        // afterwards, so that no peer connects to a host that then refuses to start.
         let children = Trials::here(Output::Null)?;
         let bound = Bound::new(&config.server.listen)?;
-        let manager = manager::start(&path, config.clone(), hints, children, &stop)?;
+        let manager = manager::start(&path, config.clone(), events, children, &stop)?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");
             return Ok(super::GOOD);
         }
         let served = serve(&config, bound, &manager, &stop);
-        // Without a port nobody was served, but the plugins are up and need their time to end.
+        // Without a port no peer was served, but the plugins are up and need their time to end.
         let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
         served?;

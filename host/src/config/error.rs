@@ -1,4 +1,4 @@
-//! Why a configuration can't be used, said so that it can be mended: each error with file, line and key.
+//! Holds the reasons why a configuration can't be used, each with file, line and key, so that it can be corrected.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

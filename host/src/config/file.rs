@@ -1,8 +1,9 @@
-//! Reading the configuration's file without waiting for anybody: what may be one, how large, and which errors say something
-//! about the file rather than about the machine.
+//! Reads the configuration's file without waiting for another process. Decides what may be such a file, how large it may be,
+//! and which errors say something about the file rather than about the machine. Never parses it.
 //!
-//! A host that runs opens regular files alone: a FIFO without a writer would hold it for ever, and to open a device may do
-//! something. At a start the operator waits for what they have named, so a pipe (`--plugins <(generate)`) is read to its end.
+//! A running host opens regular files alone: a FIFO without a writer would hold it for ever, and to open a device may do
+//! something. At a start the operator waits for the file that they have named, so a pipe (`--plugins <(generate)`) is read to
+//! its end.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -61,8 +62,8 @@ pub(super) fn read(path: &Path, accept: Accept) -> Result<Found, ConfigError> {
 }
 
 fn open(path: &Path, accept: Accept) -> io::Result<File> {
-    // A regular file may have become something else since it was looked at; and whoever gave us a descriptor has waited for
-    // its other end.
+    // A regular file may have become something else since it was checked; and the process that passed a descriptor has
+    // waited for its other end.
     let must_not_wait = accept == Accept::Regular || is_descriptor(path);
     let mut flags = OFlags::NOCTTY;
     flags.set(OFlags::NONBLOCK, must_not_wait);
@@ -106,7 +107,7 @@ fn name_of(kind: FileType) -> &'static str {
 }
 
 /// The folder that relative paths of a configuration are relative to, as an absolute path: the file's own, or the current
-/// directory where the path names an open descriptor or what is read once (`/dev/fd` is nobody's folder).
+/// directory where the path names an open descriptor or what is read once (`/dev/fd` is no folder of a configuration).
 ///
 /// # Errors
 /// When there is no current directory.

@@ -1,7 +1,8 @@
-//! A plugin's own configuration as the JSON that it is handed over as. Dates become text. Numbers that JSON has not are errors
-//! that name their key; a plugin that is given `null` in their place would complain of the wrong thing, or not at all.
+//! Converts a plugin's own configuration to JSON, the form in which the plugin gets it. Dates become text. Numbers that JSON
+//! does not have are errors that name their key; a plugin that got `null` in their place would report the wrong error, or
+//! none.
 //!
-//! What stands here may be secret, so no error shows a value.
+//! A value here may be secret, so no error shows one.
 
 use serde_json::{Map, Value};
 use toml::Spanned;

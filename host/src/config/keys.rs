@@ -1,4 +1,4 @@
-//! Which keys plugins.toml has, in which table, and what reads the value of each.
+//! Decides which keys plugins.toml has, in which table, and what reads the value of each.
 
 use plugin_record::Policy;
 use toml::de::DeTable;

@@ -1,4 +1,4 @@
-//! `server.listen`: where peers connect.
+//! Decides what `server.listen` may be: where peers connect. Opens nothing.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! plugins.toml: its keys and their defaults. `keys.rs` says how they are written, `value.rs` what their values may be; every
-//! error of a file is reported, each with its line and key.
+//! Holds plugins.toml: its keys and their defaults. `keys.rs` says how they are written, `value.rs` what their values may be;
+//! every error of a file is reported, each with its line and key. Puts nothing in force.
 
 mod error;
 mod file;
@@ -118,7 +118,7 @@ pub struct Plugins {
     pub staging: Option<PathBuf>,
     /// Whether to follow changes in the directory while running.
     pub watch: bool,
-    /// How often to look without being told.
+    /// How often to look without an event.
     pub poll: Duration,
     /// Whether to serve plugins that have no table, on the commands of their record.
     pub discover: bool,

@@ -1,6 +1,6 @@
-//! How deep a configuration nests, found before any of it is built. The parser of TOML builds and drops tables by recursion. It
-//! bounds the parts of a key and the values within values, but not the one times the other: 3 KB make thousands of tables, and
-//! a thread's stack ends before them.
+//! Decides how deep a configuration may nest, before any of it is built. The TOML parser builds and drops tables by
+//! recursion. It bounds the parts of a key and the values within values, but not the product of the two: 3 KB make thousands
+//! of tables, and a thread's stack ends before them.
 
 use toml_parser::decoder::Encoding;
 use toml_parser::parser::{EventReceiver, parse_document};
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// Whoever reads it has a stack of 2 MiB, as the thread of this test has.
+    /// The thread that reads it has a stack of 2 MiB, as the thread of this test has.
     #[test]
     fn no_nesting_ends_the_host() {
         let unclosed = format!("{}={{", key(80)).repeat(1000);

@@ -1,5 +1,5 @@
-//! Where each entry of a configuration stands in the text, so that an error can be said to be about one; and which keys may be
-//! said at all. What the parser takes for a key, in a table that is a plugin's, may be a line of a secret whose quotes are wrong.
+//! Holds where each entry of a configuration stands in the text, so that an error can name its line. Decides which keys may
+//! be shown at all: in a plugin's table, what the parser takes for a key may be a line of a secret whose quotes are wrong.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Which keys a running host does not take over, and which of them the log has yet to name.
+//! Decides which keys a running host does not take over, and which of them the log has yet to name.
 
 use std::collections::BTreeMap;
 

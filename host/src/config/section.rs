@@ -1,4 +1,4 @@
-//! One table of plugins.toml while it is read: what is wrong with its values, and which of its keys nobody knows.
+//! Reads one table of plugins.toml: collects what is wrong with its values, and which of its keys are unknown.
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};

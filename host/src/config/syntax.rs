@@ -1,11 +1,12 @@
-//! What is no TOML in a configuration, and what is said of the rest of the file all the same.
+//! Decides what is no TOML in a configuration, and which other errors of the file are believed all the same. Never reads a
+//! value.
 //!
-//! The parser goes on after an error, by a guess at what was meant. So one mistake may bring further errors of the parser, and
-//! wrong values and keys that nobody wrote: a table's header without its `]` leaves its keys to another table, a string without
-//! its end leaves its lines to be taken for keys. Each error has a region in which nothing else is believed.
+//! The parser goes on after an error, by a guess at what was meant. So one mistake may bring further errors of the parser,
+//! and wrong values and keys that are not in the file: a table's header without its `]` leaves its keys to another table, a
+//! string without its end leaves its lines to be taken for keys. Each error has a region in which nothing else is believed.
 //!
-//! A file may have a hundred thousand errors, and the thread that reads it has other work: each step here costs no more for one
-//! error than for another.
+//! A file may have a hundred thousand errors, and the thread that reads it has other work: each step here costs no more for
+//! one error than for another.
 
 use std::ops::Range;
 
@@ -107,8 +108,8 @@ fn is_header(text: &str, at: usize) -> bool {
 }
 
 /// Where nothing else is believed once an error was found at `at`: the line, and all of the entry that the error stands in. What
-/// stands behind a broken header belongs to nobody knows which table, and behind a broken string to the string perhaps: up to
-/// the next header.
+/// stands behind a broken header belongs to an unknown table, and what stands behind a broken string perhaps to the string: up
+/// to the next header.
 fn region(text: &str, entry: Option<&Entry<'_>>, at: usize) -> Range<usize> {
     let span = entry.map_or(at..at, |entry| entry.span.clone());
     let start = line_start(text, at).min(span.start);
@@ -126,7 +127,7 @@ fn region(text: &str, entry: Option<&Entry<'_>>, at: usize) -> Range<usize> {
     start..end + 1
 }
 
-/// What is wrong, for somebody who writes TOML and has not read its grammar.
+/// What is wrong, for a reader who writes TOML and has not read its grammar.
 fn reason(text: &str, entry: Option<&Entry<'_>>, at: usize, message: &str) -> String {
     let scalar = entry.and_then(|entry| entry.scalar_at(at));
     let written = scalar.and_then(|span| text.get(span));

@@ -1,5 +1,6 @@
-//! What the value of a key may be: sizes, durations, commands, compatibility lines. The host's own keys are no secrets, so a
-//! value that is wrong is shown; one of another type than expected may be meant for another key, and only its type is.
+//! Decides what the value of a key may be: sizes, durations, commands, compatibility lines. The host's own keys are no
+//! secrets, so a wrong value is shown; a value of another type than expected may be meant for another key, and only its type
+//! is shown.
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The admitted files of a plugin directory, grouped by soname and package, each group with what stands at its soname. Pure.
-//! Which of its versions serves is not decided here.
+//! Groups the admitted files of a plugin directory by soname and package, each group with what stands at its soname. Pure.
+//! Does not decide which version of a group serves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Moves a soname's link: a new link under a temporary name, then a rename, so that there is no moment without one.
+//! Decides how a soname's link is moved: a new link under a temporary name, then a rename, so that there is no moment without
+//! one. Never decides where a link leads.
 
 use std::io;
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! Files whose names are no plugin's and look as if they were meant to be: what a person would take for a plugin must not be
+//! Decides which names are no plugin's although they look like one: a file that a person would take for a plugin must not be
 //! passed over in silence. Pure.
 
 use crate::admission::names::{LibraryName, Platform, parse_version};
 
-/// Endings of files that somebody put aside, or that a program writes beside a library: nobody expects them to serve.
+/// Endings of files that were put aside, or that a program writes beside a library: they are not expected to serve.
 const SET_ASIDE: [&str; 28] = [
     "asc", "bak", "backup", "dbg", "debug", "disabled", "filepart", "gz", "md5", "minisig", "new", "off", "old",
     "orig", "part", "partial", "rej", "save", "sha1", "sha256", "sha512", "sig", "swp", "temp", "tmp", "xz", "zip",

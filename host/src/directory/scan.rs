@@ -1,5 +1,5 @@
-//! What lies in the plugin directory: entries with a plugin's name, each with the file that it leads to. Decides where a
-//! link may lead; not what is in the file.
+//! Lists what lies in the plugin directory: entries with a plugin's name, each with the file that it leads to. Decides where
+//! a link may lead; never reads the file.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What the plugin directory offers: every entry judged, and the admitted files grouped by soname with what their link
-//! says. Reads the directory; decides nothing about what serves, which is `selection`'s to do.
+//! Holds what the plugin directory offers: a verdict on every entry, and the admitted files grouped by soname with what their
+//! link says. Reads the directory; does not decide what serves, which is `selection`'s part.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,12 +11,12 @@ use super::groups::{Finding, Group, group};
 use super::links::link_command;
 use super::misnamed::Misnamed;
 use super::scan::Directory;
-use super::verdicts::{Judge, Memory, NotAdmitted, Verdict, refused};
+use super::verdicts::{Evaluation, NotAdmitted, Verdict, VerdictCache, refused};
 use crate::admission::inspect::inspect;
 use crate::admission::names::{self, LibraryName, Platform};
 use crate::admission::stage::{self, Digest, Staging};
 use crate::config::Config;
-use crate::files::stability::Settling;
+use crate::files::stability::StabilityTracker;
 use crate::shell::rename;
 
 /// A plugin directory with everything in it judged.
@@ -32,11 +32,11 @@ pub struct Survey {
     pub unversioned: Vec<PathBuf>,
     /// Files that look like libraries and have no plugin's name.
     pub misnamed: Vec<(PathBuf, Misnamed)>,
-    /// Names at which something stands that is refused or not whole yet.
+    /// Names at which something stands that is refused or not complete yet.
     pub in_doubt: BTreeSet<String>,
-    /// Those of them of which it is not known yet what they are: not whole, or the machine could not judge them.
+    /// Those of them of which it is not known yet what they are: not complete, or the machine could not judge them.
     pub undecided: BTreeSet<String>,
-    /// How many files have changed and are not whole yet.
+    /// How many files have changed and are not complete yet.
     pub unsettled: usize,
 }
 
@@ -104,26 +104,26 @@ impl Survey {
 /// # Errors
 /// When the directory can't be read.
 pub fn survey(config: &Config, staging: &Staging) -> io::Result<Survey> {
-    survey_again(config, staging, &mut Memory::default(), None)
+    survey_again(config, staging, &mut VerdictCache::default(), None)
 }
 
-/// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not whole yet,
-/// if `settling` is asked, is left for later.
+/// The same for a directory that was surveyed before: what is as it was is not judged again, and what is not complete yet,
+/// if `stability` is asked, is left for later.
 ///
 /// # Errors
 /// When the directory can't be read.
 pub fn survey_again(
     config: &Config,
     staging: &Staging,
-    memory: &mut Memory,
-    settling: Option<&mut Settling>,
+    cache: &mut VerdictCache,
+    stability: Option<&mut StabilityTracker>,
 ) -> io::Result<Survey> {
     let directory = Directory::read(&config.plugins.dir, &config.source)?;
-    let mut judge = Judge::new(config, staging, Some(&directory), memory, settling);
+    let mut evaluation = Evaluation::new(config, staging, Some(&directory), cache, stability);
     let mut findings = Vec::with_capacity(directory.entries.len());
     let mut undecided = BTreeSet::new();
     for entry in &directory.entries {
-        match judge.entry(entry) {
+        match evaluation.entry(entry) {
             None => drop(undecided.insert(entry.name.to_string())),
             Some(verdict) => findings.push(Finding {
                 path: entry.path.clone(),
@@ -133,7 +133,7 @@ pub fn survey_again(
             }),
         }
     }
-    let unsettled = judge.finish();
+    let unsettled = evaluation.finish();
     Ok(Survey {
         unversioned: directory.unversioned,
         misnamed: directory.misnamed,
@@ -166,14 +166,14 @@ fn name_better_target(finding: &mut Finding, groups: &[Group]) {
 
 /// Judges one file from elsewhere than the plugin directory: the file alone.
 pub fn judge_foreign(file: &Path, config: &Config, staging: &Staging) -> Verdict {
-    let mut memory = Memory::default();
-    let mut judge = Judge::new(config, staging, None, &mut memory, None);
+    let mut cache = VerdictCache::default();
+    let mut evaluation = Evaluation::new(config, staging, None, &mut cache, None);
     let file_name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     match LibraryName::parse(&file_name) {
-        Some(name) => judge.judge(&name, file, Vec::new()),
+        Some(name) => evaluation.judge(&name, file, Vec::new()),
         // A name that is wrong and a file that is missing are two reasons, and the second one is what helps.
         None if !file.exists() => refused(stage::read(file).err().into_iter().collect()),
         None => refused(vec![name_form(file, &file_name)]),

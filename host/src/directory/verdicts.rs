@@ -1,5 +1,5 @@
-//! Verdicts on the files of a directory: each file is judged once as it is, however many links lead to it and however often
-//! it is looked at, and not before it is whole.
+//! Holds the verdicts on the files of a directory, and decides when a file is judged: once as it is, however many links lead
+//! to it and however often the directory is surveyed, and not before it is complete. Does not decide what serves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -19,7 +19,7 @@ use crate::admission::name_checks::check_link;
 use crate::admission::names::{LibraryName, Platform};
 use crate::admission::stage::{Digest, NotCopied, Staging};
 use crate::config::Config;
-use crate::files::stability::{Settling, Stamp};
+use crate::files::stability::{StabilityTracker, Stamp};
 use crate::unavailable::Unavailable;
 
 /// The outcome of admission for one entry.
@@ -41,19 +41,19 @@ impl From<Refused> for NotAdmitted {
 }
 
 impl From<Unavailable> for NotAdmitted {
-    fn from(lack: Unavailable) -> NotAdmitted {
-        NotAdmitted::Unavailable(lack)
+    fn from(unavailable: Unavailable) -> NotAdmitted {
+        NotAdmitted::Unavailable(unavailable)
     }
 }
 
-/// What was judged before, so that it is not judged again while it is as it was.
+/// The verdicts on files that were judged before, so that a file is not judged again while it is as it was.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct VerdictCache {
     files: HashMap<PathBuf, Judged>,
     /// One value for each content, however many files have it.
     contents: HashMap<Digest, Weak<Admitted>>,
-    /// Files that are whole, and have no verdict: the machine could not judge them when they were last looked at.
-    lacking: HashMap<PathBuf, Stamp>,
+    /// Complete files without a verdict: the machine could not judge them in the last survey.
+    unjudged: HashMap<PathBuf, Stamp>,
 }
 
 #[derive(Debug)]
@@ -62,39 +62,39 @@ struct Judged {
     /// What was wrong with the way to it.
     way: Vec<Refusal>,
     verdict: Verdict,
-    took: Took,
-    /// Whether it was still there when last looked at.
+    timings: AdmissionTimings,
+    /// Whether this survey has met it.
     seen: bool,
 }
 
 /// How long the steps to a verdict took.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Took {
-    /// From the first look to the one that found it whole.
+pub struct AdmissionTimings {
+    /// From the first look to the one that found it complete.
     pub settle: Duration,
     /// To copy and judge it.
     pub admit: Duration,
 }
 
-impl Memory {
+impl VerdictCache {
     /// Has every file judged again: the policy has changed. Until then what was found before holds.
-    pub fn judge_again(&mut self) {
+    pub fn invalidate(&mut self) {
         self.files.values_mut().for_each(|judged| judged.stamp = None);
     }
 
-    /// Has everything judged as if it had never been seen, for the private copies are gone. The files were whole before, and
-    /// are as long as they look the same.
+    /// Has everything judged as if it had never been seen, for the private copies are gone. The files were complete before,
+    /// and stay so as long as they look the same.
     pub fn forget(&mut self) {
         let files = self.files.drain();
-        let whole = files.filter_map(|(path, judged)| Some((path, judged.stamp?)));
-        *self = Memory {
-            lacking: whole.collect(),
-            ..Memory::default()
+        let complete = files.filter_map(|(path, judged)| Some((path, judged.stamp?)));
+        *self = VerdictCache {
+            unjudged: complete.collect(),
+            ..VerdictCache::default()
         };
     }
 
     /// How long it took to admit this content.
-    pub fn took(&self, digest: Digest) -> Took {
+    pub fn timings(&self, digest: Digest) -> AdmissionTimings {
         let mut judged = self.files.values();
         let of_content = |judged: &&Judged| {
             judged
@@ -102,51 +102,51 @@ impl Memory {
                 .as_ref()
                 .is_ok_and(|admitted| admitted.digest() == digest)
         };
-        judged.find(of_content).map(|judged| judged.took).unwrap_or_default()
+        judged.find(of_content).map(|judged| judged.timings).unwrap_or_default()
     }
 }
 
-/// Judges the files of one survey.
-pub(super) struct Judge<'a> {
+/// The evaluation of the files of one survey.
+pub(super) struct Evaluation<'a> {
     config: &'a Config,
     staging: &'a Staging,
     /// The plugin directory that the files lie in; none for a file from elsewhere, which is judged by itself.
     directory: Option<&'a Directory>,
-    memory: &'a mut Memory,
-    settling: Option<&'a mut Settling>,
+    cache: &'a mut VerdictCache,
+    stability: Option<&'a mut StabilityTracker>,
     unsettled: BTreeSet<PathBuf>,
-    lacking: HashMap<PathBuf, Stamp>,
+    unjudged: HashMap<PathBuf, Stamp>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluation<'a> {
     pub(super) fn new(
         config: &'a Config,
         staging: &'a Staging,
         directory: Option<&'a Directory>,
-        memory: &'a mut Memory,
-        settling: Option<&'a mut Settling>,
-    ) -> Judge<'a> {
-        memory.files.values_mut().for_each(|judged| judged.seen = false);
-        Judge {
+        cache: &'a mut VerdictCache,
+        stability: Option<&'a mut StabilityTracker>,
+    ) -> Evaluation<'a> {
+        cache.files.values_mut().for_each(|judged| judged.seen = false);
+        Evaluation {
             config,
             staging,
             directory,
-            memory,
-            settling,
+            cache,
+            stability,
             unsettled: BTreeSet::new(),
-            lacking: HashMap::new(),
+            unjudged: HashMap::new(),
         }
     }
 
-    /// Forgets what is gone; tells how many files are not whole yet.
+    /// Forgets files that are gone; returns how many files are not complete yet.
     pub(super) fn finish(self) -> usize {
-        self.memory.files.retain(|_, judged| judged.seen);
-        self.memory.contents.retain(|_, admitted| admitted.strong_count() > 0);
-        self.memory.lacking = self.lacking;
+        self.cache.files.retain(|_, judged| judged.seen);
+        self.cache.contents.retain(|_, admitted| admitted.strong_count() > 0);
+        self.cache.unjudged = self.unjudged;
         self.unsettled.len()
     }
 
-    /// The verdict on an entry; `None` for a file that is not whole and was never judged.
+    /// The verdict on an entry; `None` for a file that is not complete and was never judged.
     pub(super) fn entry(&mut self, entry: &Entry) -> Option<Verdict> {
         let file = match &entry.file {
             Ok(file) => file,
@@ -198,7 +198,7 @@ impl<'a> Judge<'a> {
         Some(Err(refused.into()))
     }
 
-    /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is whole.
+    /// The verdict on a file of the directory: the one that is known, or a new one if it has changed and is complete.
     fn file(&mut self, name: &LibraryName, file: &Path) -> Option<Verdict> {
         let way = self
             .directory
@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
             .unwrap_or_default();
         let look = || fs::metadata(file).ok().map(|metadata| Stamp::from(&metadata));
         let stamp = look();
-        if let Some(judged) = self.memory.files.get_mut(file) {
+        if let Some(judged) = self.cache.files.get_mut(file) {
             let was_seen = std::mem::replace(&mut judged.seen, true);
             // Each file is judged once in a survey, however many links lead to it.
             if was_seen || (judged.stamp == stamp && stamp.is_some() && judged.way == way) {
@@ -217,38 +217,38 @@ impl<'a> Judge<'a> {
             return None; // it went since the directory was read
         }
         let now = Instant::now();
-        let is_whole = stamp.is_some() && self.memory.lacking.get(file).copied() == stamp;
-        let settle = match (&mut self.settling, stamp) {
-            _ if is_whole => Some(Duration::ZERO),
-            (Some(settling), Some(stamp)) => settling.is_whole(file, stamp, now),
+        let is_complete = stamp.is_some() && self.cache.unjudged.get(file).copied() == stamp;
+        let settle = match (&mut self.stability, stamp) {
+            _ if is_complete => Some(Duration::ZERO),
+            (Some(stability), Some(stamp)) => stability.is_complete(file, stamp, now),
             _ => Some(Duration::ZERO),
         };
         let verdict = settle.map(|_| self.judge(name, file, way.clone()));
-        // Somebody began to write it meanwhile: what was judged may be half of this and half of that.
-        let still_whole = self.settling.is_none() || look() == stamp;
-        let (Some(verdict), Some(settle), true) = (verdict, settle, still_whole) else {
-            if let (Some(settling), false) = (&mut self.settling, still_whole) {
-                settling.look_again(now);
+        // A writer began meanwhile: what was judged may be partly the old content and partly the new one.
+        let is_unchanged = self.stability.is_none() || look() == stamp;
+        let (Some(verdict), Some(settle), true) = (verdict, settle, is_unchanged) else {
+            if let (Some(stability), false) = (&mut self.stability, is_unchanged) {
+                stability.check_by(now);
             }
             self.unsettled.insert(file.to_owned());
             // What it was before holds until it is known what it has become.
-            return self.memory.files.get(file).map(|judged| judged.verdict.clone());
+            return self.cache.files.get(file).map(|judged| judged.verdict.clone());
         };
         if let Err(NotAdmitted::Unavailable(_)) = verdict {
-            self.lacking.extend(stamp.map(|stamp| (file.to_owned(), stamp)));
+            self.unjudged.extend(stamp.map(|stamp| (file.to_owned(), stamp)));
             return Some(verdict); // and nothing is known of it but what was known before
         }
         let judged = Judged {
             stamp,
             way,
             verdict: verdict.clone(),
-            took: Took {
+            timings: AdmissionTimings {
                 settle,
                 admit: now.elapsed(),
             },
             seen: true,
         };
-        self.memory.files.insert(file.to_owned(), judged);
+        self.cache.files.insert(file.to_owned(), judged);
         Some(verdict)
     }
 
@@ -256,7 +256,7 @@ impl<'a> Judge<'a> {
     pub(super) fn judge(&mut self, name: &LibraryName, file: &Path, mut found: Vec<Refusal>) -> Verdict {
         let copied = match self.staging.copy(file, self.directory.map(|_| &self.config.source)) {
             Ok(copied) => copied,
-            Err(NotCopied::Unavailable(lack)) => return Err(lack.into()),
+            Err(NotCopied::Unavailable(unavailable)) => return Err(unavailable.into()),
             Err(NotCopied::Refused(refusals)) => {
                 found.extend(refusals);
                 return refused(found);
@@ -272,13 +272,13 @@ impl<'a> Judge<'a> {
         };
         let mut admitted = admit(file, name, found, copied.staged, inspection, host)?;
         let digest = admitted.digest();
-        if let Some(known) = self.memory.contents.get(&digest).and_then(Weak::upgrade) {
+        if let Some(known) = self.cache.contents.get(&digest).and_then(Weak::upgrade) {
             return Ok(known); // and the second copy goes
         }
         let named = admitted.name_copy(self.staging);
         named.map_err(|error| Unavailable::staging(&self.staging.directory(), &error))?;
         let admitted = Arc::new(admitted);
-        self.memory.contents.insert(digest, Arc::downgrade(&admitted));
+        self.cache.contents.insert(digest, Arc::downgrade(&admitted));
         Ok(admitted)
     }
 }

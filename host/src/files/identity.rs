@@ -1,4 +1,4 @@
-//! Which file stands at a path, whatever it is named and whatever is in it.
+//! Decides which file stands at a path, whatever its name and content are. Reads metadata only.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 pub struct FileIdentity {
     device: u64,
     inode: u64,
-    /// Inode numbers are used again; so with its birth, where the file system tells that.
+    /// Inode numbers are used again; so with its birth, where the file system has it.
     birth: Option<SystemTime>,
 }
 

@@ -1,6 +1,6 @@
-//! When a file is whole: not while somebody still writes it. The system says when a writer has closed a file or has moved
-//! a finished one here; where it says nothing (a hard link, a network file system), a file is whole once it has looked the
-//! same for a while.
+//! Decides when a file is complete: not while a process still writes it. The system reports when a writer has closed a file
+//! or has moved a finished one here. Where the system reports nothing (a hard link, a network file system), a file is
+//! complete once it has looked the same for a while. Never reads a file's content, and knows nothing of plugins.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a file must look the same, and how long a link must be gone, to count.
-pub const SETTLE: Duration = Duration::from_millis(200);
+pub const STABLE_FOR: Duration = Duration::from_millis(200);
 /// An empty file is most often one whose writer has not begun.
-const SETTLE_EMPTY: Duration = Duration::from_secs(2);
+const EMPTY_STABLE_FOR: Duration = Duration::from_secs(2);
 
-/// What tells whether a file is as it was, stat(2). A changed mode or owner changes the last of these.
+/// By what of stat(2) a file is known to be as it was. A changed mode or owner changes the last of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -35,99 +35,99 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// What was heard of a path.
+/// What an event says of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Its content changes; its writer has not closed it yet.
     Written,
-    /// Its writer has closed it, or it was moved here: it is whole.
-    Whole,
+    /// Its writer has closed it, or it was moved here: it is complete.
+    Complete,
     /// It is gone.
     Gone,
     /// Something else.
     Other,
 }
 
-/// What is known of files that were not judged as they are now.
+/// What is known of files that are not known to be complete.
 #[derive(Debug, Default)]
-pub struct Settling {
-    looks: HashMap<PathBuf, Look>,
+pub struct StabilityTracker {
+    observed: HashMap<PathBuf, Observation>,
     writing: HashSet<PathBuf>,
-    whole: HashSet<PathBuf>,
-    again: Option<Instant>,
+    complete: HashSet<PathBuf>,
+    next_check: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Look {
+struct Observation {
     stamp: Stamp,
     since: Instant,
     first: Instant,
 }
 
-impl Settling {
-    /// Takes note of a change.
-    pub fn hear(&mut self, path: &Path, change: Change) {
+impl StabilityTracker {
+    /// Records a change.
+    pub fn record(&mut self, path: &Path, change: Change) {
         match change {
             Change::Written => {
-                self.whole.remove(path);
+                self.complete.remove(path);
                 self.writing.insert(path.to_owned());
             }
-            Change::Whole => {
+            Change::Complete => {
                 self.writing.remove(path);
-                self.whole.insert(path.to_owned());
+                self.complete.insert(path.to_owned());
             }
             Change::Gone => {
                 self.writing.remove(path);
-                self.whole.remove(path);
-                self.looks.remove(path);
+                self.complete.remove(path);
+                self.observed.remove(path);
             }
             Change::Other => {}
         }
     }
 
-    /// Changes were lost: whatever was heard before says nothing any more.
-    pub fn forget(&mut self) {
+    /// Events were lost: those recorded before say nothing any more.
+    pub fn forget_events(&mut self) {
         self.writing.clear();
-        self.whole.clear();
+        self.complete.clear();
     }
 
-    /// Whether a file that looks like this is whole, and then how long that took to find out. If not, [`again`] says when
+    /// Whether a file that looks like this is complete, and then how long that took to find out. If not, [`next_check`] says when
     /// to ask again.
     ///
-    /// [`again`]: Settling::again
-    pub fn is_whole(&mut self, path: &Path, stamp: Stamp, now: Instant) -> Option<Duration> {
-        let first = Look {
+    /// [`next_check`]: StabilityTracker::next_check
+    pub fn is_complete(&mut self, path: &Path, stamp: Stamp, now: Instant) -> Option<Duration> {
+        let first = Observation {
             stamp,
             since: now,
             first: now,
         };
-        let look = self.looks.entry(path.to_owned()).or_insert(first);
-        if look.stamp != stamp {
-            look.stamp = stamp;
-            look.since = now;
+        let observation = self.observed.entry(path.to_owned()).or_insert(first);
+        if observation.stamp != stamp {
+            observation.stamp = stamp;
+            observation.since = now;
         }
-        let (since, took) = (look.since, now - look.first);
-        let enough = if stamp.size == 0 { SETTLE_EMPTY } else { SETTLE };
+        let (since, took) = (observation.since, now - observation.first);
+        let enough = if stamp.size == 0 { EMPTY_STABLE_FOR } else { STABLE_FOR };
         if self.writing.contains(path) {
-            return None; // its closing will be heard
+            return None; // an event will report its closing
         }
-        if self.whole.contains(path) || now - since >= enough {
-            self.whole.remove(path);
-            self.looks.remove(path);
+        if self.complete.contains(path) || now - since >= enough {
+            self.complete.remove(path);
+            self.observed.remove(path);
             return Some(took);
         }
-        self.look_again(since + enough);
+        self.check_by(since + enough);
         None
     }
 
-    /// Has [`again`](Settling::again) say no later time than this.
-    pub fn look_again(&mut self, at: Instant) {
-        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    /// Has [`next_check`](StabilityTracker::next_check) say no later time than this.
+    pub fn check_by(&mut self, at: Instant) {
+        self.next_check = Some(self.next_check.map_or(at, |known| known.min(at)));
     }
 
     /// When to ask again, if anything is in the balance; asked once for each round.
-    pub fn again(&mut self) -> Option<Instant> {
-        self.again.take()
+    pub fn next_check(&mut self) -> Option<Instant> {
+        self.next_check.take()
     }
 }
 
@@ -146,31 +146,35 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_when_its_writer_says_so_or_it_rests() {
+    fn a_file_is_complete_when_its_writer_closes_it_or_it_is_stable() {
         let path = Path::new("/x");
         let start = Instant::now();
-        let mut settling = Settling::default();
-        // Nothing heard: it must rest, from its last change on.
-        assert_eq!(settling.is_whole(path, stamp(1, 1), start), None);
-        assert_eq!(settling.again(), Some(start + SETTLE));
-        let later = start + SETTLE / 2;
-        assert_eq!(settling.is_whole(path, stamp(2, 2), later), None);
-        assert_eq!(settling.is_whole(path, stamp(2, 2), later + SETTLE / 2), None);
-        let rested = settling.is_whole(path, stamp(2, 2), later + SETTLE);
-        assert_eq!(rested, Some(SETTLE / 2 + SETTLE));
+        let mut stability = StabilityTracker::default();
+        // No event: it must look the same, from its last change on.
+        assert_eq!(stability.is_complete(path, stamp(1, 1), start), None);
+        assert_eq!(stability.next_check(), Some(start + STABLE_FOR));
+        let later = start + STABLE_FOR / 2;
+        assert_eq!(stability.is_complete(path, stamp(2, 2), later), None);
+        assert_eq!(stability.is_complete(path, stamp(2, 2), later + STABLE_FOR / 2), None);
+        let stable = stability.is_complete(path, stamp(2, 2), later + STABLE_FOR);
+        assert_eq!(stable, Some(STABLE_FOR / 2 + STABLE_FOR));
 
-        // While it is written, rest says nothing.
-        settling.hear(path, Change::Written);
-        let much_later = start + SETTLE * 100;
-        assert_eq!(settling.is_whole(path, stamp(3, 3), later), None);
-        assert_eq!(settling.is_whole(path, stamp(3, 3), much_later), None);
-        assert_eq!(settling.is_whole(path, stamp(4, 4), much_later), None);
-        settling.hear(path, Change::Whole);
-        assert!(settling.is_whole(path, stamp(4, 4), much_later).is_some());
+        // While it is written, looking the same says nothing.
+        stability.record(path, Change::Written);
+        let much_later = start + STABLE_FOR * 100;
+        assert_eq!(stability.is_complete(path, stamp(3, 3), later), None);
+        assert_eq!(stability.is_complete(path, stamp(3, 3), much_later), None);
+        assert_eq!(stability.is_complete(path, stamp(4, 4), much_later), None);
+        stability.record(path, Change::Complete);
+        assert!(stability.is_complete(path, stamp(4, 4), much_later).is_some());
 
-        // Nobody has begun to write it.
-        assert_eq!(settling.is_whole(path, stamp(0, 5), start), None);
-        assert_eq!(settling.is_whole(path, stamp(0, 5), start + SETTLE), None);
-        assert!(settling.is_whole(path, stamp(0, 5), start + SETTLE_EMPTY).is_some());
+        // Its writer has not begun.
+        assert_eq!(stability.is_complete(path, stamp(0, 5), start), None);
+        assert_eq!(stability.is_complete(path, stamp(0, 5), start + STABLE_FOR), None);
+        assert!(
+            stability
+                .is_complete(path, stamp(0, 5), start + EMPTY_STABLE_FOR)
+                .is_some()
+        );
     }
 }

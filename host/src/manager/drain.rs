@@ -1,5 +1,6 @@
-//! What becomes of handlers that new batches don't reach any more: when their last call has returned, they wait in standby,
-//! or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s to do.
+//! Decides what becomes of handlers that new batches no longer reach: when their last call has returned, they wait in
+//! standby, paused, or are shut down if they can't serve again. Takes nothing out of the route table, which is `publish`'s
+//! part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
-use crate::status::audit::versions::Swap;
+use crate::status::audit::versions::VersionEvent;
 use crate::unavailable::LoadError;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
@@ -33,7 +34,7 @@ impl Manager {
         Some(now + (youngest / 8).clamp(FIRST_COUNT, LAST_COUNT))
     }
 
-    /// Finds out which handlers' last batches have returned; tells whether one has by now that had not before.
+    /// Finds out which handlers' last batches have returned; returns whether one has by now that had not before.
     pub(super) fn drain(&mut self) -> bool {
         // Calls are counted for each instance, so one that hangs keeps no other handler from draining.
         let mut is_news = false;
@@ -43,7 +44,7 @@ impl Manager {
                 leaving.drained = Some(leaving.since.elapsed());
                 is_news = true;
             } else if !leaving.is_reported && leaving.since.elapsed() >= LONG {
-                Swap::draining(&leaving.plugin, &leaving.key, calls);
+                VersionEvent::draining(&leaving.plugin, &leaving.key, calls);
                 leaving.is_reported = true;
             }
         }
@@ -67,7 +68,7 @@ impl Manager {
                 None => "standby",
                 Some(_) => "shutdown",
             };
-            Swap::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
+            VersionEvent::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
         }
         drop(leaving);
         for (key, plugin) in self.instances.alive() {
@@ -87,7 +88,7 @@ impl Manager {
             }
         }
         if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
-            self.settling.look_again(again);
+            self.stability.check_by(again);
         }
         self.instances.discard_copies(|digest| has_file(survey, digest));
         for (key, reason) in unavailable {
@@ -99,8 +100,8 @@ impl Manager {
     fn pause(&self, plugin: &Arc<Plugin>) {
         match self.instances.pause(plugin, self.config.plugins.init_timeout) {
             Ok(()) | Err(LoadError::Stopping) => {}
-            Err(LoadError::Refused(refusal)) => Swap::not_paused(plugin, &refusal.plugin),
-            Err(LoadError::Unavailable(reason)) => Swap::not_paused(plugin, &reason.found),
+            Err(LoadError::Refused(refusal)) => VersionEvent::not_paused(plugin, &refusal.plugin),
+            Err(LoadError::Unavailable(reason)) => VersionEvent::not_paused(plugin, &reason.found),
         }
     }
 

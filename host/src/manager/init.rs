@@ -1,5 +1,5 @@
-//! Initialises what should serve, resumes what waits in standby, and takes note of what fails: what is a plugin's own fault is not tried again as it is, what
-//! is the machine's is.
+//! Initialises what should serve, resumes what waits in standby, and records what fails: a plugin's own fault is not tried
+//! again as it is, a fault of the machine is. Does not decide what should serve.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Brings a file into the plugin directory: admission first, then the private copy goes to its real name and the link
-//! moves, each by a rename. A running host sees either the old state or the new. Loads nothing; whether it would serve is
-//! `selection`'s to say.
+//! Brings a file into the plugin directory, for `host install`: admission first, then the private copy goes to its real name
+//! and the link moves, each by a rename. A running host sees either the old state or the new. Loads nothing; whether the file
+//! would serve is decided in `selection`.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -152,7 +152,7 @@ pub fn install(file: &Path, config: &Config, staging: &Staging, replace: bool) -
     })
 }
 
-/// Puts the private copy, which is what was judged, at its real name; tells whether it was there already.
+/// Puts the private copy, which is what was judged, at its real name; returns whether it was there already.
 fn place(admitted: &Admitted, target: &Path, replace: bool) -> Result<bool, InstallError> {
     let write = |error| InstallError::Write {
         path: target.to_owned(),
@@ -212,7 +212,7 @@ fn not_served(config: &Config, staging: &Staging, target: &Path) -> io::Result<O
                 idle: own.idle,
             })
         }
-        None => Some(NotServed::default()), // somebody has taken it away
+        None => Some(NotServed::default()), // it was taken away meanwhile
     })
 }
 

@@ -1,4 +1,4 @@
-//! Handlers on their way out: what is known of one until its last call has returned.
+//! Holds what is known of a replaced handler until its last call has returned. Decides nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! Moves the links of what is ready to serve. The link is what says what runs: a newcomer without it would be gone at the next
-//! start, so it does not serve while the host runs, and it is planned again who does.
+//! Moves the links of what is ready to serve. The link says what runs: a new version without it would be gone at the next
+//! start. So where a link can't be moved, the version does not serve, and the pass plans again. Does not decide which version
+//! a link leads to.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a pass begins with: what the directory offers now, what has become of the links of what serves, and what the
+//! Collects what a pass starts from: what the directory offers now, what has become of the links of what serves, and what the
 //! configuration asks for. Reads, and decides nothing about what serves.
 
 use std::time::Instant;
@@ -7,30 +7,35 @@ use super::state::Manager;
 use crate::directory::survey::{Survey, survey_again};
 use crate::files::identity::FileIdentity;
 use crate::selection::soname_state::{Served, Sighting};
-use crate::unavailable::{Lack, Unavailable, is_of_machine};
+use crate::unavailable::{Shortage, Unavailable, is_of_machine};
 
 impl Manager {
-    /// What the directory offers now. A directory that is gone is damage, and nobody's decision: what serves goes on.
+    /// What the directory offers now. A directory that is gone is damage, and no decision: what serves goes on.
     pub(super) fn survey(&mut self) -> Option<Survey> {
         match self.staging.renew() {
             Ok(false) => {}
             Ok(true) => {
                 tracing::warn!(directory = %self.staging.directory().display(), "the staging directory was removed, made anew");
-                self.memory.forget();
+                self.verdicts.forget();
                 self.is_serving_file_current = false;
             }
             Err(error) => self.note_unavailable(
                 "staging",
                 None,
-                Unavailable::new(Lack::Staging, "private copies", error.to_string()),
+                Unavailable::new(Shortage::Staging, "private copies", error.to_string()),
             ),
         }
-        let survey = survey_again(&self.config, &self.staging, &mut self.memory, Some(&mut self.settling));
+        let survey = survey_again(
+            &self.config,
+            &self.staging,
+            &mut self.verdicts,
+            Some(&mut self.stability),
+        );
         survey
             .inspect_err(|error| {
                 self.reported.directory(&self.config.plugins.dir, error);
                 if is_of_machine(error) {
-                    self.settling.look_again(Instant::now() + self.back_off.wait());
+                    self.stability.check_by(Instant::now() + self.back_off.wait());
                 }
             })
             .ok()
@@ -51,20 +56,20 @@ impl Manager {
         };
         self.sonames.observe(see, Instant::now());
         if let Some(due) = self.sonames.due() {
-            self.settling.look_again(due);
+            self.stability.check_by(due);
         }
     }
 
-    /// Rereads the configuration if its file has changed or somebody asks for it; tells whether it did.
+    /// Rereads the configuration if its file has changed or the operator asks for it; returns whether it did.
     pub(super) fn reread(&mut self, asked: bool) -> bool {
-        let Some(config) = self.watched.reread(asked, &self.config, &mut self.settling) else {
+        let Some(config) = self.watched.reread(asked, &self.config, &mut self.stability) else {
             return false;
         };
         for key in self.next_start.news(&self.config, &config) {
             tracing::warn!(key, "takes effect at the next start");
         }
         if config.policy != self.config.policy {
-            self.memory.judge_again();
+            self.verdicts.invalidate();
         }
         self.config = config.taken_over(&self.config);
         // What failed may have failed for what was changed.

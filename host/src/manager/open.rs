@@ -1,5 +1,5 @@
-//! Opens what should serve, and has it check its configuration; what is not open yet in a process of its own first. Decides
-//! what an instance is made of; what fails is noted by `init`.
+//! Opens what should serve, and has it check its configuration; a library that is not open yet is opened in a child process
+//! first. Decides what an instance is made of; `init` records what fails.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,8 +16,8 @@ use crate::runtime::load_check::Trial;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::config_json;
-use crate::status::audit::versions::Times;
-use crate::unavailable::{Lack, LoadError, Unavailable};
+use crate::status::audit::versions::Timings;
+use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How long a line of the log is waited for before what it is about begins.
 const LOG_PATIENCE: Duration = Duration::from_millis(20);
@@ -36,7 +36,7 @@ pub(super) struct Ready<'a> {
     pub(super) key: InstanceKey,
     /// Whether it has taken its soname's link.
     pub(super) has_taken_link: bool,
-    pub(super) times: Times,
+    pub(super) timings: Timings,
 }
 
 impl Manager {
@@ -57,14 +57,14 @@ impl Manager {
                 Some(Ok(())) => (self.open_new(&claim, &file, &key, timeout), trial),
                 Some(Err(error)) => (Err(error), trial),
             };
-            let took = self.memory.took(key.digest);
+            let took = self.verdicts.timings(key.digest);
             match library {
                 Ok(library) => ready.push(Ready {
                     claim,
                     library,
                     key,
                     has_taken_link: false,
-                    times: Times::opened(took, trial, began.elapsed()),
+                    timings: Timings::opened(took, trial, began.elapsed()),
                 }),
                 Err(error) => {
                     self.failed(&claim, error);
@@ -86,7 +86,7 @@ impl Manager {
                 None => {
                     self.tried.defer(claim.admitted.digest());
                     let found = "the shutdown of its last handler has not returned";
-                    let reason = Unavailable::new(Lack::Shutdown, "init", found);
+                    let reason = Unavailable::new(Shortage::Shutdown, "init", found);
                     self.note_unavailable(&claim.candidate.soname, Some(claim.admitted.record()), reason);
                     is_complete &= self.sonames.served(&claim.candidate.soname).is_none();
                 }

@@ -1,5 +1,6 @@
-//! One pass, from a survey to at most one new route table: plan, open, init, check that it is still asked for, link, publish.
-//! What fails is left out and it is planned again, in rounds; so a failed newcomer leaves the version that serves alone.
+//! Runs one pass, from a survey to at most one new route table: plan, open, init, check that the result is still asked for,
+//! link, publish. What fails is left out, and the pass plans again, in rounds; so a version that fails leaves the one that
+//! serves alone. Does not decide when passes are made.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::selection::desired_version::{Desired, at_start, while_running};
 use crate::selection::idle::Outcome;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::FirstLines;
-use crate::status::audit::versions::Swap;
+use crate::status::audit::versions::VersionEvent;
 
 /// Which pass it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Manager {
             }
         }
         tracing::error!("what fails comes back in each round: nothing is changed now");
-        self.settling.look_again(Instant::now() + self.back_off.wait());
+        self.stability.check_by(Instant::now() + self.back_off.wait());
         Ok(PassEnd::Done)
     }
 
@@ -141,7 +142,7 @@ impl Manager {
         })
     }
 
-    /// What should serve, and who gets which command; nothing where newcomers lose theirs, and it is to be planned again.
+    /// What should serve, and who gets which command; nothing where newcomers lose theirs, and the pass is to plan again.
     fn plan<'a>(&mut self, rounds: &Rounds<'a>) -> Option<(Vec<Candidate>, Plan<'a>)> {
         let survey = rounds.survey;
         let Desired {
@@ -159,7 +160,7 @@ impl Manager {
         (!self.defer_losers(&candidates, &plan)).then_some((candidates, plan))
     }
 
-    /// A newcomer that does not get its commands is turned away, and what serves goes on. Tells whether there was one.
+    /// A newcomer that does not get its commands is turned away, and what serves goes on. Returns whether there was one.
     fn defer_losers(&mut self, candidates: &[Candidate], plan: &Plan<'_>) -> bool {
         let losers = plan.losing_newcomers(candidates, &self.sonames);
         self.reported.turned_away(plan, &losers, candidates);
@@ -214,7 +215,7 @@ impl Manager {
         for (soname, before) in &removed {
             let serves = self.sonames.served(soname).map(|now| &*now.admitted);
             let why = outcome.why(&before.admitted, serves);
-            Swap::removed(soname, before, &why.text);
+            VersionEvent::removed(soname, before, &why.text);
         }
         let sonames = &self.sonames;
         let serving = |soname: &str| sonames.served(soname).map(|served| &*served.admitted);

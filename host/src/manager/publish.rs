@@ -1,5 +1,5 @@
-//! Puts one new route table in force: notes what serves now and by which file, says what has changed, and sends off what was
-//! replaced. Opens and makes nothing.
+//! Puts one new route table in force: records what serves now and by which file, logs what has changed, and hands what was
+//! replaced to `drain`. Opens and initialises nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::runtime::Plugin;
 use crate::selection::candidate::Candidate;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::soname_state::{LinkState, Served, Sonames};
-use crate::status::audit::versions::Swap;
+use crate::status::audit::versions::VersionEvent;
 
 /// What is to serve at a soname.
 struct Next {
@@ -25,7 +25,7 @@ struct Next {
     link: LinkState,
     plugin: Arc<Plugin>,
     /// What the log is to say of it.
-    swap: Option<Swap>,
+    event: Option<VersionEvent>,
 }
 
 impl Manager {
@@ -39,10 +39,10 @@ impl Manager {
         is_start: bool,
     ) -> Vec<(String, Served)> {
         let next = ready.into_iter().filter_map(|ready| self.next(survey, ready, made));
-        let (mut serving, mut entries, mut swaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut serving, mut entries, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for next in next.collect::<Vec<Next>>() {
             entries.push((next.served.commands.clone(), Target::Library(next.plugin)));
-            swaps.extend(next.swap);
+            events.extend(next.event);
             serving.push((next.soname, next.served, next.link));
         }
         let before = std::mem::replace(&mut self.sonames, Sonames::after(serving, candidates));
@@ -50,10 +50,10 @@ impl Manager {
             return Vec::new();
         }
         let began = Instant::now();
-        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // nobody reads the one before any more
+        drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // no thread reads the one before any more
         let took = began.elapsed();
-        for swap in swaps {
-            swap.log(is_start, took);
+        for event in events {
+            event.log(is_start, took);
         }
         self.is_serving_file_current = false;
         self.send_off(&before);
@@ -98,14 +98,14 @@ impl Manager {
             is_linked: candidate.is_linked || ready.has_taken_link,
             identity,
         };
-        let times = ready.times.made(made.get(&ready.key).copied());
-        let swap = Swap::between(&soname, before, &served, times);
+        let timings = ready.timings.made(made.get(&ready.key).copied());
+        let event = VersionEvent::between(&soname, before, &served, timings);
         Some(Next {
             soname,
             served,
             link,
             plugin,
-            swap,
+            event,
         })
     }
 

@@ -1,9 +1,9 @@
-//! When to reconcile, and how often: passes over the directory until one ends with what is asked for by then. What one pass
-//! does is in `pass`.
+//! Decides when passes are made and how many: until one ends with what is asked for by then. Does not decide what a pass
+//! does, which is `pass`'s part.
 
 use std::time::Instant;
 
-use super::events::{Heard, Hints, Places};
+use super::events::{Events, Places, Wakeup};
 use super::pass::{PassEnd, PassKind};
 use super::state::Manager;
 use crate::directory::survey::Survey;
@@ -16,34 +16,34 @@ const MOST_PASSES: u32 = 8;
 
 impl Manager {
     /// Reconciles whenever there is a reason to, until the host ends.
-    pub(super) fn follow(mut self, mut hints: Hints) {
+    pub(super) fn follow(mut self, mut events: Events) {
         tracing::info!(directory = %self.config.plugins.dir.display(), "following");
         loop {
-            let poll = self.next_poll(&mut hints);
-            let reconcile = [poll, self.settling.again()].into_iter().flatten().min();
+            let poll = self.next_poll(&mut events);
+            let reconcile = [poll, self.stability.next_check()].into_iter().flatten().min();
             let drain = self.drain_again(Instant::now());
             let deadline = [reconcile, drain].into_iter().flatten().min();
-            let heard = hints.wait(deadline, &mut self.settling);
+            let wakeup = events.wait(deadline, &mut self.stability);
             if self.is_ending() {
                 return;
             }
             let is_time = reconcile.is_some_and(|at| Instant::now() >= at);
-            if self.drain() || heard.is_reason || is_time {
-                self.reconcile(&heard);
+            if self.drain() || wakeup.reconcile || is_time {
+                self.reconcile(&wakeup);
             } else if let Some(at) = reconcile {
-                self.settling.look_again(at);
+                self.stability.check_by(at);
             }
         }
     }
 
-    /// Watches what is to be watched. Gives when to make a pass without a hint: at once where something is watched anew, for
-    /// what had changed before was not heard.
-    fn next_poll(&mut self, hints: &mut Hints) -> Option<Instant> {
+    /// Watches what is to be watched. Gives when to make a pass without an event: at once where something is watched anew, for
+    /// no event reported what had changed before.
+    fn next_poll(&mut self, events: &mut Events) -> Option<Instant> {
         let is_watching = self.config.plugins.watch;
         let places = is_watching.then(|| Places::new(&self.config.plugins.dir, &self.watched));
         // It may start a thread, and wait for it: not while start-up code holds the dynamic linker's lock.
         let is_free = self.instances.stuck().is_none();
-        let is_unheard = is_free && hints.watch(places, self.config.plugins.poll, &mut self.settling);
+        let is_unheard = is_free && events.watch(places, self.config.plugins.poll, &mut self.stability);
         let now = Instant::now();
         is_watching.then(|| match is_unheard {
             true => now,
@@ -52,8 +52,8 @@ impl Manager {
     }
 
     /// Makes what runs what should run.
-    fn reconcile(&mut self, heard: &Heard) {
-        let mut is_reread = self.reread(heard.reload);
+    fn reconcile(&mut self, wakeup: &Wakeup) {
+        let mut is_reread = self.reread(wakeup.reload);
         let Some((survey, reread_meanwhile)) = self.passes() else {
             return;
         };
@@ -89,13 +89,13 @@ impl Manager {
                 _ => {}
             }
             if left == 0 {
-                self.settling.look_again(Instant::now()); // what has changed meanwhile comes next
+                self.stability.check_by(Instant::now()); // what has changed meanwhile comes next
             }
         }
         last.map(|survey| (survey, is_reread))
     }
 
-    /// The end of a pass: tells `host check` what serves and the log what is unavailable, and has it tried again.
+    /// The end of a pass: writes what serves for `host check`, logs what is unavailable, and has it tried again.
     pub(super) fn finish(&mut self, survey: &Survey) {
         self.note_unjudged(survey);
         if !self.is_serving_file_current {
@@ -110,7 +110,7 @@ impl Manager {
         let unavailable = std::mem::take(&mut self.unavailable);
         match unavailable.is_empty() {
             true => self.back_off.reset(),
-            false => self.settling.look_again(Instant::now() + self.back_off.wait()),
+            false => self.stability.check_by(Instant::now() + self.back_off.wait()),
         }
         self.reported.unavailable(unavailable);
     }

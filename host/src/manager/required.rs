@@ -1,4 +1,4 @@
-//! Whether a start may go on: what the configuration requires must serve.
+//! Decides whether a start may go on: what the configuration requires must serve. Logs why it does not; opens nothing.
 
 use super::open::Ready;
 use super::start_error::StartError;
@@ -8,7 +8,7 @@ use crate::directory::survey::Survey;
 use crate::selection::command_claims::Plan;
 
 impl Manager {
-    /// Whether everything that is required is among what is ready so far; tells all reasons if not.
+    /// Whether everything that is required is among what is ready so far; gives all reasons if not.
     ///
     /// # Errors
     /// When something is missing, or a library's start-up code never returned.

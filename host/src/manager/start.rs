@@ -1,4 +1,4 @@
-//! The first pass, which is the start; and the running manager as others hold it.
+//! Makes the first pass, which is the start, and holds the running manager for the other threads.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::events::{Hint, Hints};
+use super::events::{Event, Events};
 use super::install;
 use super::pass::PassKind;
 use super::start_error::StartError;
@@ -14,9 +14,9 @@ use super::state::Manager;
 use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::{Survey, survey_again};
-use crate::directory::verdicts::Memory;
+use crate::directory::verdicts::VerdictCache;
 use crate::dispatch::routes::Routes;
-use crate::files::stability::Settling;
+use crate::files::stability::StabilityTracker;
 use crate::process::exit;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
@@ -39,7 +39,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where connections find out who answers what.
+    /// Where connections look up which target answers a command.
     pub fn routes(&self) -> Arc<Routes> {
         Arc::clone(&self.routes)
     }
@@ -71,12 +71,18 @@ impl Running {
 ///
 /// # Errors
 /// When there is no place for private copies, the directory is missing or can't be read, or a required plugin does not serve.
-pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: &Stop) -> Result<Running, StartError> {
+pub fn start(
+    path: &Path,
+    config: Config,
+    events: Events,
+    children: Trials,
+    stop: &Stop,
+) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
-    let hint = hints.sender();
-    let instances = Instances::new(move || drop(hint.send(Hint::Ended)), stop.clone());
+    let event = events.sender();
+    let instances = Instances::new(move || drop(event.send(Event::InstanceEnded)), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -87,8 +93,8 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
         sonames: Sonames::default(),
         tried: Tried::default(),
         first_lines: FirstLines::default(),
-        memory: Memory::default(),
-        settling: Settling::default(),
+        verdicts: VerdictCache::default(),
+        stability: StabilityTracker::default(),
         leaving: Vec::new(),
         reported: Reported::default(),
         unavailable: Vec::new(),
@@ -102,7 +108,7 @@ pub fn start(path: &Path, config: Config, hints: Hints, children: Trials, stop: 
     let thread = manager.start().and_then(|()| match stop.is_set() {
         true => Ok(None),
         false => {
-            let thread = exit::critical("manager", move || manager.follow(hints));
+            let thread = exit::critical("manager", move || manager.follow(events));
             thread.map(Some).map_err(StartError::Thread)
         }
     });
@@ -124,7 +130,7 @@ impl Manager {
         if self.config.plugins.create {
             make(&self.config.plugins.dir)?;
         }
-        let survey = read_with(&self.config, &self.staging, &mut self.memory)?;
+        let survey = read_with(&self.config, &self.staging, &mut self.verdicts)?;
         self.pass(&survey, PassKind::Start)?;
         self.reported.files(&survey, &self.config);
         self.finish(&survey);
@@ -150,15 +156,15 @@ fn make(path: &Path) -> Result<(), StartError> {
 /// # Errors
 /// When the directory is missing or can't be read.
 pub fn read(config: &Config, staging: &Staging) -> Result<Survey, StartError> {
-    match read_with(config, staging, &mut Memory::default()) {
+    match read_with(config, staging, &mut VerdictCache::default()) {
         Err(StartError::Missing { path }) if config.plugins.create => Ok(Survey::nothing(&path)),
         survey => survey,
     }
 }
 
-fn read_with(config: &Config, staging: &Staging, memory: &mut Memory) -> Result<Survey, StartError> {
+fn read_with(config: &Config, staging: &Staging, verdicts: &mut VerdictCache) -> Result<Survey, StartError> {
     let path = config.plugins.dir.clone();
-    survey_again(config, staging, memory, None).map_err(|error| match error.kind() {
+    survey_again(config, staging, verdicts, None).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StartError::Missing { path },
         _ => StartError::Directory { path, error },
     })

@@ -1,4 +1,4 @@
-//! Why the host can't start; each error says what to do.
+//! Holds the reasons why the host can't start; each error says what to do.
 
 use std::io;
 use std::path::PathBuf;

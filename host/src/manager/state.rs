@@ -1,4 +1,4 @@
-//! What the manager holds from one pass to the next. Decides nothing.
+//! Holds what the manager keeps from one pass to the next. Decides nothing.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use super::leaving::Leaving;
 use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::Survey;
-use crate::directory::verdicts::{Memory, NotAdmitted};
+use crate::directory::verdicts::{NotAdmitted, VerdictCache};
 use crate::dispatch::routes::Routes;
-use crate::files::stability::Settling;
+use crate::files::stability::StabilityTracker;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::load_check::Trials;
@@ -28,7 +28,7 @@ pub(super) struct Manager {
     pub(super) watched: Watched,
     pub(super) next_start: NextStart,
     pub(super) instances: Instances,
-    /// Where the packet path finds out who answers what.
+    /// Where the packet path looks up which target answers a command.
     pub(super) routes: Arc<Routes>,
     /// What serves, and what has become of each soname's link.
     pub(super) sonames: Sonames,
@@ -36,8 +36,8 @@ pub(super) struct Manager {
     pub(super) tried: Tried,
     /// The lines that tables speak for, by the last pass.
     pub(super) first_lines: FirstLines,
-    pub(super) memory: Memory,
-    pub(super) settling: Settling,
+    pub(super) verdicts: VerdictCache,
+    pub(super) stability: StabilityTracker,
     pub(super) leaving: Vec<Leaving>,
     pub(super) reported: Reported,
     /// What the machine could not give in this pass.

@@ -1,9 +1,9 @@
-//! What the system is asked to tell changes of: the plugin directory and the configuration's file, each by itself, and again
-//! when another one stands at its path. One that can't be watched is polled, the other stays watched; and it is tried again
-//! at each poll, since limits are raised while a host runs.
+//! Decides what the system watches for changes: the plugin directory and the configuration's file, each by itself, and again
+//! when another one stands at its path. One that can't be watched is polled, and the other stays watched; watching is tried
+//! again at each poll, since limits are raised while a host runs. Never looks at what has changed.
 //!
-//! Of the configuration only the file is watched, not its folder: a log that is written there would be heard with each line.
-//! Its removal and a rename over it are heard through the old file; where a link leads elsewhere, the poll finds out.
+//! Of the configuration only the file is watched, not its folder: a log in that folder would cause an event for each line.
+//! The file's removal and a rename over it are reported by the old file; where a link leads elsewhere, the poll finds out.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ enum State {
 }
 
 impl Watches {
-    /// Watches these paths and no others. Those that are watched anew are returned: what had changed before was not heard.
+    /// Watches these paths and no others. Returns those that are watched anew: no event reported what had changed before.
     pub(super) fn keep(&mut self, paths: &[&Path], poll: Duration, tell: impl EventHandler) -> Vec<PathBuf> {
         if !self
             .targets
@@ -83,7 +83,7 @@ impl Watches {
         }
     }
 
-    /// Whether changes of this path are told.
+    /// Whether the system reports changes of this path.
     pub(super) fn has(&self, path: &Path) -> bool {
         let mut targets = self.targets.iter();
         targets.any(|target| target.path == path && target.state == State::Watched)
@@ -91,7 +91,7 @@ impl Watches {
 }
 
 fn new_watcher(tell: impl EventHandler) -> notify::Result<RecommendedWatcher> {
-    // notify goes on when it can't start its thread, and panics when it is used: we ask beforehand.
+    // notify goes on when it can't start its thread, and panics when it is used: so the host starts one beforehand.
     let thread = std::thread::Builder::new().name("watch".to_owned()).spawn(|| {})?;
     let _ = thread.join();
     notify::recommended_watcher(tell)
@@ -133,7 +133,7 @@ impl Target {
                 }
                 self.state = State::Watched;
             }
-            // Others say so, and look for it.
+            // The survey or the configuration reports that, and looks for it again.
             Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => self.state = State::Unwatched,
             Err(error) => self.failed(&error, now, poll),
         }

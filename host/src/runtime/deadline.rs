@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use plugin_record::{Code, Refusal};
 
 use crate::process::stop::Stop;
-use crate::unavailable::{Lack, LoadError, Unavailable};
+use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How often it is looked whether the host is to stop.
 const LOOK: Duration = Duration::from_millis(20);
@@ -101,7 +101,7 @@ pub(super) fn within<T: Send + 'static>(
         State::Done(done) => done,
         _ if stop.is_set() => Err(LoadError::Stopping),
         // A thread can't begin while the start-up code of another library holds the dynamic linker.
-        State::New => Err(Unavailable::new(Lack::Linker, step, "the thread to run it did not begin").into()),
+        State::New => Err(Unavailable::new(Shortage::Linker, step, "the thread to run it did not begin").into()),
         State::Running | State::GivenUp => Err(LoadError::Refused(timed_out(step, timeout))),
     }
 }

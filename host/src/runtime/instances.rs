@@ -20,7 +20,7 @@ use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
 use crate::process::stop::Stop;
 use crate::selection::instance_key::InstanceKey;
-use crate::unavailable::{Lack, LoadError, Unavailable};
+use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// All handlers, shared by the manager, which makes them, and whoever ends the host.
 #[derive(Clone)]
@@ -157,7 +157,7 @@ impl Instances {
     fn open_new(&self, admitted: &Arc<Admitted>, file: &Path, timeout: Duration) -> Result<Library, LoadError> {
         if let Some(other) = self.lock().opening.clone() {
             let found = format!("the start-up code of {other} has not returned");
-            return Err(Unavailable::new(Lack::Linker, "library", found).into());
+            return Err(Unavailable::new(Shortage::Linker, "library", found).into());
         }
         let record = admitted.record();
         self.lock().opening = Some(format!("{} {}", record.name, record.version));

@@ -1,4 +1,5 @@
-//! A soname of a package with the version of it that should serve: what one decision hands to the next.
+//! Holds a soname of a package with the version of it that should serve: the result of one decision and the input of the
+//! next.
 
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl Candidate {
         }
     }
 
-    /// What tells it from others: plugin and soname.
+    /// What distinguishes it from others: plugin and soname.
     pub fn key(&self) -> (&str, &str) {
         (&self.plugin, &self.soname)
     }

@@ -1,5 +1,5 @@
-//! Who gets which command: tables first, then plugins that have a link, then the lower compatibility line, then the
-//! name. Pure, and the same at start and while running, so that the outcome does not depend on the order of arrival.
+//! Decides which plugin gets which command: tables first, then plugins that have a link, then the lower compatibility line,
+//! then the name. Pure, and the same at start and while running, so that the outcome does not depend on the order of arrival.
 
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ pub fn conflict(admitted: &Arc<Admitted>, survey: &Survey, config: &Config) -> O
     let commands = table.and_then(|table| table.commands.as_ref());
     let commands = commands.unwrap_or(&admitted.record().commands);
     let mut plan = resolve(&candidates, survey, config);
-    // A table that asks for this plugin decides against those that nobody asked for. Otherwise the order among equals would
+    // A table that asks for this plugin decides against those that no table asks for. Otherwise the order among equals would
     // have one installation silently take another plugin's commands.
     plan.claims.retain(|claim| {
         let is_other = claim.candidate.key() != newcomer.key();
@@ -123,7 +123,7 @@ fn without_candidate(first: &FirstLines, candidates: &[Candidate], survey: &Surv
 }
 
 impl<'a> Plan<'a> {
-    /// Gives a candidate its commands, where it has a version and nobody before it has its name or one of its commands.
+    /// Gives a candidate its commands, where it has a version and no candidate before it has its name or one of its commands.
     fn add(&mut self, candidate: &Candidate, table: TableFor<'a>, survey: &Survey) {
         let own = table.own();
         let admitted = match &candidate.desired {

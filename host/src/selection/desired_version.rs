@@ -1,7 +1,7 @@
-//! Which version of each soname should serve: what its link says, what serves already, and what is new. Pure.
+//! Decides which version of each soname should serve: by what its link says, what serves already, and what is new. Pure.
 //!
-//! At start the links as they stand are all there is to know. Later there is more: a link that is gone was taken away, a
-//! damaged one changes nothing, and a file that was not there before is meant to take over.
+//! At start only the links as they stand are known. Later there is more: a link that is gone was taken away, a damaged one
+//! changes nothing, and a file that was not there before is meant to take over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -164,9 +164,9 @@ impl Decision<'_> {
             // What the link was moved to does not come up: as for any other link, what serves goes on.
             Some(AtSoname::Other(other)) if self.has_link_failed(other) => Base::unlinked(self.what_serves()),
             Some(AtSoname::Other(_)) => Base::unlinked(Err(NoVersion::NameTaken)),
-            // Whoever had the soname's link has the soname, also while the link is moved, or damaged.
+            // The package that had the soname's link has the soname, also while the link is moved, or damaged.
             _ if self.is_linked_to_other() => Base::unlinked(Err(NoVersion::NameTaken)),
-            // Damage is nobody's decision: what serves goes on.
+            // Damage is no decision: what serves goes on.
             Some(AtSoname::Refused) => Base::linked(self.what_serves()),
             Some(AtSoname::Nothing) | None if self.survey.in_doubt.contains(self.soname) => {
                 Base::linked(self.what_serves())
@@ -229,8 +229,8 @@ impl Decision<'_> {
         self.group.is_some_and(has_content) || served.file.as_ref().is_some_and(is_in_doubt)
     }
 
-    /// Other content under the real name that serves is not taken over silently: most often it is a version number that
-    /// somebody forgot to raise.
+    /// Other content under the real name that serves is not taken over silently: most often its author
+    /// forgot to raise the version number.
     fn unless_replaced(&self, base: Base) -> (Base, Option<OtherContent>) {
         let (Ok(admitted), Some(served)) = (&base.version, self.served) else {
             return (base, None);

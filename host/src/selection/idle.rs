@@ -1,5 +1,5 @@
-//! Why an admitted file does not serve although nothing is wrong with it. Pure: what lies there, what the configuration says
-//! and what serves decide it, in this process or in one that starts now.
+//! Decides why an admitted file does not serve although it has no fault: by what lies there, what the configuration says and
+//! what serves, in this process or in one that starts now. Pure.
 
 use plugin_record::Record;
 use serde::Serialize;
@@ -67,7 +67,7 @@ pub struct Outcome<'a> {
     pub candidates: &'a [Candidate],
     /// What could not be loaded, initialised or linked.
     pub tried: &'a Tried,
-    /// What nobody asks for.
+    /// What no table asks for.
     pub unasked: &'a [(Candidate, Unasked)],
 }
 

@@ -1,4 +1,4 @@
-//! What makes one instance of a plugin another one than the next: there is at most one live instance of each.
+//! Decides what distinguishes one instance of a plugin from another: there is at most one live instance for each key.
 
 use crate::admission::stage::Digest;
 

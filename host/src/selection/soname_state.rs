@@ -1,5 +1,6 @@
-//! What is known of each soname from one pass to the next: what serves there, and what has become of its link. Debounces a
-//! missing link: `ln -sfn` removes a link before it makes the new one. Pure: others say what was seen, and when.
+//! Holds what is known of each soname from one pass to the next: what serves there, and what has become of its link. Decides
+//! when a missing link counts as removed, with a debounce: `ln -sfn` removes a link before it makes the new one. Pure: the
+//! caller passes what was seen, and when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use super::candidate::Candidate;
 use super::instance_key::InstanceKey;
 use crate::admission::admit::Admitted;
 use crate::files::identity::FileIdentity;
-use crate::files::stability::SETTLE;
+use crate::files::stability::STABLE_FOR;
 
 /// What serves at a soname.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ pub enum LinkState {
 pub enum Absence {
     /// It is missing for so short a time that it may come back.
     MayComeBack,
-    /// The file that served is being written; its end will be heard.
+    /// The file that served is being written; an event will report its end.
     AwaitsFile,
     /// The file is another one, although its content is known: both were removed, and the file was brought again.
     BroughtAgain,
@@ -103,7 +104,7 @@ impl LinkState {
             true if seen.is_file_incomplete => Absence::AwaitsFile,
             false if seen.is_file_incomplete => Absence::Gone,
             _ if is_other_file => Absence::BroughtAgain,
-            true if now < since + SETTLE => Absence::MayComeBack,
+            true if now < since + STABLE_FOR => Absence::MayComeBack,
             _ => Absence::Gone,
         };
         LinkState::Missing { since, absence }
@@ -122,7 +123,7 @@ impl LinkState {
             LinkState::Missing {
                 since,
                 absence: Absence::MayComeBack,
-            } => Some(since + SETTLE),
+            } => Some(since + STABLE_FOR),
             _ => None,
         }
     }
@@ -243,12 +244,12 @@ mod tests {
         };
         assert_eq!(absence(true, missing, Duration::ZERO), Absence::MayComeBack);
         assert_eq!(
-            absence(true, missing, SETTLE - Duration::from_millis(1)),
+            absence(true, missing, STABLE_FOR - Duration::from_millis(1)),
             Absence::MayComeBack
         );
-        assert_eq!(absence(true, missing, SETTLE), Absence::Gone);
+        assert_eq!(absence(true, missing, STABLE_FOR), Absence::Gone);
         assert_eq!(
-            absence(true, Sighting::default(), SETTLE),
+            absence(true, Sighting::default(), STABLE_FOR),
             Absence::Gone,
             "with its file"
         );
@@ -265,7 +266,7 @@ mod tests {
             file: Some(FileIdentity::numbered(2)),
             ..Sighting::default()
         };
-        for after in [Duration::ZERO, SETTLE * 2] {
+        for after in [Duration::ZERO, STABLE_FOR * 2] {
             assert_eq!(absence(true, other, after), Absence::BroughtAgain);
             assert_eq!(absence(false, other, after), Absence::BroughtAgain);
             let incomplete = Sighting {
@@ -284,10 +285,10 @@ mod tests {
             ..Sighting::default()
         };
         let missing = LinkState::Present.after(&served, Sighting::default(), start);
-        assert_eq!(missing.due(), Some(start + SETTLE));
-        let back = missing.after(&served, present, start + SETTLE / 2);
+        assert_eq!(missing.due(), Some(start + STABLE_FOR));
+        let back = missing.after(&served, present, start + STABLE_FOR / 2);
         assert_eq!((back, back.due()), (LinkState::Present, None));
-        let again = back.after(&served, Sighting::default(), start + SETTLE);
+        let again = back.after(&served, Sighting::default(), start + STABLE_FOR);
         assert_eq!(again.absence(), Some(Absence::MayComeBack));
     }
 }

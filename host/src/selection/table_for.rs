@@ -1,6 +1,6 @@
-//! Which table of the configuration speaks for a compatibility line of a plugin. A table speaks for one line: the one that it
-//! names, else the first there is. Any other line has a soname of its own, and is discovered as a plugin without a table is.
-//! Pure.
+//! Decides which table of the configuration speaks for a compatibility line of a plugin. A table speaks for one line: the one
+//! that it names, else the first there is. Any other line has a soname of its own, and is discovered as a plugin without a
+//! table is. Pure.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! What has become of contents so far: judged before, deferred, or failed. So that what lay there before is not new, and what
-//! failed is not tried again as it is.
+//! Holds what has become of contents so far: judged before, deferred, or failed. So a content that lay there before is not
+//! new, and one that failed is not tried again as it is. Pure.
 
 use std::collections::{HashMap, HashSet};
 

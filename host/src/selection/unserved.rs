@@ -1,5 +1,5 @@
-//! Why a plugin does not serve although a table or a file asks for it, for reasons that are in no file: said so that it can
-//! be mended. Pure; decides only the words.
+//! Decides what is said of a plugin that does not serve although a table or a file asks for it, where no file has the reason.
+//! Pure; decides only the words, never what serves.
 
 use plugin_record::{Code, Refusal};
 use plugin_record::{Line, quoted};
@@ -259,7 +259,7 @@ fn file_name(plugin: &str, version: &str) -> String {
     Platform::HOST.file_name(&stem(plugin), Some(version))
 }
 
-/// What is left of a plugin's commands, or the lowest one that nobody serves.
+/// What is left of a plugin's commands, or the lowest one that no plugin serves.
 fn free(commands: &[u8], served: &[u8]) -> Vec<u8> {
     let is_free = |command: &u8| !served.contains(command);
     let left: Vec<u8> = commands.iter().copied().filter(is_free).collect();

@@ -1,5 +1,5 @@
-//! What is told of what is: the values that the log, `host check` and JSON show. Decides nothing, and keeps only what the log
-//! was told already.
+//! Holds the values that the log, `host check` and JSON show. Decides nothing, and remembers only what the log has reported
+//! already.
 
 pub mod audit;
 pub mod report;

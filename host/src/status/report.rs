@@ -1,4 +1,4 @@
-//! What is told about a plugin directory or a file: the same values for the log, for `check` and in JSON.
+//! Holds the report on a plugin directory or a file: the same values for the log, for `check` and in JSON. Judges nothing.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::selection::unserved::Unserved;
 use crate::shell::{quoted, rename};
 use crate::unavailable::{LoadError, Unavailable};
 
-/// All there is to tell.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// One for each file or link that was judged.
@@ -61,7 +61,7 @@ pub struct FileReport {
     pub opened: bool,
     /// Why it is refused; empty unless it is.
     pub refusals: Vec<Refusal>,
-    /// What the machine lacks to tell; nothing unless it does.
+    /// What the machine lacks to judge it; nothing unless it does.
     pub unavailable: Option<Unavailable>,
     /// Why it does not serve although nothing is wrong with it; nothing unless that is so.
     pub idle: Option<Idle>,
@@ -208,8 +208,8 @@ impl FileReport {
                 report.differences = refused.differences.clone();
                 refused.record.as_ref()
             }
-            Err(NotAdmitted::Unavailable(lack)) => {
-                report.lack(lack);
+            Err(NotAdmitted::Unavailable(unavailable)) => {
+                report.unavailable(unavailable);
                 None
             }
         };
@@ -224,7 +224,7 @@ impl FileReport {
         match verdict {
             Ok(()) => self.opened = true,
             Err(LoadError::Refused(refusal)) => self.refuse(std::slice::from_ref(refusal)),
-            Err(LoadError::Unavailable(lack)) => self.lack(lack),
+            Err(LoadError::Unavailable(unavailable)) => self.unavailable(unavailable),
             Err(LoadError::Stopping) => {}
         }
     }
@@ -236,11 +236,11 @@ impl FileReport {
         self.refusals.extend_from_slice(refusals);
     }
 
-    fn lack(&mut self, lack: &Unavailable) {
+    fn unavailable(&mut self, unavailable: &Unavailable) {
         self.idle = None;
         self.state = State::Unavailable;
         self.commands.clear();
-        self.unavailable = Some(lack.clone());
+        self.unavailable = Some(unavailable.clone());
     }
 
     /// The file, and what it points to.

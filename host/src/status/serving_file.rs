@@ -1,5 +1,5 @@
-//! What a running host serves, for `check` in another process: a small file in the host's staging directory, which is private
-//! to its user and gone with the host.
+//! Holds what a running host serves, for `check` in another process: a small file in the host's staging directory, which is
+//! private to its user and removed with the host. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,7 @@ pub struct Content {
 }
 
 impl Serving {
-    /// Tells it to whoever reads it, by a rename: there is no moment with half of it.
+    /// Publishes it to readers by a rename: there is no moment with half of it.
     ///
     /// # Errors
     /// When there is no room.

@@ -1,5 +1,5 @@
-//! What each plugin has answered, in the log now and then: only for those whose total changed, so an idle host is silent.
-//! The counting is the plugin's; here it is read, so a packet costs nothing more.
+//! Logs now and then what each plugin has answered: only for plugins whose total changed, so an idle host is silent. The
+//! plugin's own counters are read, so a packet costs nothing more.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A library's dynamic section, read as the dynamic linker reads it: through the program headers, and of several entries
-//! with one tag the last. elf(5), section "Dynamic tags (Dyn)".
+//! Reads a library's dynamic section as the dynamic linker does: through the program headers, and of several entries with one
+//! tag the last. elf(5), section "Dynamic tags (Dyn)". Judges nothing.
 
 use object::elf::{self, FileHeader64};
 use object::endian::Endianness;

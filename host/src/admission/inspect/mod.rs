@@ -1,8 +1,8 @@
-//! Reads a library's facts without running any of it: what machine it is for, whether it is whole, its soname, what it
-//! asks of the system, and its record. Its first bytes say whether it is ELF or Mach-O.
+//! Reads a library's facts without running any of it: the machine that it is for, whether it is whole, its soname, what it
+//! asks of the system, and its record. Its first bytes say whether it is ELF or Mach-O. Judges nothing.
 //!
-//! Takes nothing for granted: whatever the bytes, it neither panics nor loops nor allocates beyond a small multiple of
-//! the record's limit.
+//! Trusts nothing: whatever the bytes, it neither panics nor loops nor allocates beyond a small multiple of the record's
+//! limit.
 
 mod dynamic;
 mod elf;

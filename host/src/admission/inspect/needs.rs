@@ -1,7 +1,7 @@
-//! What a library asks of the system that opens it. Whether the system gives that is decided in `system`.
+//! Reads what a library asks of the system that opens it. Whether the system gives that is decided in `system`.
 //!
-//! Source of the tags: elf(5); of the versions: "Linux Standard Base Core, Symbol Versioning". Where the dynamic linker
-//! is more lenient or stricter than those, it is the dynamic linker that is followed: it will read the file next.
+//! Source of the tags: elf(5); of the versions: "Linux Standard Base Core, Symbol Versioning". Where the dynamic linker is
+//! more lenient or stricter than these, this file follows the dynamic linker: it will read the library next.
 
 use object::elf::{self, Vernaux, Verneed};
 use object::endian::Endianness;

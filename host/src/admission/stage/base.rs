@@ -1,5 +1,6 @@
-//! The folder in which staging directories are made: below the configured place, the user's runtime directory or the system's
-//! temporary one. It must be the host's own and one that libraries can be loaded from; why it is not, is an error each.
+//! Decides in which folder staging directories are made: below the configured place, the user's runtime directory or the
+//! system's temporary one. The folder must be the host's own, and libraries must be loadable from it; each reason why it
+//! can't be used is an error of its own.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -20,7 +21,7 @@ pub enum StagingError {
         /// What the system said.
         error: io::Error,
     },
-    /// Something else stands at its name, perhaps a link that somebody put there.
+    /// Something else stands at its name, perhaps a link that another user put there.
     #[error(
         "the staging directory {} is no directory: found {found}; remove it, or set plugins.staging",
         path.display()
@@ -98,7 +99,7 @@ fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unusable(error)),
     }
-    // The temporary directory is everybody's: somebody else may have made it first, or put a link there.
+    // Every user may write to the temporary directory: another user may have made it first, or put a link there.
     let metadata = fs::symlink_metadata(&path).map_err(unusable)?;
     let found = match metadata.file_type() {
         kind if kind.is_dir() => None,

@@ -1,5 +1,5 @@
-//! The private copy of one file: what is checked, and later loaded, is the copy, so that the original may be overwritten, cut
-//! off or deleted at any time.
+//! Makes the private copy of one file. What is checked, and later loaded, is the copy, so that the original may be
+//! overwritten, truncated or deleted at any time. Judges nothing of its content.
 
 use std::fs;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! The digest of a file's content, by which the host tells one content from another.
+//! Holds the digest of a file's content, by which the host distinguishes contents.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,5 +1,6 @@
-//! This process's staging directory: made at start, made anew when something removed it, removed at the end. Mode 0700, and kept
-//! by a lock on it: the kernel drops the lock with the process, however that ends, and the next host removes what is left.
+//! Holds this process's staging directory: made at start, made anew when it was removed, removed at the end. Its mode is
+//! 0700, and a lock keeps it: the kernel drops the lock with the process, however that ends, and the next host removes what
+//! is left.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -74,7 +75,7 @@ impl Staging {
         Ok(true)
     }
 
-    /// Whether the descriptor that keeps the directory is still what it was: nobody but a plugin could have closed it.
+    /// Whether the descriptor that keeps the directory is still what it was: only a plugin could have closed it.
     pub fn is_held(&self) -> bool {
         let place = self.place();
         place

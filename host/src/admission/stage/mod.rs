@@ -1,4 +1,4 @@
-//! Private copies of files: what is checked, and later loaded, is the copy. Judges nothing of its content.
+//! Makes private copies of files: what is checked, and later loaded, is the copy. Judges nothing of its content.
 
 mod base;
 mod copy;

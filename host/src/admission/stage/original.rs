@@ -1,5 +1,5 @@
-//! Opening the file that a copy is made of: a regular file and nothing else, of bounded size, and whose owner and mode are looked
-//! at. Nothing of it is waited for.
+//! Opens the file that a copy is made of. Decides what it may be: a regular file of bounded size, with a safe owner and mode.
+//! Never waits for a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -26,8 +26,8 @@ pub enum NotCopied {
 }
 
 impl From<Unavailable> for NotCopied {
-    fn from(lack: Unavailable) -> NotCopied {
-        NotCopied::Unavailable(lack)
+    fn from(unavailable: Unavailable) -> NotCopied {
+        NotCopied::Unavailable(unavailable)
     }
 }
 
@@ -38,7 +38,7 @@ impl From<Unavailable> for NotCopied {
 pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
     let (source, _) = open_regular(file, None).map_err(|error| match error {
         NotCopied::Refused(mut refusals) => refusals.remove(0),
-        NotCopied::Unavailable(lack) => unreadable(file, &lack.found),
+        NotCopied::Unavailable(unavailable) => unreadable(file, &unavailable.found),
     })?;
     let mut bytes = Vec::new();
     match source.take(MAX_FILE + 1).read_to_end(&mut bytes) {
@@ -51,7 +51,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
 /// Opens a regular file and nothing else: not through a last link, and without waiting for a pipe's other end.
 pub(super) fn open_regular(file: &Path, of: Option<&Source>) -> Result<(File, Vec<Refusal>), NotCopied> {
     let failed = |error: io::Error| match Unavailable::of("file", &error) {
-        Some(lack) => NotCopied::Unavailable(lack),
+        Some(unavailable) => NotCopied::Unavailable(unavailable),
         None => NotCopied::Refused(vec![unreadable(file, &error.to_string())]),
     };
     let mut flags = rustix::fs::OFlags::NONBLOCK;

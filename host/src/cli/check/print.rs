@@ -21,8 +21,8 @@ pub(super) fn print(report: &Report, config: &Config) -> Result<(), Failure> {
     }
     for file in &report.files {
         output::cures(&file.title(), &file.refusals)?;
-        if let Some(lack) = &file.unavailable {
-            output::line(&format!("what {} needs:\n  {}", file.title(), lack.cure))?;
+        if let Some(unavailable) = &file.unavailable {
+            output::line(&format!("what {} needs:\n  {}", file.title(), unavailable.cure))?;
         }
         if let Some(line) = rebuild(file, &config.source) {
             output::line(&format!("  then:\n    {line}"))?;
@@ -99,13 +99,13 @@ fn table(report: &Report) -> Table {
             let verdict = format!("note: {}", note.code.as_str());
             table.add_row([&title, note.field, "", &note.plugin, &verdict]);
         }
-        if let Some(lack) = &file.unavailable {
-            let verdict = format!("unavailable: {}", lack.code.as_str());
+        if let Some(unavailable) = &file.unavailable {
+            let verdict = format!("unavailable: {}", unavailable.code.as_str());
             table.add_row([
                 title.clone(),
-                lack.field.clone(),
+                unavailable.field.clone(),
                 String::new(),
-                lack.found.clone(),
+                unavailable.found.clone(),
                 verdict,
             ]);
         } else if file.refusals.is_empty() {

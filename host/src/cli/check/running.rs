@@ -1,4 +1,4 @@
-//! What the hosts that run on a plugin directory would not take over of it.
+//! Decides what the hosts that run on a plugin directory would not take over from it, for `host check`. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

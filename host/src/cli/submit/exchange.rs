@@ -1,4 +1,4 @@
-//! One request, one ack, with a peer that may be anything: nothing it says is believed, and nothing is waited for without end.
+//! Makes one request and reads one ack, with a peer that may be anything: no length is trusted, and every wait has an end.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that says nothing: whoever listens there takes nobody in, and its queue is full.
+    /// An address that does not answer: its listener accepts no connection, and its queue is full.
     #[cfg(target_os = "linux")]
     fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -249,7 +249,7 @@ mod tests {
 
     /// A peer may say nothing, or a byte now and then; or read nothing.
     #[test]
-    fn nobody_is_waited_for_without_end() {
+    fn every_wait_has_an_end() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let said = |serve: fn(TcpStream, Receiver<()>), payload: &[u8]| {

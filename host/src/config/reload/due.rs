@@ -1,12 +1,12 @@
-//! What is to be done about the configuration's file, by how it looks and has looked: nothing, read it, or wait. Knows no file
-//! system and no log.
+//! Decides what to do about the configuration's file, by how it looks and has looked: nothing, read it, or wait. Knows no
+//! file system and no log.
 
 use std::time::{Duration, Instant};
 
 use crate::files::stability::Stamp;
 
 /// How long a file must look the same; and be gone, before the log says so.
-pub(super) const SETTLE: Duration = Duration::from_millis(300);
+pub(super) const STABLE_FOR: Duration = Duration::from_millis(300);
 /// How often it is looked for while it is gone.
 const MISSING_LOOK: Duration = Duration::from_secs(1);
 /// After which time it is tried again when the machine could not read it; twice that after the next time, and so on.
@@ -22,7 +22,7 @@ pub(super) struct Due {
     rests: Option<(Stamp, Instant)>,
     missing: Option<Absence>,
     retry: Option<Retry>,
-    /// Somebody asked for it to be read, and it could not be.
+    /// The operator asked for it to be read, and it could not be.
     asked: bool,
 }
 
@@ -36,7 +36,7 @@ struct Absence {
 struct Retry {
     at: Instant,
     delay: Duration,
-    /// Somebody would not wait for that.
+    /// The operator would not wait for that.
     is_asked: bool,
 }
 
@@ -63,7 +63,7 @@ impl Due {
         }
     }
 
-    /// Somebody wants it to be read.
+    /// The operator wants it to be read.
     pub(super) fn ask(&mut self) {
         self.asked = true;
         if let Some(retry) = &mut self.retry {
@@ -71,7 +71,7 @@ impl Due {
         }
     }
 
-    /// Whether somebody wants it to be read, and it was not yet.
+    /// Whether the operator wants it to be read, and it was not yet.
     pub(super) fn is_asked(&self) -> bool {
         self.asked
     }
@@ -104,9 +104,9 @@ impl Due {
             _ => now,
         };
         self.rests = Some((stamp, since));
-        match now >= since + SETTLE {
+        match now >= since + STABLE_FOR {
             true => Step::Read,
-            false => Step::Wait(since + SETTLE),
+            false => Step::Wait(since + STABLE_FOR),
         }
     }
 
@@ -119,8 +119,8 @@ impl Due {
             since: now,
             was_told: false,
         });
-        if !asked && now < missing.since + SETTLE {
-            return Step::Wait(missing.since + SETTLE);
+        if !asked && now < missing.since + STABLE_FOR {
+            return Step::Wait(missing.since + STABLE_FOR);
         }
         match !missing.was_told || asked {
             true => {
@@ -136,7 +136,7 @@ impl Due {
         *self = Due::new(stamp);
     }
 
-    /// The machine can't tell at the moment. Gives when to try again, and whether that is news.
+    /// The machine can't read it at the moment. Gives when to try again, and whether that is news.
     pub(super) fn unavailable(&mut self, now: Instant) -> (Instant, bool) {
         let delay = self
             .retry
@@ -167,32 +167,32 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_is_read_when_it_rests_or_somebody_asks() {
+    fn a_changed_file_is_read_when_it_is_stable_or_the_operator_asks() {
         let start = Instant::now();
         let (mut due, first) = due();
         assert_eq!(due.there(first, start), Step::Nothing);
         let (second, third) = (look("src/lib.rs"), look("src/main.rs"));
-        assert_eq!(due.there(second, start), Step::Wait(start + SETTLE));
-        let later = start + SETTLE / 2;
-        assert_eq!(due.there(third, later), Step::Wait(later + SETTLE));
-        assert_eq!(due.there(third, start + SETTLE), Step::Wait(later + SETTLE));
-        assert_eq!(due.there(third, later + SETTLE), Step::Read);
+        assert_eq!(due.there(second, start), Step::Wait(start + STABLE_FOR));
+        let later = start + STABLE_FOR / 2;
+        assert_eq!(due.there(third, later), Step::Wait(later + STABLE_FOR));
+        assert_eq!(due.there(third, start + STABLE_FOR), Step::Wait(later + STABLE_FOR));
+        assert_eq!(due.there(third, later + STABLE_FOR), Step::Read);
         // As it was when it was read: nothing has happened.
-        assert_eq!(due.there(first, later + SETTLE), Step::Nothing);
-        assert_eq!(due.there(third, later + SETTLE), Step::Wait(later + SETTLE * 2));
+        assert_eq!(due.there(first, later + STABLE_FOR), Step::Nothing);
+        assert_eq!(due.there(third, later + STABLE_FOR), Step::Wait(later + STABLE_FOR * 2));
         due.asked = true;
-        assert_eq!(due.there(third, later + SETTLE), Step::Read);
+        assert_eq!(due.there(third, later + STABLE_FOR), Step::Read);
     }
 
     #[test]
     fn that_it_is_gone_is_said_once_and_to_who_asks() {
         let start = Instant::now();
         let (mut due, first) = due();
-        assert_eq!(due.gone(start), Step::Wait(start + SETTLE));
+        assert_eq!(due.gone(start), Step::Wait(start + STABLE_FOR));
         // An editor that moves the old one away is not worth a line.
         assert_eq!(due.there(first, start), Step::Nothing);
-        assert_eq!(due.gone(start), Step::Wait(start + SETTLE));
-        let told = start + SETTLE;
+        assert_eq!(due.gone(start), Step::Wait(start + STABLE_FOR));
+        let told = start + STABLE_FOR;
         assert_eq!(due.gone(told), Step::Gone(told + MISSING_LOOK));
         assert_eq!(due.gone(told), Step::Wait(told + MISSING_LOOK));
         due.asked = true;

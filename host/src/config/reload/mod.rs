@@ -1,8 +1,8 @@
-//! When a host that runs reads its configuration again. A changed file counts once it has looked the same for a while,
-//! whatever its writers close in between: a shell writes `>` first and `>>` then, and each part alone is another
-//! configuration. An operator who asks has it read at once.
+//! Decides when a running host reads its configuration again. A changed file takes effect once it has looked the same for a
+//! while, whatever its writers close in between: a shell writes `>` first and `>>` then, and each part alone is another
+//! configuration. When an operator asks for it, the file is read at once.
 //!
-//! Damage is not a wish: an empty file where there was one with content, no file, or something else in its place leave the
+//! Damage changes nothing: an empty file where there was one with content, no file, or something else in its place leave the
 //! running configuration in force.
 
 mod due;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::file::{self, Accept, is_missing};
-use super::reload::due::{Due, SETTLE, Step};
+use super::reload::due::{Due, STABLE_FOR, Step};
 use super::{Config, ConfigError, Source};
-use crate::files::stability::{Settling, Stamp};
+use crate::files::stability::{StabilityTracker, Stamp};
 use crate::unavailable::is_of_machine;
 
 /// A configuration's file while the host runs.
@@ -50,9 +50,9 @@ impl Watched {
         self.is_followed.then_some(self.path.as_path())
     }
 
-    /// Reads it when it is time to: it has changed and has come to rest, or somebody asks. Gives the configuration if it can
-    /// be used, and tells the log why not. `settling` learns when to ask again.
-    pub fn reread(&mut self, asked: bool, running: &Config, settling: &mut Settling) -> Option<Config> {
+    /// Reads it when it is time to: it has changed and is stable, or the operator asks. Gives the configuration if it can
+    /// be used, and logs why not. `stability` learns when to check again.
+    pub fn reread(&mut self, asked: bool, running: &Config, stability: &mut StabilityTracker) -> Option<Config> {
         if !self.is_followed {
             // What is asked for is also another look at everything that failed.
             return asked.then(|| running.clone());
@@ -65,7 +65,7 @@ impl Watched {
         }
         let now = Instant::now();
         if let Some(until) = self.due.pause(now) {
-            settling.look_again(until);
+            stability.check_by(until);
             return None;
         }
         let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::from(&metadata));
@@ -78,19 +78,19 @@ impl Watched {
             }
             Err(error) if is_missing(error) => self.due.gone(now),
             Err(error) => {
-                self.unavailable(error, now, settling);
+                self.unavailable(error, now, stability);
                 return None;
             }
         };
         match step {
             Step::Nothing => None,
-            Step::Read => self.read(seen.ok(), now, settling),
+            Step::Read => self.read(seen.ok(), now, stability),
             Step::Wait(until) => {
-                settling.look_again(until);
+                stability.check_by(until);
                 None
             }
             Step::Gone(until) => {
-                settling.look_again(until);
+                stability.check_by(until);
                 tracing::error!(
                     file = %self.path.display(),
                     "the configuration is gone, the running one stays; put it back, and it is read again"
@@ -100,14 +100,14 @@ impl Watched {
         }
     }
 
-    fn read(&mut self, seen: Option<Stamp>, now: Instant, settling: &mut Settling) -> Option<Config> {
+    fn read(&mut self, seen: Option<Stamp>, now: Instant, stability: &mut StabilityTracker) -> Option<Config> {
         let found = match file::read(&self.path, Accept::Regular) {
             Err(ConfigError::Unreadable { error, .. }) if is_of_machine(&error) => {
-                self.unavailable(&error, now, settling);
+                self.unavailable(&error, now, stability);
                 return None;
             }
             Err(ConfigError::Unreadable { error, .. }) if is_missing(&error) => {
-                settling.look_again(now + SETTLE); // it went this moment
+                stability.check_by(now + STABLE_FOR); // it went this moment
                 return None;
             }
             found => found,
@@ -134,8 +134,8 @@ impl Watched {
         }
     }
 
-    /// The machine can't tell at the moment: no verdict on the file.
-    fn unavailable(&mut self, error: &io::Error, now: Instant, settling: &mut Settling) {
+    /// The machine can't read it at the moment: no verdict on the file.
+    fn unavailable(&mut self, error: &io::Error, now: Instant, stability: &mut StabilityTracker) {
         let (at, is_news) = self.due.unavailable(now);
         if is_news {
             tracing::warn!(
@@ -144,6 +144,6 @@ impl Watched {
                 "configuration unavailable, the running one stays; it is tried again"
             );
         }
-        settling.look_again(at);
+        stability.check_by(at);
     }
 }

@@ -1,5 +1,5 @@
-//! What was heard since the last pass, in bounded memory: events are filtered by what they are about, and of each path the
-//! last one counts.
+//! Holds the events since the last pass, in bounded memory. Decides which events matter, by their path, and which event of a
+//! path counts: the last one. Never looks at a file.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use notify::{Event, EventKind};
 use crate::admission::names::LibraryName;
 use crate::config::Watched;
 use crate::directory::misnamed::Misnamed;
-use crate::files::stability::{Change, SETTLE, Settling};
+use crate::files::stability::{Change, STABLE_FOR, StabilityTracker};
 
 /// More paths than this are forgotten, and everything is surveyed.
 const MOST_PATHS: usize = 4096;
 
-/// What was heard in one go.
+/// What the events since the last pass ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Anything at all.
-    pub is_reason: bool,
-    /// Somebody asks for the configuration to be reread.
+pub struct Wakeup {
+    /// A pass.
+    pub reconcile: bool,
+    /// The configuration is to be reread at once.
     pub reload: bool,
 }
 
-/// What changes are wanted of. An event of anything else, a log for example, is dropped where it is heard.
+/// The paths whose changes matter. An event of another path, a log for example, is dropped when it comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// The plugin directory, in its canonical form.
@@ -36,26 +36,26 @@ pub struct Places {
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    pub(super) heard: Heard,
-    /// What was last heard of each path, unless it says nothing about whether the file is whole.
+    pub(super) wakeup: Wakeup,
+    /// The last change of each path, unless it says nothing about whether the file is complete.
     changes: HashMap<PathBuf, Change>,
     /// Events were lost.
     forget: bool,
-    /// The configuration is being written: it is looked at then, whatever its writer does.
-    pub(super) look_at: Option<Instant>,
+    /// The configuration is being written: it is checked at this time, whatever its writer does.
+    pub(super) configuration_due: Option<Instant>,
     places: Places,
     /// Places that were removed or moved away: what stands there next is another one, even under the same inode number.
     replaced: Vec<PathBuf>,
 }
 
 impl Pending {
-    /// From here on these places are heard of; gives those that were replaced since the last time.
+    /// From here on events of these places are recorded; returns those that were replaced since the last time.
     pub(super) fn begin(&mut self, places: &Places) -> Vec<PathBuf> {
         self.places.clone_from(places);
         std::mem::take(&mut self.replaced)
     }
 
-    pub(super) fn hear(&mut self, event: notify::Result<Event>) {
+    pub(super) fn record(&mut self, event: notify::Result<Event>) {
         let event = match event {
             Ok(event) if !event.need_rescan() => event,
             _ => return self.lose(),
@@ -67,14 +67,16 @@ impl Pending {
                 self.replaced.push(path.clone());
             }
             if self.places.is_configuration(&path) {
-                // Nobody's closing makes it whole; but one who writes on and on is not looked at each time.
+                // No closing makes it complete; but a file that is written on and on is not checked at each write.
                 match change {
-                    Change::Written => self.look_at = self.look_at.or_else(|| Some(Instant::now() + SETTLE)),
-                    _ => self.heard.is_reason = true,
+                    Change::Written => {
+                        self.configuration_due = self.configuration_due.or_else(|| Some(Instant::now() + STABLE_FOR))
+                    }
+                    _ => self.wakeup.reconcile = true,
                 }
             } else if self.places.is_of_a_plugin(&path) {
-                // While it is written there is nothing to see.
-                self.heard.is_reason |= change != Change::Written;
+                // While it is written there is nothing to judge.
+                self.wakeup.reconcile |= change != Change::Written;
                 if change != Change::Other {
                     self.changes.insert(path, change);
                 }
@@ -88,18 +90,18 @@ impl Pending {
     fn lose(&mut self) {
         self.changes.clear();
         self.forget = true;
-        self.heard.is_reason = true;
+        self.wakeup.reconcile = true;
     }
 
-    pub(super) fn take(&mut self, settling: &mut Settling) -> Heard {
+    pub(super) fn take(&mut self, stability: &mut StabilityTracker) -> Wakeup {
         if std::mem::take(&mut self.forget) {
-            settling.forget();
+            stability.forget_events();
         }
         for (path, change) in self.changes.drain() {
-            settling.hear(&path, change);
+            stability.record(&path, change);
         }
-        self.look_at = self.look_at.filter(|_| !self.heard.is_reason);
-        std::mem::take(&mut self.heard)
+        self.configuration_due = self.configuration_due.filter(|_| !self.wakeup.reconcile);
+        std::mem::take(&mut self.wakeup)
     }
 }
 
@@ -128,13 +130,13 @@ impl Places {
     }
 }
 
-/// What an event says of its paths; nothing when somebody opens or reads them, as we do ourselves.
+/// What an event says of its paths; nothing when a process opens or reads them, as the host does.
 fn change(kind: EventKind) -> Option<Change> {
     match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Whole),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Complete),
         EventKind::Access(_) => None,
         EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => Some(Change::Written),
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Change::Whole),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Change::Complete),
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Some(Change::Gone),
         _ => Some(Change::Other),
     }
@@ -164,16 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_nobody_is_dropped() {
+    fn events_of_other_paths_are_dropped() {
         let mut pending = pending();
         for path in ["/p/host.log", "/c/host.log", "/p/sub/libx.so.1", "/c/libx.so.1"] {
-            pending.hear(event(CLOSED, path));
+            pending.record(event(CLOSED, path));
         }
-        pending.hear(event(EventKind::Access(AccessKind::Read), "/p/libx.so.1"));
-        assert!(!pending.heard.is_reason && pending.changes.is_empty(), "{pending:?}");
+        pending.record(event(EventKind::Access(AccessKind::Read), "/p/libx.so.1"));
+        assert!(!pending.wakeup.reconcile && pending.changes.is_empty(), "{pending:?}");
         for path in ["/p", "/p/..data", "/p/libx.so.1", "/c/plugins.toml"] {
-            pending.hear(event(CLOSED, path));
-            assert!(std::mem::take(&mut pending.heard).is_reason, "{path}");
+            pending.record(event(CLOSED, path));
+            assert!(std::mem::take(&mut pending.wakeup).reconcile, "{path}");
         }
     }
 
@@ -182,36 +184,36 @@ mod tests {
         let mut pending = pending();
         let path = Path::new("/p/libx.so.1");
         for kind in [CLOSED, WRITTEN] {
-            pending.heard = Heard::default();
-            pending.hear(event(kind, "/p/libx.so.1"));
+            pending.wakeup = Wakeup::default();
+            pending.record(event(kind, "/p/libx.so.1"));
         }
-        assert!(!pending.heard.is_reason);
-        pending.hear(event(EventKind::Any, "/p/libx.so.1"));
+        assert!(!pending.wakeup.reconcile);
+        pending.record(event(EventKind::Any, "/p/libx.so.1"));
         assert_eq!(pending.changes.get(path), Some(&Change::Written));
-        pending.hear(event(CLOSED, "/p/libx.so.1"));
-        assert_eq!(pending.changes.get(path), Some(&Change::Whole));
-        assert!(pending.take(&mut Settling::default()).is_reason && pending.changes.is_empty());
+        pending.record(event(CLOSED, "/p/libx.so.1"));
+        assert_eq!(pending.changes.get(path), Some(&Change::Complete));
+        assert!(pending.take(&mut StabilityTracker::default()).reconcile && pending.changes.is_empty());
     }
 
     #[test]
-    fn a_configuration_that_is_written_on_and_on_is_looked_at_now_and_then() {
+    fn a_configuration_that_is_written_on_and_on_is_checked_now_and_then() {
         let mut pending = pending();
-        pending.hear(event(WRITTEN, "/c/plugins.toml"));
-        let first = pending.look_at;
-        pending.hear(event(WRITTEN, "/c/plugins.toml"));
-        assert!(first.is_some() && first == pending.look_at && !pending.heard.is_reason);
+        pending.record(event(WRITTEN, "/c/plugins.toml"));
+        let first = pending.configuration_due;
+        pending.record(event(WRITTEN, "/c/plugins.toml"));
+        assert!(first.is_some() && first == pending.configuration_due && !pending.wakeup.reconcile);
     }
 
     #[test]
     fn too_many_paths_and_lost_events_are_a_reason_to_look_at_everything() {
         let mut pending = pending();
         for number in 0..=MOST_PATHS {
-            pending.hear(event(WRITTEN, &format!("/p/libx.so.{number}")));
+            pending.record(event(WRITTEN, &format!("/p/libx.so.{number}")));
         }
-        assert!(pending.forget && pending.heard.is_reason && pending.changes.is_empty());
+        assert!(pending.forget && pending.wakeup.reconcile && pending.changes.is_empty());
         let mut pending = self::pending();
-        pending.hear(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-        assert!(pending.forget && pending.heard.is_reason);
+        pending.record(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(pending.forget && pending.wakeup.reconcile);
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
         let mut pending = pending();
         let removed = EventKind::Remove(notify::event::RemoveKind::File);
         for path in ["/c/plugins.toml", "/c/plugins.toml", "/p/libx.so.1"] {
-            pending.hear(event(removed, path));
+            pending.record(event(removed, path));
         }
         let places = pending.places.clone();
         assert_eq!(pending.begin(&places), [Path::new("/c/plugins.toml")]);

@@ -1,9 +1,9 @@
-//! Why the manager reconciles again: something changed in the plugin directory, a signal asks for it, or a handler has ended.
-//! All of these are hints: a pass finds what has changed, and a slow poll finds what no hint told.
+//! Decides when the manager wakes: something changed in the plugin directory, a signal asks for it, or a handler has ended.
+//! Decides nothing about what has changed: a pass finds that out, and a slow poll finds what no event reported.
 //!
-//! What was heard waits in a bounded place until the manager has time for it: of each path only the last, and beyond so many
-//! paths only that they were too many. Whoever writes fast beside a plugin, while another one takes its time to start, costs
-//! no memory.
+//! Events wait in a bounded place until the manager has time for them: of each path only the last one, and beyond a number of
+//! paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its time to
+//! start, costs no memory.
 
 mod debounce;
 
@@ -11,56 +11,54 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use notify::Event;
-
 use self::debounce::Pending;
-pub use self::debounce::{Heard, Places};
+pub use self::debounce::{Places, Wakeup};
 use super::watcher::Watches;
-use crate::files::stability::Settling;
+use crate::files::stability::StabilityTracker;
 
-/// One hint of those who are no file system.
+/// An event that does not come from the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
-    /// The operator asks for it.
+pub enum Event {
+    /// The operator asks for the configuration to be reread (SIGHUP).
     Reload,
-    /// A handler has ended, and another one may take its place.
-    Ended,
+    /// An instance has ended, and another one may take its place.
+    InstanceEnded,
 }
 
-/// Nobody waits for hints any more.
+/// The manager has ended, and no event has any effect.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody waits for hints any more")]
-pub struct NobodyWaits;
+#[error("the manager has ended")]
+pub struct ManagerEnded;
 
-/// For others who give hints. Cheap to clone.
+/// The sending end, for the other threads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
     shared: Weak<Shared>,
 }
 
 impl Sender {
-    /// Gives a hint; never waits for the manager.
+    /// Sends an event; never waits for the manager.
     ///
     /// # Errors
-    /// When nobody waits for hints any more.
-    pub fn send(&self, hint: Hint) -> Result<(), NobodyWaits> {
-        let shared = self.shared.upgrade().ok_or(NobodyWaits)?;
+    /// When the manager has ended.
+    pub fn send(&self, event: Event) -> Result<(), ManagerEnded> {
+        let shared = self.shared.upgrade().ok_or(ManagerEnded)?;
         let mut pending = shared.lock();
-        pending.heard.is_reason = true;
-        pending.heard.reload |= hint == Hint::Reload;
+        pending.wakeup.reconcile = true;
+        pending.wakeup.reload |= event == Event::Reload;
         shared.changed.notify_all();
         Ok(())
     }
 }
 
-/// Where hints come from.
+/// Where events come from.
 #[derive(Default)]
-pub struct Hints {
+pub struct Events {
     shared: Arc<Shared>,
     watches: Watches,
 }
 
-/// What is between those who give hints and the manager. No channel: to wait for one registers a destructor with the
+/// What is between those who give events and the manager. No channel: to wait for one registers a destructor with the
 /// thread, for which the system takes the dynamic linker's lock, and a library that is being opened may hold that.
 #[derive(Debug, Default)]
 struct Shared {
@@ -68,41 +66,41 @@ struct Shared {
     changed: Condvar,
 }
 
-impl Hints {
-    /// For others who give hints.
+impl Events {
+    /// The sending end, for the other threads.
     pub fn sender(&self) -> Sender {
         Sender {
             shared: Arc::downgrade(&self.shared),
         }
     }
 
-    /// Watches these places (none: nothing), again where another directory or file stands there by now; tells whether it
-    /// did, for what has changed before was not heard. What can't be watched is tried again every `poll`.
-    pub fn watch(&mut self, places: Option<Places>, poll: Duration, settling: &mut Settling) -> bool {
+    /// Watches these places (none: nothing), again where another directory or file stands there by now; returns whether it
+    /// did, for no event reported what had changed before. What can't be watched is tried again every `poll`.
+    pub fn watch(&mut self, places: Option<Places>, poll: Duration, stability: &mut StabilityTracker) -> bool {
         let places = places.unwrap_or_default();
         let directory = Some(places.directory.as_path()).filter(|path| !path.as_os_str().is_empty());
         let paths: Vec<&Path> = directory.into_iter().chain(places.configuration.as_deref()).collect();
         let replaced = self.shared.lock().begin(&places);
         self.watches.expect_others(&replaced);
         let shared = Arc::clone(&self.shared);
-        let fresh = self.watches.keep(&paths, poll, move |event| shared.hear(event));
+        let fresh = self.watches.keep(&paths, poll, move |event| shared.record(event));
         if fresh.contains(&places.directory) || !self.watches.has(&places.directory) {
-            // A closing that nobody heard would be waited for in vain.
-            settling.forget();
+            // The event of a file's closing may be lost: it must not be waited for.
+            stability.forget_events();
         }
         !fresh.is_empty()
     }
 
-    /// Waits for hints, no longer than until `deadline` (for ever without one), and takes all that are there.
-    pub fn wait(&self, deadline: Option<Instant>, settling: &mut Settling) -> Heard {
+    /// Waits for events, no longer than until `deadline` (for ever without one), and takes all that are there.
+    pub fn wait(&self, deadline: Option<Instant>, stability: &mut StabilityTracker) -> Wakeup {
         let mut pending = self.shared.lock();
         loop {
             let now = Instant::now();
-            pending.heard.is_reason |= pending.look_at.is_some_and(|at| at <= now);
-            if pending.heard.is_reason || deadline.is_some_and(|deadline| deadline <= now) {
-                return pending.take(settling);
+            pending.wakeup.reconcile |= pending.configuration_due.is_some_and(|at| at <= now);
+            if pending.wakeup.reconcile || deadline.is_some_and(|deadline| deadline <= now) {
+                return pending.take(stability);
             }
-            pending = match deadline.into_iter().chain(pending.look_at).min() {
+            pending = match deadline.into_iter().chain(pending.configuration_due).min() {
                 None => self
                     .shared
                     .changed
@@ -119,16 +117,16 @@ impl Hints {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        // Nothing panics while it is held; and a hint more or less does no harm.
+        // Nothing panics while it is held; and an event more or less does no harm.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Called by the watcher's thread, for each event.
-    fn hear(&self, event: notify::Result<Event>) {
+    fn record(&self, event: notify::Result<notify::Event>) {
         let mut pending = self.lock();
-        let was = (pending.heard, pending.look_at);
-        pending.hear(event);
-        if was != (pending.heard, pending.look_at) {
+        let was = (pending.wakeup, pending.configuration_due);
+        pending.record(event);
+        if was != (pending.wakeup, pending.configuration_due) {
             self.changed.notify_all();
         }
     }
@@ -139,13 +137,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_heard_and_told_when_nobody_waits() {
-        let hints = Hints::default();
-        let (one, other) = (hints.sender(), hints.sender());
-        let waiter = std::thread::spawn(move || hints.wait(None, &mut Settling::default()));
-        one.send(Hint::Reload).expect("somebody waits");
-        let heard = waiter.join().expect("no panic");
-        assert!(heard.is_reason && heard.reload);
-        assert!(other.send(Hint::Ended).is_err());
+    fn events_are_received_and_refused_when_the_manager_has_ended() {
+        let events = Events::default();
+        let (one, other) = (events.sender(), events.sender());
+        let waiter = std::thread::spawn(move || events.wait(None, &mut StabilityTracker::default()));
+        one.send(Event::Reload).expect("the manager waits");
+        let wakeup = waiter.join().expect("no panic");
+        assert!(wakeup.reconcile && wakeup.reload);
+        assert!(other.send(Event::InstanceEnded).is_err());
     }
 }

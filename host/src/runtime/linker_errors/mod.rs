@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use self::words::{Fault, fault};
 use crate::admission::static_tls::{self, Room, StaticTls};
 use crate::shell::quoted;
-use crate::unavailable::{Lack, LoadError, Unavailable};
+use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// What could not be opened.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,11 @@ pub(super) fn error(words: &str, subject: Subject<'_>) -> LoadError {
     let copy = subject.copy.display().to_string();
     let said = said(words, subject);
     match fault(words, &copy) {
-        Fault::Lack(lack) => Unavailable::new(lack, "library", said).into(),
+        Fault::Shortage(lack) => Unavailable::new(lack, "library", said).into(),
         Fault::NotMapped(None) if is_noexec(subject.copy) => Unavailable::not_executable(subject.copy, said).into(),
-        Fault::NotMapped(None) if is_memory_limited() => Unavailable::new(Lack::Memory, "library", said).into(),
+        Fault::NotMapped(None) if is_memory_limited() => Unavailable::new(Shortage::Memory, "library", said).into(),
         // What a cleaner of temporary directories does.
-        _ if !subject.copy.exists() => Unavailable::new(Lack::Staging, "private copy", "it was removed").into(),
+        _ if !subject.copy.exists() => Unavailable::new(Shortage::Staging, "private copy", "it was removed").into(),
         Fault::StaticTls(dependency) => {
             static_tls::refusal(subject.static_tls, dependency, subject.room, subject.record).into()
         }
@@ -143,7 +143,7 @@ fn refusal(fault: &Fault<'_>, said: &str, subject: Subject<'_>) -> Refusal {
             },
         ),
         // Told as others are, see above.
-        Fault::Lack(_) | Fault::StaticTls(_) => refuse("library", "a library that opens".to_owned(), build),
+        Fault::Shortage(_) | Fault::StaticTls(_) => refuse("library", "a library that opens".to_owned(), build),
     }
 }
 

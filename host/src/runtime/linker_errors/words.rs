@@ -6,13 +6,13 @@
 
 use rustix::io::Errno;
 
-use crate::unavailable::Lack;
+use crate::unavailable::Shortage;
 
 /// What is wrong, as far as the words tell. A name is that of the library that they are about, if it is not the plugin's.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault<'a> {
     /// The machine's, and no verdict on the file.
-    Lack(Lack),
+    Shortage(Shortage),
     LibraryMissing(&'a str),
     LibraryDenied(&'a str),
     Symbol(Option<&'a str>, &'a str),
@@ -34,7 +34,7 @@ pub(super) enum Fault<'a> {
 /// The words taken apart; `copy` is the private copy's path.
 pub(super) fn fault<'a>(words: &'a str, copy: &str) -> Fault<'a> {
     if let Some(lack) = lack(words) {
-        return Fault::Lack(lack);
+        return Fault::Shortage(lack);
     }
     of_glibc(words, copy)
         .or_else(|| of_musl(words, copy))
@@ -49,7 +49,7 @@ fn of_glibc<'a>(words: &'a str, copy: &str) -> Option<Fault<'a>> {
         match object {
             Some(name) if ends(Errno::ACCESS) => Fault::LibraryDenied(name),
             Some(name) => Fault::LibraryMissing(name),
-            None => Fault::Lack(Lack::Staging),
+            None => Fault::Shortage(Shortage::Staging),
         }
     } else if let Some(symbol) = what.strip_prefix("undefined symbol: ") {
         Fault::Symbol(object, symbol)
@@ -132,14 +132,14 @@ fn of_musl<'a>(words: &'a str, copy: &str) -> Option<Fault<'a>> {
 }
 
 /// What the machine lacks: the words end with what strerror(3) says.
-fn lack(words: &str) -> Option<Lack> {
+fn lack(words: &str) -> Option<Shortage> {
     let words = words.split(" (needed by ").next().unwrap_or(words);
     let is = |errno: Errno| words.ends_with(&format!(": {}", strerror(errno)));
     [
-        (Errno::NOMEM, Lack::Memory),
-        (Errno::MFILE, Lack::Descriptors),
-        (Errno::NFILE, Lack::Descriptors),
-        (Errno::IO, Lack::Device),
+        (Errno::NOMEM, Shortage::Memory),
+        (Errno::MFILE, Shortage::Descriptors),
+        (Errno::NFILE, Shortage::Descriptors),
+        (Errno::IO, Shortage::Device),
     ]
     .into_iter()
     .find_map(|(errno, lack)| is(errno).then_some(lack))
@@ -171,19 +171,19 @@ mod tests {
             ),
             (
                 "COPY: cannot open shared object file: Permission denied",
-                Fault::Lack(Lack::Staging),
+                Fault::Shortage(Shortage::Staging),
             ),
             (
                 "COPY: cannot open shared object file: Too many open files",
-                Fault::Lack(Lack::Descriptors),
+                Fault::Shortage(Shortage::Descriptors),
             ),
             (
                 "COPY: cannot create shared object descriptor: Cannot allocate memory",
-                Fault::Lack(Lack::Memory),
+                Fault::Shortage(Shortage::Memory),
             ),
             (
                 "COPY: cannot read file data: Input/output error",
-                Fault::Lack(Lack::Device),
+                Fault::Shortage(Shortage::Device),
             ),
             ("COPY: undefined symbol: nowhere", Fault::Symbol(None, "nowhere")),
             (
@@ -216,7 +216,7 @@ mod tests {
             ),
             (
                 "COPY: failed to map segment from shared object: Cannot allocate memory",
-                Fault::Lack(Lack::Memory),
+                Fault::Shortage(Shortage::Memory),
             ),
             (
                 "/lib/liba.so: failed to map segment from shared object",

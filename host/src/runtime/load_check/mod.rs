@@ -30,7 +30,7 @@ use super::deadline::timed_out;
 use crate::admission::admit::Admitted;
 use crate::admission::static_tls::{Room, StaticTls, is_known};
 use crate::process::stop::Stop;
-use crate::unavailable::{Lack, LoadError, Unavailable};
+use crate::unavailable::{LoadError, Shortage, Unavailable};
 pub use child::run as run_child;
 pub use process::Output;
 use process::{Heard, Process};
@@ -260,7 +260,7 @@ impl<'a> Listener<'a> {
                 Ok(heard) => heard,
                 Err(error) => {
                     let found = format!("the process to open it in can't be waited for: {error}");
-                    return End::Failed(Unavailable::new(Lack::Process, "load", found).into());
+                    return End::Failed(Unavailable::new(Shortage::Process, "load", found).into());
                 }
             };
             let broken = match heard {
@@ -319,7 +319,7 @@ fn not_begun(how: LoadError) -> LoadError {
     match how {
         LoadError::Refused(refusal) => {
             let found = format!("the process to open it in did not begin: {}", refusal.plugin);
-            Unavailable::new(Lack::Process, "load", found).into()
+            Unavailable::new(Shortage::Process, "load", found).into()
         }
         other => other,
     }
@@ -341,7 +341,7 @@ fn made_anew(verdict: Result<(), LoadError>) -> Result<(), LoadError> {
 fn ended(status: ExitStatus) -> LoadError {
     if status.signal() == Some(Signal::KILL.as_raw()) {
         let found = "the process that opened it was killed (SIGKILL), as the system does when memory runs out";
-        return Unavailable::new(Lack::Memory, "load", found).into();
+        return Unavailable::new(Shortage::Memory, "load", found).into();
     }
     crashed(&format!("the process that opened it ended: {status}"))
 }

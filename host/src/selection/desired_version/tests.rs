@@ -6,7 +6,7 @@ use super::super::fixtures::{
     RunningHost, content, dangling, directory, file, file_at_soname, link, plugin, short_name,
 };
 use super::*;
-use crate::files::stability::SETTLE;
+use crate::files::stability::STABLE_FOR;
 
 /// Version and whether it takes the link; of the one soname there is.
 fn started(survey: &Survey) -> (Result<String, NoVersion>, bool) {
@@ -87,11 +87,11 @@ fn a_missing_link_may_come_back_and_is_a_removal_if_it_does_not() {
     let without = || directory([file(&old)]);
     let mut host = RunningHost::start(&with_link(), Config::default());
     assert_eq!(host.pass(&without()), serves("1.0.0"));
-    host.now += SETTLE / 2;
+    host.now += STABLE_FOR / 2;
     assert_eq!(host.pass(&with_link()), serves("1.0.0"), "it came back");
-    host.now += SETTLE;
+    host.now += STABLE_FOR;
     assert_eq!(host.pass(&without()), serves("1.0.0"), "it is missing anew");
-    host.now += SETTLE;
+    host.now += STABLE_FOR;
     assert_eq!(host.pass(&without()), []);
     host.now += Duration::from_secs(3600);
     assert_eq!(host.pass(&without()), [], "it stays away");
@@ -110,7 +110,7 @@ fn a_link_brings_a_removed_plugin_back() {
     let old = plugin("x", "1.0.0", &[2]);
     let mut host = RunningHost::start(&directory([file(&old), link(&old)]), Config::default());
     host.pass(&directory([file(&old)]));
-    host.now += SETTLE;
+    host.now += STABLE_FOR;
     assert_eq!(host.pass(&directory([file(&old)])), []);
     assert_eq!(host.pass(&directory([file(&old), link(&old)])), serves("1.0.0"));
 }
@@ -136,7 +136,7 @@ fn what_never_had_a_link_serves_as_long_as_its_file_is_there() {
         ..served
     };
     host.sonames = Sonames::after([("libx.so.1".to_owned(), unlinked, LinkState::Present)], &[]);
-    host.now += SETTLE * 2;
+    host.now += STABLE_FOR * 2;
     let candidates = host.desired(&directory([file(&old)])).candidates;
     assert_eq!(candidates[0].digest(), Some(old.digest()));
     assert!(!candidates[0].takes_link, "the directory can't be written");
@@ -228,7 +228,7 @@ fn a_soname_is_its_link_s_package_s() {
         of(&moved, &mut host),
         [one("x-y", Err(NoVersion::Removed)), one("x_y", Ok(underscore.digest()))]
     );
-    // While the link is missing for a moment, or damaged, nobody else has the soname.
+    // While the link is missing for a moment, or damaged, no other package has the soname.
     for damaged in [None, Some(dangling(&dash))] {
         let entries = [short_name(&dash), file(&newer)].into_iter().chain(damaged);
         assert_eq!(

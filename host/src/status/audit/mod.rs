@@ -1,4 +1,4 @@
-//! The log's events of what serves and what does not.
+//! Writes the log's audit events: which version serves, and what does not. Decides nothing about either.
 
 pub mod refusals;
 pub mod versions;

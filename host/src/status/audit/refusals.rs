@@ -1,4 +1,5 @@
-//! What the log has reported already: the directory is surveyed again and again, and a reason is worth one line.
+//! Decides which reasons the log has yet to report: the directory is surveyed again and again, and each reason is worth one
+//! line. Never decides what is refused.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -256,7 +257,7 @@ impl Reported {
     }
 }
 
-/// What tells one reason from another; the same one may have another cure the next time.
+/// What distinguishes one reason from another; the same one may have another cure the next time.
 fn reason(refusal: &Refusal) -> String {
     let Refusal {
         code,

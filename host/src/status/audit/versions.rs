@@ -1,10 +1,11 @@
-//! What has changed in who serves, as one line of the log each: the log is where operators and tools learn of it.
+//! Decides what the log says of a change in what serves: one line for each change. Operators and tools learn of changes from
+//! the log.
 
 use std::time::Duration;
 
 use semver::Version;
 
-use crate::directory::verdicts::Took;
+use crate::directory::verdicts::AdmissionTimings;
 use crate::logging::FieldValue;
 use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
@@ -12,18 +13,18 @@ use crate::selection::soname_state::Served;
 
 /// How long the steps to a new handler took; those that there was no need for took none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    took: Took,
+pub struct Timings {
+    admission: AdmissionTimings,
     trial: Duration,
     load: Duration,
     init: Duration,
 }
 
-impl Times {
+impl Timings {
     /// To a library that is open and has checked its configuration.
-    pub fn opened(took: Took, trial: Duration, load: Duration) -> Times {
-        Times {
-            took,
+    pub fn opened(admission: AdmissionTimings, trial: Duration, load: Duration) -> Timings {
+        Timings {
+            admission,
             trial,
             load,
             init: Duration::ZERO,
@@ -31,8 +32,8 @@ impl Times {
     }
 
     /// With what its init took, if there was one.
-    pub fn made(self, init: Option<Duration>) -> Times {
-        Times {
+    pub fn made(self, init: Option<Duration>) -> Timings {
+        Timings {
             init: init.unwrap_or_default(),
             ..self
         }
@@ -41,35 +42,35 @@ impl Times {
 
 /// One soname's change.
 #[derive(Debug)]
-pub struct Swap {
+pub struct VersionEvent {
     soname: String,
     plugin: String,
     version: Version,
     key: InstanceKey,
     commands: Vec<u8>,
     before: Option<(Version, InstanceKey)>,
-    times: Times,
+    timings: Timings,
 }
 
-impl Swap {
+impl VersionEvent {
     /// What is to be said of a soname that served `before` and serves `now`; nothing if that is the same.
-    pub fn between(soname: &str, before: Option<&Served>, now: &Served, times: Times) -> Option<Swap> {
+    pub fn between(soname: &str, before: Option<&Served>, now: &Served, timings: Timings) -> Option<VersionEvent> {
         let is_same = before.is_some_and(|before| before.key == now.key && before.commands == now.commands);
         let record = now.admitted.record();
-        (!is_same).then(|| Swap {
+        (!is_same).then(|| VersionEvent {
             soname: soname.to_owned(),
             plugin: record.name.clone(),
             version: record.version.clone(),
             key: now.key.clone(),
             commands: now.commands.clone(),
             before: before.map(|before| (before.admitted.record().version.clone(), before.key.clone())),
-            times,
+            timings,
         })
     }
 
     /// Says so, once the new table is in force.
     pub fn log(&self, is_start: bool, publish: Duration) {
-        let Swap {
+        let VersionEvent {
             soname,
             plugin,
             version,
@@ -82,11 +83,11 @@ impl Swap {
             return;
         }
         let [settle_ms, admit_ms, trial_ms, load_ms, init_ms, publish_ms] = [
-            self.times.took.settle,
-            self.times.took.admit,
-            self.times.trial,
-            self.times.load,
-            self.times.init,
+            self.timings.admission.settle,
+            self.timings.admission.admit,
+            self.timings.trial,
+            self.timings.load,
+            self.timings.init,
             publish,
         ]
         .map(milliseconds);

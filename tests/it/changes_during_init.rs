@@ -1,5 +1,6 @@
-//! The operator's last word counts: what he does while a newcomer takes its time to start is not overwritten by it; and a
-//! call or a shutdown that hangs keeps no other version from its end, nor its own from serving again.
+//! What an operator changes during an init holds: a link, a file or a table that changes while a new version starts is not
+//! overwritten by that version. And a call or a shutdown that hangs keeps no other version from its end, nor its own from
+//! serving again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ impl Handler for Plugin {
 export_plugin!(Plugin);
 "#;
 
-const NAME: &str = "wish-probe";
-const LINK: &str = "libwish_probe.so.1";
+const NAME: &str = "init-probe";
+const LINK: &str = "libinit_probe.so.1";
 
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -137,11 +138,11 @@ fn bring(site: &Site, version: &str) {
 }
 
 #[test]
-fn a_newcomer_that_nobody_disturbs_comes_in() {
+fn a_new_version_serves_after_an_undisturbed_init() {
     let scene = Scene::new("");
     assert_eq!(
         scene.during_an_init(|_| {}),
-        (Some("libwish_probe.so.1.2.0".to_owned()), "1.2.0".to_owned())
+        (Some("libinit_probe.so.1.2.0".to_owned()), "1.2.0".to_owned())
     );
     scene.host.stop();
 }
@@ -150,7 +151,7 @@ fn a_newcomer_that_nobody_disturbs_comes_in() {
 fn a_roll_back_during_an_init_holds() {
     let scene = Scene::new("");
     let then = scene.during_an_init(|scene| scene.point("1.0.0"));
-    assert_eq!(then, (Some("libwish_probe.so.1.0.0".to_owned()), "1.0.0".to_owned()));
+    assert_eq!(then, (Some("libinit_probe.so.1.0.0".to_owned()), "1.0.0".to_owned()));
     // The newcomer waits for a link, as any other version does; and was initialised once.
     scene.point("1.2.0");
     quiet(&scene.host, 0);
@@ -172,10 +173,10 @@ fn a_removal_during_an_init_holds() {
 }
 
 #[test]
-fn a_newcomer_whose_file_goes_during_its_init_leaves_no_trace() {
+fn a_version_whose_file_is_removed_during_its_init_leaves_no_trace() {
     let scene = Scene::new("");
     let then = scene.during_an_init(|scene| fs::remove_file(file(&scene.site, "1.2.0")).unwrap());
-    assert_eq!(then, (Some("libwish_probe.so.1.1.0".to_owned()), "1.1.0".to_owned()));
+    assert_eq!(then, (Some("libinit_probe.so.1.1.0".to_owned()), "1.1.0".to_owned()));
     scene.host.stop();
     let again = scene.site.start();
     assert_eq!(again.connect().submit(0x10, b"").body, b"1.1.0");
@@ -196,7 +197,7 @@ fn a_table_that_is_disabled_during_an_init_holds() {
 
 /// The last word counts; but where the link moves on during each init, what was made ready serves after some of them.
 #[test]
-fn a_link_that_never_rests_keeps_nothing_from_serving() {
+fn a_link_that_never_stops_changing_keeps_nothing_from_serving() {
     const LAST: u64 = 20;
     let version = |minor: u64| format!("1.{minor}.0");
     let site = Site::new("plugins.poll = \"200ms\"\n");
@@ -230,7 +231,7 @@ fn a_link_that_never_rests_keeps_nothing_from_serving() {
 fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
     let scene = Scene::new("server.drain_timeout = \"2s\"\n");
     // Another plugin, one of whose calls never returns.
-    let mut other = PluginCrate::new("wish-hung");
+    let mut other = PluginCrate::new("init-hung");
     other.commands = Some("[0x20]".to_owned());
     other.dependencies = "tracing = \"0.1\"".to_owned();
     other.source = SOURCE.to_owned();
@@ -294,7 +295,7 @@ fn a_shutdown_that_is_under_way_is_waited_for() {
 
 /// A cleaner takes the private copies away: what waits goes on waiting, and what comes comes in.
 #[test]
-fn a_staging_directory_that_goes_ends_nobody_s_wait_and_hides_no_newcomer() {
+fn a_removed_staging_directory_ends_no_wait_and_hides_no_new_version() {
     let scene = Scene::new("");
     scene.point("1.0.0");
     scene.host.wait_for("rolled back");
