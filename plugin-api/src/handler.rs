@@ -42,7 +42,7 @@ pub trait Handler: Sized + Send + Sync + 'static {
 
     /// The host is done with this handler; called once: when the plugin is taken away (no link, disabled), when the content
     /// under its file's name was replaced, or its configuration changed, and when the host ends. Calls that outlived the
-    /// host's patience may still be running.
+    /// host gives them may still be running.
     ///
     /// A version that another one of its compatibility line took over from is not shut down at once: it waits in standby, in
     /// case the operator rolls back, for as long as its file is there (unless `plugins.standby = "shutdown"`). [`Handler::paused`]

@@ -17,7 +17,7 @@ use host::net::connection::Shared;
 use host::net::{self, Server};
 use host::process::stop::{Stop, Stopper};
 use host::runtime::Plugin;
-use host::runtime::load_check::{Output, Trials};
+use host::runtime::load_check::{LoadChecks, Output};
 
 use crate::cargo::host_binary;
 use crate::client::{frame, read_ack};
@@ -42,7 +42,7 @@ impl Inside {
         let config = Config::read(&path).unwrap();
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
         let (stopper, stop) = Stop::channel();
-        let children = Trials::in_program(host_binary().to_owned(), Output::Null);
+        let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
         let manager = manager::start(&path, config.clone(), Events::default(), children, &stop).unwrap();
         let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
         let listen = listener.address();

@@ -13,7 +13,7 @@ use wire::CONN;
 use wire::client::{self, Ack, Decoded};
 
 /// How long a host may take to accept a connection and to ack its Conn.
-const CONN_PATIENCE: Duration = Duration::from_secs(10);
+const CONN_TIMEOUT: Duration = Duration::from_secs(10);
 const CONN_ID: [u8; 8] = *b"hostload";
 
 /// Opens all connections, one after another, each with a Conn; the offset of its ack is what the host's `protocol.ack` says.
@@ -46,11 +46,11 @@ fn conn(socket: &mut Socket) -> Result<u8, String> {
     client::request(&mut request, CONN, CONN_ID, &[]);
     let mut bytes = [0; wire::MIN_ACK];
     let outcome = socket
-        .set_read_timeout(Some(CONN_PATIENCE))
+        .set_read_timeout(Some(CONN_TIMEOUT))
         .and_then(|()| socket.write_all(&request))
         .and_then(|()| socket.read_exact(&mut bytes));
     outcome.map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("nothing came for {CONN_PATIENCE:?}"),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("nothing came for {CONN_TIMEOUT:?}"),
         _ => error.to_string(),
     })?;
     match client::decode(&bytes) {

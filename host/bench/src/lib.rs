@@ -31,7 +31,7 @@ pub use tally::Tally;
 use worker::Worker;
 
 /// How long acks that are owed at the end are waited for; those that come later are lost.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 

@@ -12,7 +12,7 @@ use super::in_flight::Fault;
 use super::stream::Stream;
 use super::tally::Tally;
 use super::timer::{TIMER, Timer};
-use super::{PATIENCE, Shared, nanoseconds};
+use super::{Shared, TIMEOUT, nanoseconds};
 
 /// How many sockets one poll may tell of.
 const EVENTS: usize = 1024;
@@ -132,7 +132,7 @@ impl Worker {
 
     fn is_over(&self, now: u64, is_all_sent: bool) -> bool {
         is_all_sent && self.connections.iter().all(|connection| connection.owed() == 0)
-            || now >= self.shared.end() + nanoseconds(PATIENCE)
+            || now >= self.shared.end() + nanoseconds(TIMEOUT)
             || self.shared.given_up.load(Ordering::Relaxed)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
 use clap::Args;
-use host_bench::{Address, Body, Fault, PATIENCE, Plan, Progress, Report};
+use host_bench::{Address, Body, Fault, Plan, Progress, Report, TIMEOUT};
 use serde::Serialize;
 use wire::client::MAX_PAYLOAD;
 use wire::result;
@@ -277,7 +277,7 @@ fn explain(fault: Fault) -> String {
         Fault::Malformed => "connections with bytes that are no ack".to_owned(),
         Fault::Closed => "connections that the host closed".to_owned(),
         Fault::Lost => {
-            format!("Submits that were due and have no ack, {PATIENCE:?} after the end or when their connection ended")
+            format!("Submits that were due and have no ack, {TIMEOUT:?} after the end or when their connection ended")
         }
     }
 }

@@ -41,7 +41,7 @@ const MISUSED: u8 = 2;
 const NO_READER: u8 = 128 + 13;
 /// How long a command that a person waits for waits for its log to be read, while nothing of it is. A host that serves has
 /// less time: see `exit`.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves packet handlers from plugins that are added and replaced as files.
 ///
@@ -108,7 +108,7 @@ pub fn main() -> ! {
     let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
     let code = outcome.unwrap_or_else(|failure| failed(&failure));
     if !is_server {
-        logging::flush(LOG_PATIENCE);
+        logging::flush(LOG_TIMEOUT);
     }
     exit::at_once(code)
 }

@@ -17,7 +17,7 @@ use crate::net::Bound;
 use crate::net::connection::Shared;
 use crate::process::stop::Stop;
 use crate::process::{exit, open_files};
-use crate::runtime::load_check::{Output, Trials};
+use crate::runtime::load_check::{LoadChecks, Output};
 use crate::status::submit_totals;
 
 /// How often changed totals are logged.
@@ -46,7 +46,7 @@ impl Serve {
         stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that no peer connects to a host that then refuses to start.
-        let children = Trials::here(Output::Null)?;
+        let children = LoadChecks::here(Output::Null)?;
         let bound = Bound::new(&config.server.listen)?;
         let manager = manager::start(&path, config.clone(), events, children, &stop)?;
         if stop.is_set() {

@@ -21,12 +21,12 @@ use super::LEFT_OUT;
 use super::cut::{LONGEST, rest};
 use super::json::{self, Object};
 use super::line;
-use super::rate_limit::{Told, register};
+use super::rate_limit::{Counted, register};
 use super::repeats::{Repeated, Repeats};
 use crate::process::descriptors::end_if_gone;
 
 /// How long a line may wait for its end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// How often it is looked whether it need not wait any longer; an abort waits for some of these.
 const TICK: Duration = Duration::from_millis(50);
 /// As much as a pipe holds.
@@ -89,7 +89,7 @@ pub(super) fn capture(with_stdout: bool) -> io::Result<()> {
         buffer: vec![0; BUFFER].into(),
         lines,
     });
-    register(Arc::clone(REPEATS.get_or_init(Arc::default)) as Arc<dyn Told>);
+    register(Arc::clone(REPEATS.get_or_init(Arc::default)) as Arc<dyn Counted>);
     let output = OUTPUT.get_or_init(|| Output { pipes, state });
     crate::process::exit::critical("output", || output.run())?;
     for (name, writer) in writers {
@@ -162,8 +162,8 @@ impl Output {
         };
         let pipes = self.pipes.iter().zip(open).filter(|(_, is_open)| *is_open);
         let mut polled: Vec<PollFd<'_>> = pipes.map(|((_, pipe), _)| PollFd::new(pipe, PollFlags::IN)).collect();
-        let patience = Timespec::try_from(TICK).ok().filter(|_| is_partial);
-        let _ = poll(&mut polled, patience.as_ref()); // reading tells what is wrong
+        let timeout = Timespec::try_from(TICK).ok().filter(|_| is_partial);
+        let _ = poll(&mut polled, timeout.as_ref()); // reading tells what is wrong
     }
 
     /// Reads what is there, as much as the pipes hold. Tells whether there can be more.
@@ -245,7 +245,7 @@ impl Limits {
     }
 }
 
-impl Told for Limits {
+impl Counted for Limits {
     fn tell(&self, now: Instant, at_once: bool) {
         let owed = self.lock().owed(now, at_once);
         for Repeated { kind, text, lines } in owed {
@@ -298,7 +298,7 @@ impl Lines {
 
     fn is_late(&self, now: Instant) -> bool {
         self.since
-            .is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE)
+            .is_some_and(|since| now.saturating_duration_since(since) >= TIMEOUT)
     }
 
     /// What there is is a line. An empty one says nothing.
@@ -383,8 +383,8 @@ mod tests {
     fn a_line_without_an_end_is_late_after_a_while() {
         let (mut lines, now) = (Lines::default(), Instant::now());
         lines.add(b"prompt> ", now, &mut |_| {});
-        assert!(!lines.is_late(now) && lines.is_late(now + PATIENCE));
+        assert!(!lines.is_late(now) && lines.is_late(now + TIMEOUT));
         lines.end(&mut |text| assert_eq!(text, "prompt> "));
-        assert!(!lines.is_late(now + PATIENCE));
+        assert!(!lines.is_late(now + TIMEOUT));
     }
 }

@@ -31,8 +31,8 @@ use tracing::{Level, warn};
 use crate::process::exit;
 pub(crate) use cut::{LONGEST, cut, cut_at};
 use queue::Queue;
-pub use rate_limit::{LEFT_OUT, Limit};
-pub(crate) use rate_limit::{Told, register};
+pub(crate) use rate_limit::{Counted, register};
+pub use rate_limit::{LEFT_OUT, RateLimit};
 pub(crate) use repeats::{Repeated, Repeats};
 use store::Origin;
 pub use value::FieldValue;
@@ -88,10 +88,10 @@ pub fn start(format: Format, results: bool) {
 }
 
 /// Waits until everything logged so far is written, and told what was left out of it. Gives up when nothing was written for
-/// `patience`, or after ten times that: a reader that is slow can't keep the process from ending.
-pub fn flush(patience: Duration) {
+/// `timeout`, or after ten times that: a reader that is slow can't keep the process from ending.
+pub fn flush(timeout: Duration) {
     capture::drain();
-    QUEUE.flush(patience);
+    QUEUE.flush(timeout);
 }
 
 /// Says why the process can't go on, in the order of the log and whatever its filter is: as `host: REASON` for people; what a

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use tracing::error;
 
 use super::QUEUE;
-use super::rate_limit::{LEFT_OUT, Limit};
+use super::rate_limit::{LEFT_OUT, RateLimit};
 
 thread_local! {
     // Has no destructor, see `logging`.
@@ -20,7 +20,8 @@ thread_local! {
 }
 
 /// Plugins' threads can cause them, by logging while they end.
-static LIMIT: LazyLock<Limit> = LazyLock::new(|| Limit::new(|lines| error!(lines, like = "panicked", "{LEFT_OUT}")));
+static LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| error!(lines, like = "panicked", "{LEFT_OUT}")));
 
 /// What happened.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::store::{Lost, Origin, Store};
 
 /// The most panics that wait to be told.
 const PANICS: usize = 16;
-/// How many times its patience a flush takes at most.
+/// How many times its timeout a flush takes at most.
 const FLUSH: u32 = 10;
 
 pub(super) struct Queue {
@@ -105,11 +105,11 @@ impl Queue {
         Ok(())
     }
 
-    /// The writer's: waits for something to do, no longer than `patience`.
-    pub(super) fn wait(&self, patience: Duration) -> Round {
+    /// The writer's: waits for something to do, no longer than `timeout`.
+    pub(super) fn wait(&self, timeout: Duration) -> Round {
         let waited = self
             .work
-            .wait_timeout_while(self.lock(), patience, |state| state.is_idle());
+            .wait_timeout_while(self.lock(), timeout, |state| state.is_idle());
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         Round {
             is_flush: state.asked != state.served,
@@ -149,7 +149,7 @@ impl Queue {
     }
 
     /// See [`flush`](super::flush).
-    pub(super) fn flush(&self, patience: Duration) {
+    pub(super) fn flush(&self, timeout: Duration) {
         let mut state = self.lock();
         if !state.is_open {
             return;
@@ -158,10 +158,10 @@ impl Queue {
         state.asked += 1;
         let mine = state.asked;
         self.work.notify_one();
-        while state.served < mine && since.elapsed() < patience * FLUSH {
+        while state.served < mine && since.elapsed() < timeout * FLUSH {
             let before = state.written;
             let stands = |state: &mut State| state.served < mine && state.written == before;
-            let waited = self.progress.wait_timeout_while(state, patience, stands);
+            let waited = self.progress.wait_timeout_while(state, timeout, stands);
             let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
                 return;
@@ -179,7 +179,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     fn open() -> Queue {
         let queue = Queue::new();
@@ -191,7 +191,7 @@ mod tests {
     fn without_a_writer_it_takes_nothing_and_nobody_waits() {
         let queue = Queue::new();
         assert!(!queue.push(Origin::Host, b"line\n"));
-        queue.flush(PATIENCE);
+        queue.flush(TIMEOUT);
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
             scope.spawn(|| {
                 loop {
                     let mut taken = Vec::new();
-                    let round = queue.wait(PATIENCE);
+                    let round = queue.wait(TIMEOUT);
                     queue.take(&mut taken);
                     queue.wrote(taken.len());
                     queue.done(&round);
@@ -212,7 +212,7 @@ mod tests {
                     }
                 }
             });
-            queue.flush(PATIENCE);
+            queue.flush(TIMEOUT);
         });
         assert!(!queue.wait(Duration::ZERO).is_flush);
     }

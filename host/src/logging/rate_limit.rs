@@ -15,12 +15,12 @@ pub const LEFT_OUT: &str = "lines like this were left out";
 /// Limits one kind of line.
 ///
 /// ```ignore
-/// static LIMIT: LazyLock<Limit> = LazyLock::new(|| Limit::new(|lines| warn!(lines, like = "no good", "{LEFT_OUT}")));
+/// static LIMIT: LazyLock<RateLimit> = LazyLock::new(|| RateLimit::new(|lines| warn!(lines, like = "no good", "{LEFT_OUT}")));
 /// if LIMIT.admits() {
 ///     warn!(%peer, "no good");
 /// }
 /// ```
-pub struct Limit {
+pub struct RateLimit {
     shared: Arc<Shared>,
 }
 
@@ -29,16 +29,16 @@ struct Shared {
     tell: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-impl Limit {
+impl RateLimit {
     /// `tell` logs how many lines were left out, and what they were like. What is left to tell when the limit is dropped is
     /// told later.
-    pub fn new(tell: impl Fn(u64) + Send + Sync + 'static) -> Limit {
+    pub fn new(tell: impl Fn(u64) + Send + Sync + 'static) -> RateLimit {
         let shared = Arc::new(Shared {
             window: Mutex::default(),
             tell: Box::new(tell),
         });
-        register(Arc::clone(&shared) as Arc<dyn Told>);
-        Limit { shared }
+        register(Arc::clone(&shared) as Arc<dyn Counted>);
+        RateLimit { shared }
     }
 
     /// Whether to log the line; if not, it is counted. To be asked before anything of the line is made.
@@ -47,7 +47,7 @@ impl Limit {
     }
 }
 
-impl Told for Shared {
+impl Counted for Shared {
     fn tell(&self, now: Instant, at_once: bool) {
         let lines = lock(&self.window).owed(now, at_once);
         if lines > 0 {
@@ -102,15 +102,15 @@ impl Window {
 }
 
 /// What has counts to tell.
-pub(crate) trait Told: Send + Sync {
+pub(crate) trait Counted: Send + Sync {
     /// Logs the counts of windows that are over, or all of them.
     fn tell(&self, now: Instant, at_once: bool);
 }
 
-static ALL: Mutex<Vec<Arc<dyn Told>>> = Mutex::new(Vec::new());
+static ALL: Mutex<Vec<Arc<dyn Counted>>> = Mutex::new(Vec::new());
 
 /// Has its counts told, as long as it is held by somebody else, and a last time when it no longer is.
-pub(crate) fn register(counts: Arc<dyn Told>) {
+pub(crate) fn register(counts: Arc<dyn Counted>) {
     lock(&ALL).push(counts);
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn what_a_dropped_limit_owes_is_told_and_told_once() {
         let told = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&told);
-        let limit = Limit::new(move |lines| {
+        let limit = RateLimit::new(move |lines| {
             count.fetch_add(lines, Ordering::Relaxed);
         });
         let admitted = (0..30).filter(|_| limit.admits()).count();

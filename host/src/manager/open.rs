@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::directory::survey::Survey;
 use crate::logging;
 use crate::runtime::library::Library;
-use crate::runtime::load_check::Trial;
+use crate::runtime::load_check::LoadCheck;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::config_json;
@@ -20,7 +20,7 @@ use crate::status::audit::versions::Timings;
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How long a line of the log is waited for before what it is about begins.
-const LOG_PATIENCE: Duration = Duration::from_millis(20);
+const LOG_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// What could be opened.
 pub(super) struct Opened<'a> {
@@ -118,11 +118,11 @@ impl Manager {
         survey: &Survey,
         timeout: Duration,
     ) -> HashMap<Digest, Result<(), LoadError>> {
-        let mut trials: Vec<Trial> = Vec::new();
+        let mut trials: Vec<LoadCheck> = Vec::new();
         for (claim, key) in claims {
             let is_known = trials.iter().any(|trial| trial.admitted.digest() == key.digest);
             if !is_known && !self.instances.is_open(key.digest) {
-                trials.push(Trial {
+                trials.push(LoadCheck {
                     admitted: Arc::clone(&claim.admitted),
                     file: survey.file_with(key.digest),
                     config: Some(key.config.clone()),
@@ -162,7 +162,7 @@ impl Manager {
     ) -> Result<Library, LoadError> {
         let record = claim.admitted.record();
         tracing::info!(plugin = record.name, version = %record.version, digest = %key.digest, "opening");
-        logging::flush(LOG_PATIENCE);
+        logging::flush(LOG_TIMEOUT);
         let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
         if claim.admitted.static_tls().is_some() {
             self.is_serving_file_current = false; // there is less of it, whatever becomes of the plugin

@@ -21,7 +21,7 @@ use crate::process::exit;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::library;
-use crate::runtime::load_check::Trials;
+use crate::runtime::load_check::LoadChecks;
 use crate::runtime::side_effects::SideEffects;
 use crate::selection::soname_state::Sonames;
 use crate::selection::table_for::FirstLines;
@@ -75,7 +75,7 @@ pub fn start(
     path: &Path,
     config: Config,
     events: Events,
-    children: Trials,
+    children: LoadChecks,
     stop: &Stop,
 ) -> Result<Running, StartError> {
     library::check_dynamic()?;

@@ -13,7 +13,7 @@ use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
-use crate::runtime::load_check::Trials;
+use crate::runtime::load_check::LoadChecks;
 use crate::runtime::side_effects::SideEffects;
 use crate::selection::soname_state::Sonames;
 use crate::selection::table_for::FirstLines;
@@ -47,7 +47,7 @@ pub(super) struct Manager {
     pub(super) is_serving_file_current: bool,
     pub(super) side_effects: SideEffects,
     /// Where libraries are tried out.
-    pub(super) children: Trials,
+    pub(super) children: LoadChecks,
     pub(super) stop: Stop,
     pub(super) staging: Arc<Staging>,
 }

@@ -16,7 +16,7 @@ use super::listener::Listener;
 use super::loop_threads::LoopThreads;
 use super::peer::Peer;
 use super::transport::Transport;
-use crate::logging::{LEFT_OUT, Limit};
+use crate::logging::{LEFT_OUT, RateLimit};
 use crate::process::descriptors::end_if_gone;
 
 /// The pause after accepting failed; doubles with each failure in a row.
@@ -29,8 +29,8 @@ const REMINDER: Duration = Duration::from_secs(10);
 
 const LIMIT_REACHED: &str = "connection limit reached, further ones wait";
 /// Peers that come and go together can reach it as often as they like.
-static LIMIT_REACHED_LIMIT: LazyLock<Limit> =
-    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = LIMIT_REACHED, "{LEFT_OUT}")));
+static LIMIT_REACHED_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| warn!(lines, like = LIMIT_REACHED, "{LEFT_OUT}")));
 
 const LISTENER: Token = Token(0);
 const WAKE: Token = Token(1);

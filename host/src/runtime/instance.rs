@@ -25,7 +25,7 @@ use super::deadline::within;
 use super::instance_numbers;
 use super::library::{Library, contain};
 use crate::admission::admit::Admitted;
-use crate::logging::{self, FieldValue, LEFT_OUT, Limit};
+use crate::logging::{self, FieldValue, LEFT_OUT, RateLimit};
 use crate::process::stop::Stop;
 use crate::unavailable::LoadError;
 
@@ -43,7 +43,7 @@ pub struct Handler {
     is_paused: AtomicBool,
     is_shut_down: AtomicBool,
     /// Of the lines about Submits that failed; a Submit costs its sender little.
-    failures: Limit,
+    failures: RateLimit,
 }
 
 impl Handler {
@@ -92,7 +92,7 @@ impl Handler {
         })?;
         let handle_batch = library.module().handle_batch;
         let (name, version) = (args.name.to_string(), version.clone());
-        let failures = Limit::new(move |lines| {
+        let failures = RateLimit::new(move |lines| {
             tracing::error!(plugin = name, version, lines, like = FAILED, "{LEFT_OUT}");
         });
         let longest_ack = library.module().largest_body.saturating_add(MIN_ACK);

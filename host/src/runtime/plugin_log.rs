@@ -20,7 +20,7 @@ use tracing::metadata::Kind;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, callsite};
 
-use crate::logging::{FieldValue, LEFT_OUT, LONGEST, Repeated, Repeats, Told, cut, cut_at, register};
+use crate::logging::{Counted, FieldValue, LEFT_OUT, LONGEST, Repeated, Repeats, cut, cut_at, register};
 
 const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 /// The most fields of an event.
@@ -57,7 +57,7 @@ impl PluginLog {
             own_crate: record.name.replace('-', "_"),
             repeats: Mutex::default(),
         });
-        register(Arc::clone(&log) as Arc<dyn Told>);
+        register(Arc::clone(&log) as Arc<dyn Counted>);
         Box::leak(Box::new(log))
     }
 
@@ -116,7 +116,7 @@ impl PluginLog {
     }
 }
 
-impl Told for PluginLog {
+impl Counted for PluginLog {
     fn tell(&self, now: Instant, at_once: bool) {
         let owed = self.repeats(|repeats| repeats.owed(now, at_once));
         owed.iter().for_each(|repeated| self.left_out(repeated));

@@ -7,7 +7,7 @@ use crate::admission::admit::Admitted;
 use crate::config::Config;
 use crate::directory::survey::Survey;
 use crate::process::stop::Stop;
-use crate::runtime::load_check::{NoProgram, Output, Trial, Trials};
+use crate::runtime::load_check::{LoadCheck, LoadChecks, NoProgram, Output};
 use crate::selection::candidate::Candidate;
 use crate::selection::command_claims::Plan;
 use crate::selection::desired_version::at_start;
@@ -23,7 +23,7 @@ pub(super) fn open(
     plan: &Plan<'_>,
     config: &Config,
 ) -> Result<(), NoProgram> {
-    let mut trials: Vec<(Option<usize>, Trial)> = Vec::new();
+    let mut trials: Vec<(Option<usize>, LoadCheck)> = Vec::new();
     for file in &report.files {
         let Some(admitted) = file.digest.as_ref().and_then(|digest| admitted.get(digest)) else {
             continue;
@@ -40,7 +40,7 @@ pub(super) fn open(
             None if is_foreign => foreign_config(admitted, survey, config),
             None => None,
         };
-        let trial = Trial {
+        let trial = LoadCheck {
             admitted: Arc::clone(admitted),
             file: file.file.clone(),
             config,
@@ -50,12 +50,13 @@ pub(super) fn open(
     // What a start would open, in its order, and all in one process, as there: what they take, of static TLS for one, they take
     // together. What no start would open beside it has a process of its own for that.
     trials.sort_by_key(|(claim, trial)| (claim.is_none(), *claim, trial.admitted.static_tls().is_some()));
-    let together = |(claim, trial): &(Option<usize>, Trial)| claim.is_some() || trial.admitted.static_tls().is_none();
+    let together =
+        |(claim, trial): &(Option<usize>, LoadCheck)| claim.is_some() || trial.admitted.static_tls().is_none();
     let of_start = trials.iter().take_while(|(claim, _)| claim.is_some()).count();
     let shared = trials.iter().take_while(|trial| together(trial)).count();
-    let trials: Vec<Trial> = trials.into_iter().map(|(_, trial)| trial).collect();
-    let children = Trials::here(Output::Shown)?;
-    let run = |trials: &[Trial]| children.run(trials, &[], config.plugins.init_timeout, &Stop::never());
+    let trials: Vec<LoadCheck> = trials.into_iter().map(|(_, trial)| trial).collect();
+    let children = LoadChecks::here(Output::Shown)?;
+    let run = |trials: &[LoadCheck]| children.run(trials, &[], config.plugins.init_timeout, &Stop::never());
     let mut verdicts = run(&trials[..of_start]);
     verdicts.extend(run(&trials[of_start..shared]));
     trials[shared..].chunks(1).for_each(|trial| verdicts.extend(run(trial)));

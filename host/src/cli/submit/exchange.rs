@@ -17,7 +17,7 @@ const PART: usize = 64 * 1024;
 /// A connection to a host.
 pub(super) struct Exchange {
     socket: Socket,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// An ack, and the command that it is for.
@@ -45,11 +45,11 @@ enum Broken {
 
 impl Exchange {
     /// Connects to the Unix socket at `unix:PATH`, or to the first address of this name that answers. All of them together may take
-    /// as long as `patience`, and so may each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
-    pub(super) fn connect(address: &str, patience: Duration) -> anyhow::Result<Exchange> {
+    /// as long as `timeout`, and so may each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
+    pub(super) fn connect(address: &str, timeout: Duration) -> anyhow::Result<Exchange> {
         let unreachable = || format!("can't reach a host at {address}; does it run?");
         let socket = match unix_path(address) {
-            Some(path) => unix(path, patience).with_context(unreachable)?,
+            Some(path) => unix(path, timeout).with_context(unreachable)?,
             None => {
                 let addresses = match address.to_socket_addrs() {
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => bail!(
@@ -58,12 +58,12 @@ impl Exchange {
                     ),
                     addresses => addresses.with_context(unreachable)?,
                 };
-                let stream = first_that_answers(&addresses.collect::<Vec<_>>(), patience).with_context(unreachable)?;
+                let stream = first_that_answers(&addresses.collect::<Vec<_>>(), timeout).with_context(unreachable)?;
                 stream.set_nodelay(true)?;
                 stream.into()
             }
         };
-        Ok(Exchange { socket, patience })
+        Ok(Exchange { socket, timeout })
     }
 
     /// Sends a request and waits for its ack.
@@ -74,7 +74,7 @@ impl Exchange {
             "the payload of {name} is too long for a frame: expected at most {MAX_PAYLOAD} bytes, found {}",
             payload.len()
         );
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let mut request = Vec::with_capacity(MIN_FRAME + payload.len());
         client::request(&mut request, command, id, payload);
         let outcome = self
@@ -144,16 +144,16 @@ impl Exchange {
     }
 }
 
-fn unix(path: &str, patience: Duration) -> io::Result<Socket> {
+fn unix(path: &str, timeout: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.connect_timeout(&SockAddr::unix(path)?, patience)?;
+    socket.connect_timeout(&SockAddr::unix(path)?, timeout)?;
     Ok(socket)
 }
 
 /// Tries one address after another until one deadline for all. Each has its share of what is left, so that one which says
 /// nothing does not keep the next from being tried.
-fn first_that_answers(addresses: &[SocketAddr], patience: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + patience;
+fn first_that_answers(addresses: &[SocketAddr], timeout: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
         let share = deadline.saturating_duration_since(Instant::now()) / untried;
@@ -236,14 +236,14 @@ mod tests {
         let (_listener, _waiting, silent) = silent();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let good = listener.local_addr().expect("an address");
-        let patience = Duration::from_millis(400);
-        let stream = first_that_answers(&[silent, good], patience).expect("a connection");
+        let timeout = Duration::from_millis(400);
+        let stream = first_that_answers(&[silent, good], timeout).expect("a connection");
         assert_eq!(stream.peer_addr().ok(), Some(good));
         let error = first_that_answers(&[silent; 3], Duration::from_millis(60)).expect_err("nobody");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let error = first_that_answers(&[good], Duration::ZERO).expect_err("no time");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        let error = first_that_answers(&[], patience).expect_err("no address");
+        let error = first_that_answers(&[], timeout).expect_err("no address");
         assert_eq!(error.to_string(), "the name has no address");
     }
 

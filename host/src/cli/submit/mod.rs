@@ -14,7 +14,7 @@ use exchange::Exchange;
 use payload::Source;
 
 /// How long a connection may take to come about, and an exchange from its first byte to its last.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Send Submits to a host, one after another, and print their acks.
 ///
@@ -53,7 +53,7 @@ pub(super) fn command(text: &str) -> Result<u8, String> {
 impl Submit {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let whole = self.source.whole()?;
-        let mut exchange = Exchange::connect(&self.addr, PATIENCE)?;
+        let mut exchange = Exchange::connect(&self.addr, TIMEOUT)?;
         let mut ask = |command: u8, number: u32, payload: &[u8]| -> Result<bool, Failure> {
             let answer = exchange.ask(command, id(number), payload)?;
             printed::print(&answer, self.json)?;

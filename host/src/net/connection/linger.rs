@@ -26,10 +26,10 @@ impl Linger {
         }
     }
 
-    /// Looks at tick `now`; whether the peer has had its time. While there is something to take, that is `patience` ticks without
+    /// Looks at tick `now`; whether the peer has had its time. While there is something to take, that is `timeout` ticks without
     /// any progress.
-    pub(super) fn is_over(&mut self, transport: &Transport, patience: u32, now: u32) -> bool {
-        self.look(transport.unacknowledged(), patience, now)
+    pub(super) fn is_over(&mut self, transport: &Transport, timeout: u32, now: u32) -> bool {
+        self.look(transport.unacknowledged(), timeout, now)
     }
 
     /// How many bytes the peer has not taken.
@@ -37,14 +37,14 @@ impl Linger {
         self.owed
     }
 
-    fn look(&mut self, owed: usize, patience: u32, now: u32) -> bool {
+    fn look(&mut self, owed: usize, timeout: u32, now: u32) -> bool {
         let since = *self.since.get_or_insert(now);
         if owed < self.owed {
             self.owed = owed;
             self.since = Some(now);
             return false;
         }
-        let most = if owed == 0 { FOR_CLOSING.min(patience) } else { patience };
+        let most = if owed == 0 { FOR_CLOSING.min(timeout) } else { timeout };
         now.saturating_sub(since) >= most
     }
 }

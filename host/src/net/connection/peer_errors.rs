@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use tracing::warn;
 use wire::{Decoded, Malformed};
 
-use crate::logging::{LEFT_OUT, Limit};
+use crate::logging::{LEFT_OUT, RateLimit};
 use crate::net::peer::Peer;
 
 /// How many bytes of a bad frame are shown: length, command, and most of the ID.
@@ -18,13 +18,13 @@ const HALF_FRAME: &str = "connection ended inside a frame";
 const NOT_READING: &str = "peer does not read its acks, closing";
 
 /// One for each reason, so that none hides another.
-static MALFORMED_LIMITS: LazyLock<[Limit; Malformed::ALL.len()]> = LazyLock::new(|| {
-    Malformed::ALL.map(|reason| Limit::new(move |lines| warn!(lines, like = MALFORMED, %reason, "{LEFT_OUT}")))
+static MALFORMED_LIMITS: LazyLock<[RateLimit; Malformed::ALL.len()]> = LazyLock::new(|| {
+    Malformed::ALL.map(|reason| RateLimit::new(move |lines| warn!(lines, like = MALFORMED, %reason, "{LEFT_OUT}")))
 });
-static HALF_FRAME_LIMIT: LazyLock<Limit> =
-    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = HALF_FRAME, "{LEFT_OUT}")));
-static NOT_READING_LIMIT: LazyLock<Limit> =
-    LazyLock::new(|| Limit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
+static HALF_FRAME_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| warn!(lines, like = HALF_FRAME, "{LEFT_OUT}")));
+static NOT_READING_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
 
 /// The peer sent what can't be a frame; `bytes` starts with it.
 pub(super) fn malformed(peer: Peer, reason: Malformed, bytes: &[u8]) {

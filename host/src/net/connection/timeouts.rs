@@ -42,7 +42,7 @@ impl Timeouts {
     }
 
     /// How many ticks the peer may take no acks.
-    pub(super) fn patience(&self) -> u32 {
+    pub(super) fn timeout(&self) -> u32 {
         self.peer
     }
 

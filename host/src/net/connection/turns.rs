@@ -261,7 +261,7 @@ impl Connection {
     pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
         let closed = match (waiting, &mut self.phase) {
             (Waiting::Close, Phase::Lingering(linger)) => {
-                if !linger.is_over(&self.transport, shared.timeouts.patience(), now) {
+                if !linger.is_over(&self.transport, shared.timeouts.timeout(), now) {
                     return false;
                 }
                 match linger.owed() {

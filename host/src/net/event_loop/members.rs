@@ -10,15 +10,15 @@ use tracing::error;
 
 use super::context::{Context, Load};
 use super::readiness::Readiness;
-use crate::logging::{LEFT_OUT, Limit};
+use crate::logging::{LEFT_OUT, RateLimit};
 use crate::net::connection::{Connection, Next, Waiting};
 use crate::net::connection_limit::Slot;
 use crate::net::transport::Readable;
 
 /// The log's words for a socket that can't be registered with the poll.
 const REFUSED: &str = "can't wait for a connection, closing it";
-static REFUSED_LIMIT: LazyLock<Limit> =
-    LazyLock::new(|| Limit::new(|lines| error!(lines, like = REFUSED, "{LEFT_OUT}")));
+static REFUSED_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| error!(lines, like = REFUSED, "{LEFT_OUT}")));
 
 pub(super) struct Members {
     context: Arc<Context>,

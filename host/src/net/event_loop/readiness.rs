@@ -11,7 +11,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use tracing::error;
 
-use crate::logging::{LEFT_OUT, Limit};
+use crate::logging::{LEFT_OUT, RateLimit};
 use crate::net::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 
@@ -19,8 +19,8 @@ use crate::process::descriptors::end_if_gone;
 const EVENTS: usize = 1024;
 /// The log's words for a poll that fails; it may go on for long.
 const POLL_FAILS: &str = "can't wait for connections, trying again";
-static POLL_FAILS_LIMIT: LazyLock<Limit> =
-    LazyLock::new(|| Limit::new(|lines| error!(lines, like = POLL_FAILS, "{LEFT_OUT}")));
+static POLL_FAILS_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| error!(lines, like = POLL_FAILS, "{LEFT_OUT}")));
 /// Between two tries of a poll that fails.
 const PAUSE: Duration = Duration::from_millis(10);
 

@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What is to be opened.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct LoadCheck {
     /// The file, as it was admitted.
     pub admitted: Arc<Admitted>,
     /// Its path, for what is told to people.
@@ -100,23 +100,23 @@ enum End {
 
 /// How children are started.
 #[derive(Clone, Debug)]
-pub struct Trials {
+pub struct LoadChecks {
     program: PathBuf,
     output: Output,
 }
 
-impl Trials {
+impl LoadChecks {
     /// In this program.
     ///
     /// # Errors
     /// When it is not known where that is.
-    pub fn here(output: Output) -> Result<Trials, NoProgram> {
-        Ok(Trials::in_program(program::own()?, output))
+    pub fn here(output: Output) -> Result<LoadChecks, NoProgram> {
+        Ok(LoadChecks::in_program(program::own()?, output))
     }
 
     /// In another program that has the same command: for who holds a host as a library.
-    pub fn in_program(program: PathBuf, output: Output) -> Trials {
-        Trials { program, output }
+    pub fn in_program(program: PathBuf, output: Output) -> LoadChecks {
+        LoadChecks { program, output }
     }
 
     /// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
@@ -124,7 +124,7 @@ impl Trials {
     /// they were opened.
     pub fn run(
         &self,
-        trials: &[Trial],
+        trials: &[LoadCheck],
         open: &[Arc<Admitted>],
         timeout: Duration,
         stop: &Stop,
@@ -175,7 +175,7 @@ impl Trials {
 /// What static TLS the host has left for these trials, and what a child opens first so that it has no more: nothing where
 /// there is enough. What was tried well already will be open in the host by then.
 fn before(
-    trials: &[Trial],
+    trials: &[LoadCheck],
     numbers: &[usize],
     verdicts: &[Option<Result<(), LoadError>>],
     open: &[Arc<Admitted>],
@@ -199,7 +199,7 @@ fn before(
     }
 }
 
-fn task(trial: &Trial, timeout: Duration) -> Task {
+fn task(trial: &LoadCheck, timeout: Duration) -> Task {
     let mut record = Record::clone(trial.admitted.record());
     record
         .packages
@@ -217,7 +217,7 @@ fn task(trial: &Trial, timeout: Duration) -> Task {
 /// Listens to one child.
 struct Listener<'a> {
     process: Process,
-    trials: &'a [Trial],
+    trials: &'a [LoadCheck],
     /// Which of them are its tasks.
     numbers: &'a [usize],
     timeout: Duration,
@@ -234,7 +234,7 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     fn new(
         process: Process,
-        trials: &'a [Trial],
+        trials: &'a [LoadCheck],
         numbers: &'a [usize],
         timeout: Duration,
         is_prepared: bool,
