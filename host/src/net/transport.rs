@@ -87,7 +87,7 @@ impl Transport {
     ///
     /// # Errors
     /// When the connection is lost.
-    #[inline]
+    #[inline(always)] // there are two callers, of which one is the packet path
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let (received, is_all) = loop {
             match self.stream.read(buffer) {

@@ -84,7 +84,8 @@ impl Batches<'_> {
         let mut following = None;
         let rest = 'read: loop {
             // The table is not held during the call, only the target is: a call that never returns would hold all others as well.
-            let table = self.routes.lock();
+            let current = self.routes.lock();
+            let table: &RouteTable = &current;
             let (packet, target) = loop {
                 let packet = match following.take() {
                     Some(packet) => packet,
@@ -105,14 +106,14 @@ impl Batches<'_> {
                 consumed += MIN_FRAME + packet.payload.len();
             };
             let neighbours = Neighbours {
-                table: &table,
-                target,
+                bytes: &bytes[consumed..],
+                first: packet,
                 max_frame,
                 most: (acks.left() / target.longest_ack()).clamp(1, LARGEST_CALL),
             };
-            let (length, next) = neighbours.collect(&bytes[consumed..], packet, submits);
+            let (length, next) = neighbours.collect(table, target, submits);
             let call = target.begin_call();
-            drop(table);
+            drop(current);
 
             self.current_call.enter(call.number(), packet.command);
             let answered = call.answer(submits, acks);
@@ -137,34 +138,33 @@ fn length_of(submits: &[RawSubmit<'_>]) -> usize {
     submits.iter().map(|submit| MIN_FRAME + submit.payload.len()).sum()
 }
 
-/// Which Submits can share a call.
-#[derive(Clone, Copy)]
-struct Neighbours<'t> {
-    table: &'t RouteTable,
-    target: &'t Target,
+/// The Submits that may share a call.
+struct Neighbours<'b> {
+    /// From the first one on.
+    bytes: &'b [u8],
+    first: Packet<'b>,
     max_frame: usize,
     /// How many at most.
     most: usize,
 }
 
-impl Neighbours<'_> {
-    /// Collects the Submits at the start of `bytes`: `first`, and those behind it that have the same target. Gives how many
-    /// bytes they are, and the frame that follows them, if it is whole. Nothing but this is in the loop, and all of it in
-    /// variables of its own, so that it stays in registers.
-    fn collect<'b>(
+impl<'b> Neighbours<'b> {
+    /// Collects the first Submit, and those behind it that have the same target. Gives how many bytes they are, and the frame
+    /// that follows them, if it is whole. Nothing but this is in the loop, so that all of it stays in registers; table and
+    /// target are parameters for the same reason: the compiler then knows that pushing does not change them.
+    #[inline]
+    fn collect(
         self,
-        bytes: &'b [u8],
-        first: Packet<'b>,
+        table: &RouteTable,
+        target: &Target,
         submits: &mut Vec<RawSubmit<'b>>,
     ) -> (usize, Option<Packet<'b>>) {
         let Neighbours {
-            table,
-            target,
+            bytes,
+            first: mut packet,
             max_frame,
             most,
         } = self;
-        let is_for_target = |command| table.get(command).is_some_and(|other| other.is_same(target));
-        let mut packet = first;
         let mut rest = bytes;
         loop {
             submits.push(RawSubmit {
@@ -174,7 +174,11 @@ impl Neighbours<'_> {
             });
             rest = &rest[MIN_FRAME + packet.payload.len()..];
             match wire::whole(rest, max_frame) {
-                Some(next) if submits.len() < most && is_for_target(next.command) => packet = next,
+                Some(next)
+                    if submits.len() < most && table.get(next.command).is_some_and(|other| other.is_same(target)) =>
+                {
+                    packet = next;
+                }
                 next => return (bytes.len() - rest.len(), next),
             }
         }
