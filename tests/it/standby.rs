@@ -172,3 +172,27 @@ fn a_version_that_can_not_be_paused_waits_all_the_same() {
         assert_eq!(life(&site).iter().filter(|line| **line == "resumed 1.0.0").count(), 1);
     }
 }
+
+/// `paused` that outlives its time limit meets neither `resumed`, nor `shutdown`, nor a Submit.
+#[test]
+fn what_is_still_being_paused_neither_serves_nor_is_resumed() {
+    let site = Site::new("plugins.init_timeout = \"1s\"\n");
+    fs::create_dir_all(data(&site)).unwrap();
+    let trap = data(&site).join("paused-1.0.0");
+    fifo(&trap);
+    bring(&site, "1.0.0");
+    let host = site.start();
+    bring(&site, "1.1.0");
+    host.wait_for("in standby, but not paused");
+    swaps::point(&site.plugins(), NAME, "1.0.0");
+    host.wait_until("a refusal", |log| {
+        let is_it = |line: &&Value| line["message"] == "refused" && line["field"] == "resumed";
+        log.iter().find(is_it).cloned()
+    });
+    assert_eq!(serves(&host), "1.1.0");
+    assert_eq!(life(&site)[2..], ["paused 1.0.0"], "neither is called beside it");
+    fs::write(&trap, "").unwrap();
+    host.wait_for("retired");
+    host.stop();
+    assert_eq!(life(&site).iter().filter(|line| **line == "shutdown 1.0.0").count(), 1);
+}

@@ -8,8 +8,8 @@
 use std::fmt::Display;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_api::abi::{
@@ -40,6 +40,9 @@ pub struct Handler {
     handle_batch: HandleBatch,
     longest_ack: NonZero<usize>,
     submits: AtomicU64,
+    /// Held while the plugin's `paused`, `resumed` or `shutdown` runs, so that none of them meets another; taken only on threads
+    /// that are theirs, for which nobody waits without a deadline.
+    turn: Mutex<()>,
     is_paused: AtomicBool,
     is_shut_down: AtomicBool,
     /// Of the lines about Submits that failed; a Submit costs its sender little.
@@ -105,6 +108,7 @@ impl Handler {
             handle_batch,
             longest_ack,
             submits: AtomicU64::new(0),
+            turn: Mutex::new(()),
             is_paused: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
             failures,
@@ -184,6 +188,7 @@ impl Handler {
     /// Tells the handler that it gets no more Submits until [`Plugin::resume`]. Only for when no call is in it any more. Does
     /// nothing where it knows already, or was shut down.
     pub fn pause(&self) {
+        let _turn = self.turn();
         if self.is_shut_down.load(Ordering::Acquire) || self.is_paused.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -197,11 +202,13 @@ impl Handler {
         self.is_paused.load(Ordering::Acquire)
     }
 
-    /// Tells the handler that it may get Submits again: before it does. Does nothing where it is not paused, or was shut down.
+    /// Tells the handler that it may get Submits again: before it does, and once its `paused` has returned. Does nothing where it
+    /// is not paused, or was shut down.
     ///
     /// # Errors
     /// When it panics: it is not what it was, and must not serve.
     pub fn resume(&self) -> Result<(), Refusal> {
+        let _turn = self.turn();
         if self.is_shut_down.load(Ordering::Acquire) || !self.is_paused.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
@@ -220,14 +227,19 @@ impl Handler {
         })
     }
 
-    /// Calls the handler's shutdown, the first time; later calls do nothing.
+    /// Calls the handler's shutdown, the first time, once its `paused` or `resumed` has returned; later calls do nothing.
     pub fn shutdown(&self) {
         if self.is_shut_down.swap(true, Ordering::AcqRel) {
-            return;
+            return; // from here on nothing else begins, also what waits for its turn
         }
+        let _turn = self.turn();
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().shutdown)(self.instance) };
         self.log_failure(outcome, "shutdown failed");
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self) -> &Record {

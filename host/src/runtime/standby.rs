@@ -29,7 +29,7 @@ impl Instances {
     /// Tells an instance that it may get Submits again, if it is paused. It must not serve before.
     ///
     /// # Errors
-    /// When it panics, that takes longer than `timeout`, there is no thread for it, or the host ends.
+    /// When it panics, that takes longer than `timeout` (a `paused` that has not returned yet is waited for as well), there is no thread for it, or the host ends.
     pub fn resume(&self, plugin: &Arc<Plugin>, timeout: Duration) -> Result<(), LoadError> {
         if !plugin.is_paused() {
             return Ok(());
