@@ -16,6 +16,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, se
 use rustix::process::{Signal, getuid};
 use tests::cargo::{sample, text};
 use tests::client::{Client, frame, hex};
+use tests::files::fifo;
 use tests::host::{Host, PATIENCE, Site, fatal};
 
 const CONFIGURATION: &str = "server.listen = \"unix:host.sock\"\n[plugin.submit-echo.config]\nreply = true\n";
@@ -248,6 +249,11 @@ fn a_path_that_can_not_be_had_is_named() {
         said.contains("No such file or directory") && said.contains("nowhere/host.sock.lock"),
         "{said}"
     );
+    // Nobody waits for a writer's or a reader's other end.
+    drop(fifo(&site.path().join("pipe.lock")));
+    configure("unix:pipe");
+    let said = refused(&site);
+    assert!(said.contains("pipe.lock"), "{said}");
     configure("unix:");
     let said = refused(&site);
     assert!(

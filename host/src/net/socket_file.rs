@@ -127,7 +127,7 @@ impl Lock {
                 .create(true)
                 .truncate(false)
                 .mode(OWNER_ONLY)
-                .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32) // a named pipe is waited for by nobody
                 .open(&path)
                 .map_err(unusable)?;
             match file.try_lock() {

@@ -231,8 +231,9 @@ impl Handler {
     pub fn shutdown(&self) {
         let _turn = self.turn();
         if self.is_shut_down.swap(true, Ordering::AcqRel) {
-            return;
+            return; // from here on nothing else begins, also what waits for its turn
         }
+        let _turn = self.turn();
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().shutdown)(self.instance) };
         self.log_failure(outcome, "shutdown failed");
