@@ -53,7 +53,7 @@ pub trait Handler: Sized + Send + Sync + 'static {
 
     /// This handler gets no more Submits until [`Handler::resumed`]: calls that it was in have returned. It may let go of what it
     /// needs for Submits alone, and stop what it does by itself. It may be shut down without being resumed. A panic, or a call that
-    /// does not return within `plugins.init_timeout`, is logged and changes nothing else.
+    /// does not return within `plugins.init_timeout`, is logged; neither `resumed` nor `shutdown` is called before it returns.
     fn paused(&self) {}
 
     /// This handler, which was paused, is about to get Submits again. After a panic, or when it does not return within
