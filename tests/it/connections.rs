@@ -1,4 +1,4 @@
-//! A handler sees whose a Submit is; and it can be told that it is paused and resumed.
+//! A handler sees whose a Submit is.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use tests::client::{Client, frame};
 use tests::crates::PluginCrate;
 use tests::host::Site;
-use tests::inside::{CONFIGURATION, Inside};
 
 /// Answers each Submit by itself, and in batches.
 const ONE_BY_ONE: u8 = 0x10;
@@ -49,41 +48,11 @@ fn a_handler_sees_whose_a_submit_is() {
     host.stop();
 }
 
-#[test]
-fn a_handler_is_told_that_it_is_paused_and_resumed() {
-    let site = Site::new(CONFIGURATION);
-    site.install(library());
-    let mut inside = Inside::start(&site);
-    let plugin = inside.plugin(0x12);
-    assert_eq!(inside.ask(0x12), [0, 0]);
-    // Once each, however often it is asked for; and never resumed without having been paused.
-    plugin.resume().unwrap();
-    assert_eq!(inside.ask(0x12), [0, 0]);
-    plugin.pause();
-    plugin.pause();
-    assert_eq!(inside.ask(0x12), [1, 0]);
-    plugin.resume().unwrap();
-    plugin.resume().unwrap();
-    assert_eq!(inside.ask(0x12), [1, 1]);
-    // A panic in either is the handler's own; and one that can't go on must not serve.
-    for is_resumed in [true, false] {
-        plugin.pause();
-        assert_eq!(plugin.resume().is_ok(), is_resumed);
-    }
-    assert_eq!(inside.ask(0x12), [3, 3]);
-    plugin.shutdown();
-    plugin.pause();
-    plugin.resume().unwrap();
-    assert_eq!(inside.ask(0x12), [3, 3]);
-    drop(plugin);
-    inside.stop();
-}
-
 fn library() -> &'static PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut plugin = PluginCrate::new("connections");
-        plugin.commands = Some("[0x10, 0x11, 0x12]".to_owned());
+        plugin.commands = Some("[0x10, 0x11]".to_owned());
         plugin.source = include_str!("../plugins/connections.rs").to_owned();
         plugin.library()
     })

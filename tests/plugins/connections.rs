@@ -1,22 +1,13 @@
-//! Says whose a Submit is, and how often it was paused and resumed.
+//! Says whose a Submit is.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
 use plugin_api::{Ack, Acks, Connection, Context, Error, Handler, Submit, Submits, export_plugin};
 
-#[derive(Default)]
-struct Plugin {
-    paused: AtomicU8,
-    resumed: AtomicU8,
-}
+struct Plugin;
 
 impl Plugin {
-    fn ack(&self, command: u8, connection: Connection<'_>) -> Ack<'static> {
-        if command == 0x12 {
-            let counts = [&self.paused, &self.resumed].map(|count| count.load(Ordering::Relaxed));
-            return Ack::ok().body(counts.to_vec());
-        }
+    fn ack(&self, connection: Connection<'_>) -> Ack<'static> {
         let started = connection.started().duration_since(SystemTime::UNIX_EPOCH);
         let said = format!(
             "{} {} {} {} {:?}",
@@ -35,31 +26,21 @@ impl Handler for Plugin {
     const LARGEST_BODY: usize = 1000;
 
     fn init(_: (), _: &Context) -> Result<Self, Error> {
-        Ok(Plugin::default())
+        Ok(Plugin)
     }
 
     fn handle<'a>(&'a self, submit: Submit<'a>) -> Ack<'a> {
-        self.ack(submit.command, submit.connection())
+        self.ack(submit.connection())
     }
 
     fn handle_batch<'a>(&'a self, submits: Submits<'a>, acks: &mut Acks<'_>) {
         let connection = submits.connection();
         for submit in submits {
             match submit.command {
-                0x11 => acks.push(self.ack(submit.command, connection)),
+                0x11 => acks.push(self.ack(connection)),
                 _ => acks.push(self.handle(submit)),
             }
         }
-    }
-
-    fn paused(&self) {
-        let count = self.paused.fetch_add(1, Ordering::Relaxed);
-        assert_ne!(count, 1, "told to panic");
-    }
-
-    fn resumed(&self) {
-        let count = self.resumed.fetch_add(1, Ordering::Relaxed);
-        assert_ne!(count, 2, "told to panic");
     }
 }
 

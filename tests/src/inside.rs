@@ -10,13 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use host::config::Config;
-use host::dispatch::target::Target;
 use host::manager::events::Events;
 use host::manager::{self, Running};
 use host::net::connection::Shared;
 use host::net::{self, Server};
 use host::process::stop::{Stop, Stopper};
-use host::runtime::Plugin;
 use host::runtime::load_check::{LoadChecks, Output};
 
 use crate::cargo::host_binary;
@@ -86,15 +84,6 @@ impl Inside {
         let ack = read_ack(&mut self.stream).unwrap();
         assert_eq!((ack.command, ack.id, ack.result), (command + 0x7F, *b"question", 0));
         ack.body
-    }
-
-    /// The plugin that answers a command.
-    #[track_caller]
-    pub fn plugin(&self, command: u8) -> Arc<Plugin> {
-        let table = self.manager.routes().current();
-        match table.get(command).expect("a plugin for this command") {
-            Target::Library(plugin) => Arc::clone(plugin),
-        }
     }
 
     /// Ends as the host does: the connection first, then the plugins.

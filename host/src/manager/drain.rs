@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use plugin_record::Refusal;
+
 use super::leaving::Leaving;
 use super::state::Manager;
 use crate::admission::admit::Admitted;
@@ -17,7 +19,6 @@ use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
 use crate::status::audit::versions::VersionEvent;
-use crate::unavailable::LoadError;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.
@@ -98,10 +99,10 @@ impl Manager {
 
     /// Pauses an instance that waits in standby. What it makes of that changes nothing for others, so it is no more than a line.
     fn pause(&self, plugin: &Arc<Plugin>) {
-        match self.instances.pause(plugin, self.config.plugins.init_timeout) {
-            Ok(()) | Err(LoadError::Stopping) => {}
-            Err(LoadError::Refused(refusal)) => VersionEvent::not_paused(plugin, &refusal.plugin),
-            Err(LoadError::Unavailable(reason)) => VersionEvent::not_paused(plugin, &reason.found),
+        let paused = Arc::clone(plugin);
+        let late = move |refusal: &Refusal| VersionEvent::not_paused(&paused, &refusal.plugin);
+        if let Err(reason) = self.instances.pause(plugin, self.config.plugins.init_timeout, late) {
+            VersionEvent::not_paused(plugin, &reason.found);
         }
     }
 

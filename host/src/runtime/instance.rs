@@ -42,7 +42,8 @@ pub struct Handler {
     submits: AtomicU64,
     /// Held while the plugin's `paused`, `resumed` or `shutdown` runs, so that none of them meets another; taken only on threads
     /// that are theirs, for which nobody waits without a deadline.
-    turn: Mutex<()>,
+    knows_that_it_is_paused: Mutex<bool>,
+    /// Whether it is to be paused.
     is_paused: AtomicBool,
     is_shut_down: AtomicBool,
     /// Of the lines about Submits that failed; a Submit costs its sender little.
@@ -108,7 +109,7 @@ impl Handler {
             handle_batch,
             longest_ack,
             submits: AtomicU64::new(0),
-            turn: Mutex::new(()),
+            knows_that_it_is_paused: Mutex::new(false),
             is_paused: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
             failures,
@@ -185,33 +186,46 @@ impl Handler {
         answered
     }
 
-    /// Tells the handler that it gets no more Submits until [`Plugin::resume`]. Only for when no call is in it any more. Does
-    /// nothing where it knows already, or was shut down.
-    pub fn pause(&self) {
-        let _turn = self.turn();
-        if self.is_shut_down.load(Ordering::Acquire) || self.is_paused.swap(true, Ordering::AcqRel) {
+    /// Notes that the handler is to be paused, by [`Handler::pause`]; whether that is news. Only for when no call is in it any more.
+    pub(super) fn begin_pause(&self) -> bool {
+        !self.is_paused.swap(true, Ordering::AcqRel)
+    }
+
+    /// There is nothing to pause it with.
+    pub(super) fn cancel_pause(&self) {
+        self.is_paused.store(false, Ordering::Release);
+    }
+
+    /// Tells the handler that it gets no more Submits until [`Handler::resume`]. Does nothing where the handler knows already, was
+    /// resumed or shut down meanwhile, or is not to be paused.
+    pub(super) fn pause(&self) {
+        let mut knows = self.lock();
+        if *knows || !self.is_paused() || self.is_shut_down.load(Ordering::Acquire) {
             return;
         }
+        *knows = true;
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         let outcome = unsafe { (self.library.module().paused)(self.instance) };
         self.log_failure(outcome, "pause failed");
     }
 
-    /// Whether it was paused and not resumed since.
+    /// Whether it is paused, or is to be, and was not resumed since.
     pub fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::Acquire)
     }
 
-    /// Tells the handler that it may get Submits again: before it does, and once its `paused` has returned. Does nothing where it
-    /// is not paused, or was shut down.
+    /// Tells the handler that it may get Submits again: before it does, and once its `paused` has returned. Does nothing where the
+    /// handler does not know that it is paused, or was shut down.
     ///
     /// # Errors
     /// When it panics: it is not what it was, and must not serve.
-    pub fn resume(&self) -> Result<(), Refusal> {
-        let _turn = self.turn();
-        if self.is_shut_down.load(Ordering::Acquire) || !self.is_paused.swap(false, Ordering::AcqRel) {
+    pub(super) fn resume(&self) -> Result<(), Refusal> {
+        let mut knows = self.lock();
+        self.is_paused.store(false, Ordering::Release);
+        if !*knows || self.is_shut_down.load(Ordering::Acquire) {
             return Ok(());
         }
+        *knows = false;
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().resumed)(self.instance) };
         outcome.into_result().map_err(|error| {
@@ -229,18 +243,19 @@ impl Handler {
 
     /// Calls the handler's shutdown, the first time, once its `paused` or `resumed` has returned; later calls do nothing.
     pub fn shutdown(&self) {
-        let _turn = self.turn();
         if self.is_shut_down.swap(true, Ordering::AcqRel) {
-            return; // from here on nothing else begins, also what waits for its turn
+            return; // from here on nothing else begins, nor does what waits for the lock
         }
-        let _turn = self.turn();
+        let _one_at_a_time = self.lock();
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().shutdown)(self.instance) };
         self.log_failure(outcome, "shutdown failed");
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.knows_that_it_is_paused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self) -> &Record {

@@ -2,28 +2,49 @@
 //! limit, as init has.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
+
+use plugin_record::Refusal;
 
 use super::Plugin;
 use super::deadline::within;
 use super::instances::Instances;
-use crate::unavailable::LoadError;
+use crate::unavailable::{LoadError, Unavailable};
 
 impl Instances {
-    /// Tells an instance that it gets no more Submits until it is resumed, unless it knows. Only for one that has drained.
+    /// Has an instance told that it gets no more Submits until it is resumed, unless it knows. Only for one that has drained. Waits
+    /// for nothing: `late` learns of a plugin that does not return within `timeout`; it is paused all the same.
     ///
     /// # Errors
-    /// When that takes longer than `timeout`, there is no thread for it, or the host ends; the instance is paused all the same.
-    pub fn pause(&self, plugin: &Arc<Plugin>, timeout: Duration) -> Result<(), LoadError> {
-        if plugin.is_paused() {
+    /// When there is no thread for it: then it is not paused.
+    pub fn pause(
+        &self,
+        plugin: &Arc<Plugin>,
+        timeout: Duration,
+        late: impl FnOnce(&Refusal) + Send + 'static,
+    ) -> Result<(), Unavailable> {
+        if !plugin.begin_pause() {
             return Ok(());
         }
-        let paused = Arc::clone(plugin);
+        let (paused, stop) = (Arc::clone(plugin), self.stop.clone());
         let pause = move || {
-            paused.pause();
-            Ok(())
+            let here = Arc::clone(&paused);
+            let work = move || {
+                here.pause();
+                Ok(())
+            };
+            match within(timeout, &stop, "paused", work, |_| {}) {
+                Err(LoadError::Refused(refusal)) => late(&refusal),
+                Err(LoadError::Unavailable(_)) => paused.pause(),
+                Ok(()) | Err(LoadError::Stopping) => {}
+            }
         };
-        within(timeout, &self.stop, "paused", pause, |_| {})
+        let thread = thread::Builder::new().name("pause".to_owned()).spawn(pause);
+        thread.map(drop).map_err(|error| {
+            plugin.cancel_pause();
+            Unavailable::thread("paused", &error)
+        })
     }
 
     /// Tells an instance that it may get Submits again, if it is paused. It must not serve before.

@@ -84,27 +84,25 @@ impl Reported {
                     log_refusal(&title, plugin, version, file.digest.as_deref(), refusal);
                 }
             }
-            // Of a refused file its refusals are enough, and the rest is news once it is accepted.
+            // Of a refused file its refusals are enough, and the rest is news once it is accepted. One line for each content,
+            // however many names and links lead to it.
             let is_accepted = |file: &FileReport| file.refusals.is_empty();
-            let known = known.filter(|known| is_accepted(known));
-            for difference in file.differences.iter().filter(|_| is_accepted(&file)) {
-                if known.is_none_or(|known| !known.differences.contains(difference)) {
-                    tracing::warn!(
-                        file = title,
-                        plugin = file.plugin,
-                        version = file.version,
-                        field = difference.field,
-                        host = difference.host,
-                        found = difference.plugin,
-                        "accepted with a difference"
-                    );
-                }
+            let of_content = |other: &&FileReport| is_accepted(other) && other.digest == file.digest;
+            let known: Vec<&FileReport> = files.values().chain(self.files.values()).filter(of_content).collect();
+            let is_known = |difference: &Refusal| known.iter().any(|other| other.differences.contains(difference));
+            let differences = file.differences.iter().filter(|_| is_accepted(&file));
+            for difference in differences.filter(|difference| !is_known(difference)) {
+                tracing::warn!(
+                    file = title,
+                    plugin = file.plugin,
+                    version = file.version,
+                    field = difference.field,
+                    host = difference.host,
+                    found = difference.plugin,
+                    "accepted with a difference"
+                );
             }
-            // One line for each content, however many names and links lead to it.
-            let others = || files.values().chain(self.files.values());
-            let is_known = |note: &Note| {
-                others().any(|other| is_accepted(other) && other.digest == file.digest && other.notes.contains(note))
-            };
+            let is_known = |note: &Note| known.iter().any(|other| other.notes.contains(note));
             for note in file.notes.iter().filter(|note| is_accepted(&file) && !is_known(note)) {
                 tracing::info!(
                     file = title,
