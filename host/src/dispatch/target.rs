@@ -60,8 +60,8 @@ impl InFlight {
         }
     }
 
-    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for acks is gone. Gives
-    /// how many that were; at least one, if there was room.
+    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for
+    /// acks is gone. Gives how many that were; at least one, if there was room.
     #[inline]
     pub fn answer(
         &self,

@@ -15,7 +15,8 @@ use crate::selection::unserved::Unserved;
 use crate::unavailable::LoadError;
 
 impl Manager {
-    /// Makes all instances that are not alive, and resumes those that are paused; `made` learns how long each took. Tells whether all went well.
+    /// Makes all instances that are not alive, and resumes those that are paused; `made` learns how long each took. Tells whether
+    /// all went well.
     pub(super) fn init_all(
         &mut self,
         ready: &[Ready<'_>],

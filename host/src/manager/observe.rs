@@ -41,7 +41,8 @@ impl Manager {
             .ok()
     }
 
-    /// Takes note of what has become of the links of what serves; has another pass made when those that may come back would be gone for good.
+    /// Takes note of what has become of the links of what serves; has another pass made when those that may come back would be
+    /// gone for good.
     pub(super) fn observe_links(&mut self, survey: &Survey) {
         let is_found = |name: &str| survey.findings.iter().any(|finding| finding.path.ends_with(name));
         let see = |soname: &str, served: &Served| {

@@ -175,7 +175,8 @@ impl<L, R> Relay<L, R> {
         self.relieved.notify_one();
     }
 
-    /// For the thread that starts threads: waits until some may be missing; how many are, which count as started, and what was reported.
+    /// For the thread that starts threads: waits until some may be missing; how many are, which count as started, and what was
+    /// reported.
     pub(super) fn missing(&self) -> (usize, Vec<(R, usize)>) {
         let mut work = self.lock();
         while !work.is_changed {

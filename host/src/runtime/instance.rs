@@ -1,6 +1,6 @@
 //! A handler instance: one init of a library with a configuration, called for batches of Submits from any thread.
 //!
-//! Each instance has one init, in [`Handler::init`], one shutdown, in [`Handler::shutdown`], and is released when the last
+//! Each instance has one init, in `Handler::init`, one shutdown, in [`Handler::shutdown`], and is released when the last
 //! reference to it goes: a call in flight holds one. Who holds instances, and for how long, is `plugin`'s and `instances`'.
 
 #![allow(unsafe_code)] // the boundary; listed in ARCHITECTURE.md
@@ -186,7 +186,8 @@ impl Handler {
         answered
     }
 
-    /// Notes that the handler is to be paused, by [`Handler::pause`]; whether that is news. Only for when no call is in it any more.
+    /// Notes that the handler is to be paused, by [`Handler::pause`]; whether that is news. Only for when no call is in it any
+    /// more.
     pub(super) fn begin_pause(&self) -> bool {
         !self.is_paused.swap(true, Ordering::AcqRel)
     }

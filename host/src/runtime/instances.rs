@@ -200,7 +200,7 @@ impl Instances {
     /// Makes the handler of a key.
     ///
     /// # Errors
-    /// See [`Handler::init`]; `Stopping` once the host ends.
+    /// See `Handler::init`; `Stopping` once the host ends.
     pub fn init(
         &self,
         library: Library,

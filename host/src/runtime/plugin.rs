@@ -66,8 +66,8 @@ impl InFlight {
         self.handler.number()
     }
 
-    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for acks is gone. Gives
-    /// how many that were; at least one, if there was room. Crosses into the library once.
+    /// Answers the Submits of a batch, all of one connection, in order, with one ack each: all, or those with which the room for
+    /// acks is gone. Gives how many that were; at least one, if there was room. Crosses into the library once.
     pub fn answer(
         &self,
         connection: Lent<'_, RawConnection<'_>>,

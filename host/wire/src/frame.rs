@@ -13,7 +13,7 @@ pub fn is_submit(command: u8) -> bool {
 /// One request, borrowed from the bytes it came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// [`CONN`], or a Submit's: 0x01..=0x7F.
+    /// [`CONN`](crate::CONN), or a Submit's: 0x01..=0x7F.
     pub command: u8,
     /// The peer's own mark; any bytes, to be echoed untouched.
     pub id: &'a [u8; 8],

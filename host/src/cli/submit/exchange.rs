@@ -45,7 +45,8 @@ enum Broken {
 
 impl Exchange {
     /// Connects to the Unix socket at `unix:PATH`, or to the first address of this name that answers. All of them together may take
-    /// as long as `timeout`, and so may each exchange. How long the system takes to find a name's addresses is its own affair: that is not bounded here.
+    /// as long as `timeout`, and so may each exchange. How long the system takes to find a name's addresses is its own affair:
+    /// that is not bounded here.
     pub(super) fn connect(address: &str, timeout: Duration) -> anyhow::Result<Exchange> {
         let unreachable = || format!("can't reach a host at {address}; does it run?");
         let socket = match unix_path(address) {

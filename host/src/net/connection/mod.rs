@@ -3,8 +3,8 @@
 //! It owns memory only for the beginning of a frame (`input`) and for acks that the peer has yet to take (`output`); all other
 //! buffers belong to the thread that gives the connection its turns (`scratch`). `turns` decides what a turn does, and in which
 //! order; `batches` how bytes become acks; `timeouts` how long a connection may wait; `linger` when it may be closed;
-//! `peer_errors` what the log says of a peer; `info` is what plugins may know of it. When a connection has a turn is the event loop's decision, what its bytes go over
-//! `transport`'s.
+//! `peer_errors` what the log says of a peer; `info` is what plugins may know of it. When a connection has a turn is the event
+//! loop's decision, what its bytes go over `transport`'s.
 
 mod batches;
 mod current_call;

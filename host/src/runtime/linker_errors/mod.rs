@@ -1,5 +1,5 @@
 //! Why a library could not be opened, as a refusal with a cure or as what the machine lacks: made of what the dynamic linker's
-//! words mean ([`words`]). Of words that are not known the refusal has no more than the words.
+//! words mean (`words`). Of words that are not known the refusal has no more than the words.
 
 mod words;
 
