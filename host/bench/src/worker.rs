@@ -19,7 +19,7 @@ const EVENTS: usize = 1024;
 /// How many Submits that are due are looked after before acks are.
 const AT_ONCE: usize = 1024;
 /// How long nothing may happen before the clock is looked at all the same.
-const LOOK: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct Worker {
     poll: Poll,
@@ -75,7 +75,7 @@ impl Worker {
                 }
                 wait
             };
-            let wait = Duration::from_nanos(wait).min(LOOK);
+            let wait = Duration::from_nanos(wait).min(CHECK_INTERVAL);
             let polled = match &self.timer {
                 Some(timer) => timer.wait(&mut self.poll, &mut events, wait),
                 None => self.poll.poll(&mut events, Some(wait)),

@@ -13,7 +13,7 @@ use super::{QUEUE, capture};
 
 /// Between two looks, and how many there are: half a second together.
 const PAUSE: Duration = Duration::from_millis(1);
-const LOOKS: u32 = 500;
+const CHECKS: u32 = 500;
 
 /// Has aborts wait from here on.
 pub(super) fn install() {
@@ -28,7 +28,7 @@ pub(super) fn install() {
 
 extern "C" fn wait(_: std::ffi::c_int) {
     capture::end_lines();
-    for _ in 0..LOOKS {
+    for _ in 0..CHECKS {
         // In this order: a line is in the queue before it ceases to be output.
         if capture::is_drained() && QUEUE.is_written() {
             break;

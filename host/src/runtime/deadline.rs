@@ -11,7 +11,7 @@ use crate::process::stop::Stop;
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How often it is looked whether the host is to stop.
-const LOOK: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What the two threads have in common. No channel: waiting at one registers a destructor for the thread, for which glibc
 /// takes the dynamic linker's lock, and that is just what a library that hangs in its constructor holds.
@@ -63,7 +63,7 @@ impl<T> Outcome<T> {
             if left.is_zero() {
                 break;
             }
-            let waited = self.ready.wait_timeout(state, left.min(LOOK));
+            let waited = self.ready.wait_timeout(state, left.min(CHECK_INTERVAL));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::replace(&mut *state, State::GivenUp)

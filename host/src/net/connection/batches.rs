@@ -46,11 +46,11 @@ impl Limits {
 pub(super) struct Answered {
     /// How many bytes were whole frames and are acked.
     pub(super) consumed: usize,
-    pub(super) rest: Rest,
+    pub(super) remainder: Remainder,
 }
 
 /// What follows the consumed bytes.
-pub(super) enum Rest {
+pub(super) enum Remainder {
     /// The beginning of a frame, or nothing.
     Incomplete,
     /// More frames, for when the acks so far have been sent.
@@ -83,7 +83,7 @@ impl Batches<'_> {
         let mut consumed = 0;
         // The frame that ended the last call's run is not decoded twice.
         let mut following = None;
-        let rest = 'read: loop {
+        let remainder = 'read: loop {
             // The table is not held during the call, only the target is: a call that never returns would hold all others as well.
             let current = self.routes.lock();
             let table: &RouteTable = &current;
@@ -92,12 +92,12 @@ impl Batches<'_> {
                     Some(packet) => packet,
                     None => match wire::decode(&bytes[consumed..], max_frame) {
                         Decoded::Frame { packet, .. } => packet,
-                        Decoded::Incomplete { .. } => break 'read Rest::Incomplete,
-                        Decoded::Malformed(reason) => break 'read Rest::Malformed(reason),
+                        Decoded::Incomplete { .. } => break 'read Remainder::Incomplete,
+                        Decoded::Malformed(reason) => break 'read Remainder::Malformed(reason),
                     },
                 };
                 if acks.left() == 0 {
-                    break 'read Rest::HeldBack;
+                    break 'read Remainder::HeldBack;
                 }
                 // The table has no target for Conn, which is no Submit.
                 match table.get(packet.command) {
@@ -126,10 +126,10 @@ impl Batches<'_> {
             }
             submits.clear();
             if consumed == bytes.len() {
-                break Rest::Incomplete;
+                break Remainder::Incomplete;
             }
         };
-        Answered { consumed, rest }
+        Answered { consumed, remainder }
     }
 }
 

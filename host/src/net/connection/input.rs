@@ -84,7 +84,7 @@ impl Input {
     }
 
     /// It may be a long wait: no memory is kept for nothing.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn release(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = Vec::new();
         }

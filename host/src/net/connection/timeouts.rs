@@ -9,7 +9,7 @@ pub enum Waiting {
     /// The peer to begin a frame.
     Frame,
     /// The peer to send the rest of a frame.
-    Rest,
+    RestOfFrame,
     /// The peer to take acks.
     Peer,
     /// The peer to take what the system has for it, and to close its end: what there is to see is looked at now and then.
@@ -50,7 +50,7 @@ impl Timeouts {
     pub fn due(&self, waiting: Waiting, now: u32) -> u32 {
         let wait = match waiting {
             Waiting::Frame => self.frame,
-            Waiting::Rest => self.rest,
+            Waiting::RestOfFrame => self.rest,
             Waiting::Peer => self.peer,
             Waiting::Close => self.close,
         };
@@ -82,7 +82,7 @@ mod tests {
         let of = Duration::from_millis;
         let timeouts = Timeouts::new(of(500), of(120), of(1), of(800));
         assert_eq!(timeouts.due(Waiting::Frame, 7), 7 + 12);
-        assert_eq!(timeouts.due(Waiting::Rest, 7), 7 + 5);
+        assert_eq!(timeouts.due(Waiting::RestOfFrame, 7), 7 + 5);
         assert_eq!(timeouts.due(Waiting::Peer, 7), 7 + 3);
         assert_eq!(timeouts.due(Waiting::Close, u32::MAX), u32::MAX);
         assert_eq!(timeouts.name_of_rest(), "frame timeout");
@@ -92,7 +92,7 @@ mod tests {
     fn a_frame_has_no_longer_than_an_idle_connection() {
         let of = Duration::from_millis;
         let timeouts = Timeouts::new(of(500), of(1000), of(1), of(1));
-        assert_eq!(timeouts.due(Waiting::Rest, 0), timeouts.due(Waiting::Frame, 0));
+        assert_eq!(timeouts.due(Waiting::RestOfFrame, 0), timeouts.due(Waiting::Frame, 0));
         assert_eq!(timeouts.name_of_rest(), "idle timeout");
     }
 }

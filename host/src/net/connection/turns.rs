@@ -8,7 +8,7 @@ use plugin_api::abi::Lent;
 use tracing::debug;
 use wire::AckWriter;
 
-use super::batches::{Answered, Batches, Mode, Rest};
+use super::batches::{Answered, Batches, Mode, Remainder};
 use super::info::Info;
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
@@ -136,7 +136,7 @@ impl Connection {
             Step::Wait(waiting) => (waiting, false, false),
         };
         if !more {
-            self.input.rest();
+            self.input.release();
         }
         Ok(Next::Wait {
             waiting,
@@ -186,7 +186,7 @@ impl Connection {
     fn waiting_for_input(&self) -> Waiting {
         match self.input.bytes() {
             [] => Waiting::Frame,
-            _ => Waiting::Rest,
+            _ => Waiting::RestOfFrame,
         }
     }
 
@@ -227,16 +227,17 @@ impl Connection {
         let bytes = self.input.at(place, read);
         let mut acks = AckWriter::new(output, shared.numbering, limits.max_frame(), limits.max_output());
         let mut submits = run.take();
-        let Answered { consumed, rest } = batches.answer(bytes, &mut submits, &mut acks);
+        let Answered { consumed, remainder } = batches.answer(bytes, &mut submits, &mut acks);
         run.put_back(submits);
         let written = acks.written();
 
-        if let Rest::Malformed(reason) = rest {
+        if let Remainder::Malformed(reason) = remainder {
             shared.counters.count_malformed(reason);
             peer_errors::malformed(self.info.peer(), reason, &bytes[consumed..]);
             self.phase = Phase::Closing;
         }
-        self.input.keep(place, read, consumed, matches!(rest, Rest::HeldBack));
+        self.input
+            .keep(place, read, consumed, matches!(remainder, Remainder::HeldBack));
         self.unsent.send(&mut self.transport, output, written)?;
         Ok(Step::Done { progress: consumed > 0 })
     }
@@ -272,7 +273,7 @@ impl Connection {
             (Waiting::Close, _) => Closed::ByHost,
             (Waiting::Peer, _) => self.write_timeout(self.unsent.len(), shared),
             (Waiting::Frame, _) => Closed::IdleTimeout,
-            (Waiting::Rest, _) => {
+            (Waiting::RestOfFrame, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
                 Closed::IdleTimeout
             }

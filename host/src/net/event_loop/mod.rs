@@ -151,7 +151,7 @@ impl EventLoop {
     fn after_turn(&self, probing: &mut Option<Probe>, is_over: bool, scratch: &Scratch, loops: &Loops) {
         let Some(probe) = probing else { return };
         probe.note(scratch.current_call().call());
-        if let Some(do_block) = probe.verdict(is_over) {
+        if let Some(do_block) = probe.decide(is_over) {
             self.pace.conclude(do_block, self.context.now());
             if do_block {
                 loops.report(probe.call());

@@ -124,7 +124,7 @@ impl Probe {
     }
 
     /// Whether calls block, once that is known. `is_over`: there are no more turns to look at.
-    pub(super) fn verdict(&self, is_over: bool) -> Option<bool> {
+    pub(super) fn decide(&self, is_over: bool) -> Option<bool> {
         let do_block = self.blocked > 0 && self.blocked * SHARE >= self.turns;
         (is_over || self.turns >= PROBED || (do_block && self.blocked > 1)).then_some(do_block)
     }
@@ -152,14 +152,14 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(1));
             probe.note(None);
         }
-        assert_eq!(probe.verdict(false), Some(true));
+        assert_eq!(probe.decide(false), Some(true));
 
         let mut probe = Probe::begin().expect("the system counts context switches");
         for turn in 0..PROBED {
-            assert_eq!(probe.verdict(false), None, "after {turn} turns");
+            assert_eq!(probe.decide(false), None, "after {turn} turns");
             std::hint::black_box((0..1000u64).fold(turn.into(), u64::wrapping_add));
             probe.note(None);
         }
-        assert_eq!(probe.verdict(false), Some(false));
+        assert_eq!(probe.decide(false), Some(false));
     }
 }

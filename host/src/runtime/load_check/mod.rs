@@ -124,21 +124,21 @@ impl LoadChecks {
     /// they were opened.
     pub fn run(
         &self,
-        trials: &[LoadCheck],
+        checks: &[LoadCheck],
         open: &[Arc<Admitted>],
         timeout: Duration,
         stop: &Stop,
     ) -> Vec<Result<(), LoadError>> {
-        let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; trials.len()];
-        let mut waiting: VecDeque<usize> = (0..trials.len()).collect();
-        let run = |numbers: &[usize], verdicts: &mut [Option<_>]| {
-            let (room, before) = before(trials, numbers, verdicts, open);
+        let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; checks.len()];
+        let mut waiting: VecDeque<usize> = (0..checks.len()).collect();
+        let run = |indices: &[usize], verdicts: &mut [Option<_>]| {
+            let (room, before) = before(checks, indices, verdicts, open);
             let run = |before: Vec<PathBuf>, verdicts: &mut [Option<_>]| {
                 let is_prepared = before.is_empty();
-                let tasks = numbers.iter().map(|number| task(&trials[*number], timeout)).collect();
+                let tasks = indices.iter().map(|number| task(&checks[*number], timeout)).collect();
                 let work = Work { before, room, tasks };
                 match Process::start(&self.program, &work, self.output) {
-                    Ok(process) => Listener::new(process, trials, numbers, timeout, is_prepared).listen(verdicts, stop),
+                    Ok(process) => Listener::new(process, checks, indices, timeout, is_prepared).listen(verdicts, stop),
                     Err(error) => End::Failed(Unavailable::process(&self.program, &error).into()),
                 }
             };
@@ -153,9 +153,9 @@ impl LoadChecks {
             }
         };
         while !waiting.is_empty() {
-            let numbers: Vec<usize> = waiting.iter().copied().collect();
-            let end = match run(&numbers, &mut verdicts) {
-                End::Broken(number, _) if numbers[0] != number => run(&[number], &mut verdicts),
+            let indices: Vec<usize> = waiting.iter().copied().collect();
+            let end = match run(&indices, &mut verdicts) {
+                End::Broken(number, _) if indices[0] != number => run(&[number], &mut verdicts),
                 end => end,
             };
             match end {
@@ -172,15 +172,15 @@ impl LoadChecks {
     }
 }
 
-/// What static TLS the host has left for these trials, and what a child opens first so that it has no more: nothing where
+/// What static TLS the host has left for these checks, and what a child opens first so that it has no more: nothing where
 /// there is enough. What was tried well already will be open in the host by then.
 fn before(
-    trials: &[LoadCheck],
-    numbers: &[usize],
+    checks: &[LoadCheck],
+    indices: &[usize],
     verdicts: &[Option<Result<(), LoadError>>],
     open: &[Arc<Admitted>],
 ) -> (Room, Vec<PathBuf>) {
-    let tried = trials.iter().zip(verdicts);
+    let tried = checks.iter().zip(verdicts);
     let good = tried.filter(|(_, verdict)| matches!(verdict, Some(Ok(()))));
     let good = good.map(|(trial, _)| &trial.admitted);
     let held: Vec<&Arc<Admitted>> = open
@@ -189,9 +189,9 @@ fn before(
         .filter(|held| held.static_tls().is_some())
         .collect();
     let room = Room::at_start().after(held.iter().filter_map(|held| held.static_tls()));
-    let needs = numbers
+    let needs = indices
         .iter()
-        .filter_map(|number| trials[*number].admitted.static_tls());
+        .filter_map(|number| checks[*number].admitted.static_tls());
     let copies = held.iter().map(|held| held.staged().path.clone());
     match room.is_enough_for(needs) {
         true => (room, Vec::new()),
@@ -217,9 +217,9 @@ fn task(trial: &LoadCheck, timeout: Duration) -> Task {
 /// Listens to one child.
 struct Listener<'a> {
     process: Process,
-    trials: &'a [LoadCheck],
+    checks: &'a [LoadCheck],
     /// Which of them are its tasks.
-    numbers: &'a [usize],
+    indices: &'a [usize],
     timeout: Duration,
     /// It has its work.
     is_ready: bool,
@@ -234,15 +234,15 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     fn new(
         process: Process,
-        trials: &'a [LoadCheck],
-        numbers: &'a [usize],
+        checks: &'a [LoadCheck],
+        indices: &'a [usize],
         timeout: Duration,
         is_prepared: bool,
     ) -> Listener<'a> {
         Listener {
             process,
-            trials,
-            numbers,
+            checks,
+            indices,
             timeout,
             is_ready: false,
             is_prepared,
@@ -253,7 +253,7 @@ impl<'a> Listener<'a> {
 
     /// Writes the verdicts on its tasks. At least one has a verdict, or the end says why not.
     fn listen(mut self, verdicts: &mut [Option<Result<(), LoadError>>], stop: &Stop) -> End {
-        let mut missing = self.numbers.len();
+        let mut missing = self.indices.len();
         let mut deadline = Instant::now() + START;
         while missing > 0 {
             let heard = match self.process.hear(deadline, stop) {
@@ -273,7 +273,7 @@ impl<'a> Listener<'a> {
                     }
                     continue;
                 }
-                Heard::Message(Message::Opening(at)) if self.current.is_none() && at < self.numbers.len() => {
+                Heard::Message(Message::Opening(at)) if self.current.is_none() && at < self.indices.len() => {
                     self.current = Some(at);
                     self.is_prepared = true;
                     deadline = Instant::now() + self.timeout + GRACE;
@@ -282,11 +282,11 @@ impl<'a> Listener<'a> {
                 Heard::Message(Message::Verdict(at, verdict)) if self.current == Some(at) => {
                     self.current = None;
                     missing -= 1;
-                    self.note(self.numbers[at], made_anew(verdict), verdicts);
+                    self.note(self.indices[at], made_anew(verdict), verdicts);
                     continue;
                 }
                 _ if !self.is_prepared => return End::Unprepared,
-                Heard::Ended(_) if self.current.is_none() && missing < self.numbers.len() => return End::Done,
+                Heard::Ended(_) if self.current.is_none() && missing < self.indices.len() => return End::Done,
                 Heard::Ended(status) => ended(status),
                 Heard::Silent => LoadError::Refused(timed_out("load", self.timeout)),
                 Heard::Message(_) | Heard::Garbled => {
@@ -294,7 +294,7 @@ impl<'a> Listener<'a> {
                 }
             };
             return match self.current {
-                Some(at) => End::Broken(self.numbers[at], broken),
+                Some(at) => End::Broken(self.indices[at], broken),
                 None => End::Failed(not_begun(broken)),
             };
         }
@@ -308,7 +308,7 @@ impl<'a> Listener<'a> {
         if found_none && self.is_spoiled {
             return;
         }
-        let takes_some = self.trials[number].admitted.static_tls().is_some();
+        let takes_some = self.checks[number].admitted.static_tls().is_some();
         self.is_spoiled |= verdict.is_err() && !found_none && takes_some;
         verdicts[number] = Some(verdict);
     }

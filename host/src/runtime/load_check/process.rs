@@ -15,7 +15,7 @@ use super::{COMMAND, Message, START, Work};
 use crate::process::stop::Stop;
 
 /// How often it is looked whether the child is still there.
-const LOOK: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// No message is longer; what lies behind is the plugin's.
 const MAX_MESSAGE: usize = 1 << 20;
 
@@ -77,7 +77,7 @@ impl Process {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }
-        process.socket.set_read_timeout(Some(LOOK))?;
+        process.socket.set_read_timeout(Some(CHECK_INTERVAL))?;
         Ok(process)
     }
 
@@ -113,7 +113,7 @@ impl Process {
             }
             if is_closed {
                 // The kernel closes a process's files before it can be waited for.
-                return match self.ends_within(LOOK * 20)? {
+                return match self.ends_within(CHECK_INTERVAL * 20)? {
                     true => self.reap().map(Heard::Ended),
                     false => Ok(Heard::Garbled),
                 };
