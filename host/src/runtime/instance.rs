@@ -12,9 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plugin_api::abi::{
-    AckSink, Batch, Bytes, HandleBatch, InitArgs, Instance, Lent, Outcome, RawConnection, RawSubmit, Text,
-};
+use plugin_api::abi::{AckSink, Batch, Bytes, HandleBatch, InitArgs, Instance, Lent, RawConnection, RawSubmit, Text};
 use plugin_record::Record;
 use plugin_record::{Code, Refusal};
 use wire::result::{FIRST_OF_HOST, HANDLER_FAILED};
@@ -30,6 +28,20 @@ use crate::process::stop::Stop;
 use crate::unavailable::LoadError;
 
 const FAILED: &str = "handler failed";
+
+/// Logs that a call into the plugin failed. A macro, for the message of an event must be known at compile time.
+macro_rules! log_failure {
+    ($handler:expr, $outcome:expr, $message:literal) => {
+        if let Err(error) = $outcome.into_result() {
+            tracing::error!(
+                plugin = $handler.name(),
+                version = %$handler.version(),
+                reason = &*logging::cut(error.as_str()),
+                $message
+            );
+        }
+    };
+}
 
 /// A handler that is ready to answer.
 pub struct Handler {
@@ -207,7 +219,7 @@ impl Handler {
         *knows = true;
         // SAFETY: the instance came from this module's init and is released in `drop` alone.
         let outcome = unsafe { (self.library.module().paused)(self.instance) };
-        self.log_failure(outcome, "pause failed");
+        log_failure!(self, outcome, "pause failed");
     }
 
     /// Whether it is paused, or is to be, and was not resumed since.
@@ -250,7 +262,7 @@ impl Handler {
         let _one_at_a_time = self.lock();
         // SAFETY: as in `pause`.
         let outcome = unsafe { (self.library.module().shutdown)(self.instance) };
-        self.log_failure(outcome, "shutdown failed");
+        log_failure!(self, outcome, "shutdown failed");
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
@@ -262,24 +274,13 @@ impl Handler {
     fn record(&self) -> &Record {
         self.library.record()
     }
-
-    fn log_failure(&self, outcome: Outcome<()>, message: &'static str) {
-        if let Err(error) = outcome.into_result() {
-            tracing::error!(
-                plugin = self.name(),
-                version = %self.version(),
-                reason = &*logging::cut(error.as_str()),
-                "{message}"
-            );
-        }
-    }
 }
 
 impl Drop for Handler {
     fn drop(&mut self) {
         // SAFETY: dropping means that no reference is left, so nothing is inside the instance or will call it again.
         let outcome = unsafe { (self.library.module().release)(self.instance) };
-        self.log_failure(outcome, "dropping the handler failed");
+        log_failure!(self, outcome, "dropping the handler failed");
     }
 }
 
