@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tests::cargo::{clean, run, rustc, succeed, text};
+use tests::cargo::{clean, run, rustc, scratch, succeed, text};
 use tests::crates::PluginCrate;
 use tests::host::Site;
 
@@ -65,12 +65,13 @@ pub(super) fn library_of_another_compiler(name: &str) -> Option<(PathBuf, String
         return None;
     };
     let mut plugin = PluginCrate::new(name);
-    plugin.own_target = true;
+    plugin.other_target = Some(other_target());
     plugin.write();
     let mut build = clean(Command::new(&other.cargo));
     build.arg("build").current_dir(plugin.folder());
     build
         .env("CARGO_TARGET_DIR", plugin.target())
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("RUSTC", &other.rustc);
     succeed(&mut build);
     let library = format!("debug/lib{}.so", name.replace('-', "_"));
@@ -79,6 +80,11 @@ pub(super) fn library_of_another_compiler(name: &str) -> Option<(PathBuf, String
         first_line(&ours).to_owned(),
         first_line(&other.description).to_owned(),
     ))
+}
+
+/// Where another compiler builds: what plugins depend on once for all of them, and nothing that ours would build again.
+pub(super) fn other_target() -> PathBuf {
+    scratch().join("other-compiler")
 }
 
 /// A compiler that is not ours, with a cargo to drive it.

@@ -36,8 +36,7 @@ fn five_faults_are_named_at_once_and_five_cures_mend_them() {
         }"
         .to_owned(),
     );
-    plugin.own_target = true;
-    plugin.arguments = vec!["--release".to_owned()];
+    plugin.other_target = Some(crate::compilers::other_target());
     plugin.write();
     for (name, version) in OLD {
         let output = run(plugin.cargo("update").args(["-p", name, "--precise", version]));

@@ -174,8 +174,7 @@ fn the_same_version_from_a_changed_copy_is_refused() {
 fn an_unchanged_vendored_copy_is_no_difference() {
     // A folder of its own, because the other crates of the tests would be compiled again after this one.
     let mut plugin = plugin("dependencies-vendored", "");
-    plugin.own_target = true;
-    plugin.environment = vec![("CARGO_PROFILE_DEV_DEBUG".to_owned(), "0".to_owned())];
+    plugin.other_target = Some(plugin.folder().join("target"));
     plugin.write();
     let configuration = plugin.folder().join(".cargo/config.toml");
     let _ = fs::remove_file(&configuration); // from an earlier run: it would vendor what is vendored

@@ -98,7 +98,9 @@ fn vendoring_makes_no_difference_on_one_side_on_both_apart_or_together() {
     if !make_vendored(apart.folder()) {
         return;
     }
-    let together = offline("experiments-together");
+    // Beside the host, so that what both link is compiled once.
+    let mut together = offline("experiments-together");
+    together.other_target = Some(repository.join("target"));
     together.write();
     let shared = fs::read_to_string(repository.join(".cargo/config.toml")).unwrap();
     let vendor = repository.join("vendor");
@@ -333,8 +335,7 @@ fn sides(refusal: &Value) -> (String, String) {
 /// A plugin that is built without the registry, in a target folder of its own.
 fn offline(name: &str) -> PluginCrate {
     let mut plugin = PluginCrate::new(name);
-    plugin.own_target = true;
-    plugin.environment = vec![("CARGO_PROFILE_DEV_DEBUG".to_owned(), "0".to_owned())];
+    plugin.other_target = Some(plugin.folder().join("target"));
     plugin.arguments = vec!["--offline".to_owned()];
     plugin
 }

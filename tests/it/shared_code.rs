@@ -12,9 +12,9 @@ const EXPORT: &str = "export_plugin!(Plugin);\n";
 
 #[test]
 fn a_plugin_that_uses_the_crate_of_another_plugin_has_its_own_name() {
-    let mut base = base("shared-base", "#[cfg(feature = \"export\")]");
-    // The other one's build leaves a library of this name as well, without a plugin in it.
-    base.own_target = true;
+    let base = base("shared-base", "#[cfg(feature = \"export\")]");
+    // The other one's build leaves a library of this name as well, without a plugin in it; in an earlier run, too.
+    base.forget();
     // Through a crate between them, and with an example, a program and a test of its own beside the library.
     let between = scratch().join("crates/shared-between");
     let manifest = format!(

@@ -32,8 +32,8 @@ pub struct PluginCrate {
     pub environment: Vec<(String, String)>,
     /// Arguments for `cargo build`.
     pub arguments: Vec<String>,
-    /// A target folder of its own, for builds that would disturb the shared one.
-    pub own_target: bool,
+    /// Another target folder than the shared one, for builds that would disturb it.
+    pub other_target: Option<PathBuf>,
     /// Whether Cargo.lock is the repository's (else cargo makes one).
     pub lock: bool,
     /// Where plugin-api and plugin-build are: the repository, or a changed copy of it.
@@ -182,7 +182,7 @@ impl PluginCrate {
             source: source("", "Ack::ok()"),
             environment: Vec::new(),
             arguments: Vec::new(),
-            own_target: false,
+            other_target: None,
             lock: true,
             repository: root().to_owned(),
         }
@@ -253,10 +253,20 @@ impl PluginCrate {
         Ok(taken.join(file_name))
     }
 
+    /// Has the next build make the library anew: another crate's build has left its own in the same place.
+    pub fn forget(&self) {
+        drop(fs::remove_file(self.last_variant())); // there may be none yet
+    }
+
+    /// The folder of the variant that was built last is written there.
+    fn last_variant(&self) -> PathBuf {
+        self.target().join(format!("last-{}", self.name))
+    }
+
     /// Cargo's output carries neither version nor folder. Where another variant of this crate was built last, cargo would
     /// call this one fresh and leave the other's file in its place.
     fn forget_variants(&self) {
-        let last = self.target().join(format!("last-{}", self.name));
+        let last = self.last_variant();
         let folder = self.folder.to_str().unwrap();
         if fs::read_to_string(&last).is_ok_and(|last| last == folder) {
             return;
@@ -283,6 +293,8 @@ impl PluginCrate {
         cargo
             .current_dir(&self.folder)
             .arg(command)
+            // Nobody debugs them, and what is not written is not linked, digested and copied.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .envs(self.environment.iter().cloned());
         cargo
     }
@@ -300,11 +312,7 @@ impl PluginCrate {
 
     /// Where cargo builds it.
     pub fn target(&self) -> PathBuf {
-        if self.own_target {
-            self.folder.join("target")
-        } else {
-            scratch().join("build")
-        }
+        self.other_target.clone().unwrap_or_else(|| scratch().join("build"))
     }
 
     /// Writes the crate's files; those that are as they should be are left alone, so that cargo finds them fresh.
