@@ -234,24 +234,15 @@ impl Handler {
     /// When it panics: it is not what it was, and must not serve.
     pub(super) fn resume(&self) -> Result<(), Refusal> {
         let mut knows = self.lock();
-        self.is_paused.store(false, Ordering::Release);
-        if !*knows || self.is_shut_down.load(Ordering::Acquire) {
-            return Ok(());
+        if *knows && !self.is_shut_down.load(Ordering::Acquire) {
+            // SAFETY: as in `pause`.
+            let outcome = unsafe { (self.library.module().resumed)(self.instance) };
+            outcome.into_result().map_err(|error| not_resumed(error.as_str()))?;
+            *knows = false;
         }
-        *knows = false;
-        // SAFETY: as in `pause`.
-        let outcome = unsafe { (self.library.module().resumed)(self.instance) };
-        outcome.into_result().map_err(|error| {
-            let cure =
-                "# see the plugin's own documentation; another version, or its file brought again, serves in its place";
-            Refusal::new(
-                Code::LoadInit,
-                "resumed",
-                "a handler that goes on",
-                error.as_str(),
-                cure,
-            )
-        })
+        // Only now: one whose `resumed` hangs or has panicked is paused still, whatever else asks for it.
+        self.is_paused.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Calls the handler's shutdown, the first time, once its `paused` or `resumed` has returned; later calls do nothing.
@@ -274,6 +265,12 @@ impl Handler {
     fn record(&self) -> &Record {
         self.library.record()
     }
+}
+
+/// A handler that can't go on.
+fn not_resumed(found: &str) -> Refusal {
+    let cure = "# see the plugin's own documentation; another version, or its file brought again, serves in its place";
+    Refusal::new(Code::LoadInit, "resumed", "a handler that goes on", found, cure)
 }
 
 impl Drop for Handler {
@@ -309,6 +306,7 @@ impl Owed<'_, '_> {
     }
 
     /// Acks the next Submit if there is nothing wrong with this ack; whether it did.
+    #[inline(always)] // the callbacks are little else, and a call costs a third of it
     fn try_push(&mut self, result: u8, body: &[u8]) -> bool {
         let Some((submit, rest)) = self.submits.split_first() else {
             return false;

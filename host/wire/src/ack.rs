@@ -31,6 +31,7 @@ pub struct AckWriter<'a> {
 impl<'a> AckWriter<'a> {
     /// `room` is written over from its start. `max_frame` is the most that an ack may have in bytes, its length included;
     /// when `max_output` bytes were written, [`AckWriter::room`] is gone.
+    #[inline]
     pub fn new(room: &'a mut Vec<u8>, numbering: AckNumbering, max_frame: usize, max_output: usize) -> AckWriter<'a> {
         let offset = match numbering {
             AckNumbering::Go => 0x7F,
@@ -46,12 +47,14 @@ impl<'a> AckWriter<'a> {
     }
 
     /// The longest body that an ack may have, in bytes.
+    #[inline]
     pub fn max_body(&self) -> usize {
         self.max_body
     }
 
     /// Acks the request with this command and ID. A body over [`AckWriter::max_body`] can't be sent: the ack becomes
     /// [`result::HANDLER_FAILED`] without a body. Whoever wants to log that looks at the length first.
+    #[inline]
     pub fn ack(&mut self, command: u8, id: &[u8; 8], result: u8, body: &[u8]) {
         if !self.try_ack(command, id, result, body) {
             self.try_ack(command, id, result::HANDLER_FAILED, &[]);
@@ -106,6 +109,7 @@ impl<'a> AckWriter<'a> {
     }
 
     /// How many bytes of acks were written.
+    #[inline]
     pub fn written(&self) -> usize {
         self.written
     }
@@ -125,6 +129,7 @@ impl<'a> AckWriter<'a> {
     }
 
     /// The acks that were written.
+    #[inline]
     pub fn finish(self) -> &'a [u8] {
         &self.room[..self.written]
     }
@@ -151,18 +156,9 @@ fn write_head(head: &mut [u8; MIN_ACK], command: u8, id: [u8; 8], result: u8, bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CONN;
+    use crate::{CONN, bytes};
 
     const MAX_FRAME: usize = 64 * 1024;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let value = |digit: u8| char::from(digit).to_digit(16).map_or(0, |value| value as u8);
-        digits
-            .chunks(2)
-            .map(|pair| value(pair[0]) << 4 | value(pair[1]))
-            .collect()
-    }
 
     #[track_caller]
     fn check_ack(numbering: AckNumbering, command: u8, result: u8, body: &[u8], expected: &str) {

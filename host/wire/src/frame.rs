@@ -6,6 +6,7 @@ use thiserror::Error;
 use crate::{ID, LENGTH, MIN_FRAME};
 
 /// Whether a request with this command is a Submit, and so a plugin's.
+#[inline]
 pub fn is_submit(command: u8) -> bool {
     matches!(command, 0x02..=0x7F)
 }
@@ -146,19 +147,10 @@ fn decode_rare(bytes: &[u8], max_frame: usize) -> Decoded<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CONN;
+    use crate::{CONN, bytes};
 
     const SUBMIT_HELLO: &str = "00000012 02 3030303030303031 68656c6c6f";
     const MAX_FRAME: usize = 64 * 1024;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let value = |digit: u8| char::from(digit).to_digit(16).map_or(0, |value| value as u8);
-        digits
-            .chunks(2)
-            .map(|pair| value(pair[0]) << 4 | value(pair[1]))
-            .collect()
-    }
 
     #[track_caller]
     fn check_malformed(hex: &str, reason: Malformed) {

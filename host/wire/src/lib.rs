@@ -19,3 +19,14 @@ pub const MIN_ACK: usize = MIN_FRAME + 1;
 
 const LENGTH: usize = 4;
 const ID: usize = 8;
+
+/// The bytes that these hexadecimal digits stand for; what stands between them is passed over.
+#[cfg(test)]
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let value = |digit: u8| char::from(digit).to_digit(16).map_or(0, |value| value as u8);
+    digits
+        .chunks(2)
+        .map(|pair| value(pair[0]) << 4 | value(pair[1]))
+        .collect()
+}
