@@ -6,7 +6,6 @@ use std::time::Duration;
 use socket2::Socket;
 
 use super::in_flight::{Body, Fault, InFlight};
-use super::stream::Stream;
 use super::tally::Tally;
 use super::{BenchError, Plan, Shared};
 use wire::CONN;
@@ -17,7 +16,7 @@ const CONN_TIMEOUT: Duration = Duration::from_secs(10);
 const CONN_ID: [u8; 8] = *b"hostload";
 
 /// Opens all connections, one after another, each with a Conn; the offset of its ack is what the host's `protocol.ack` says.
-pub(super) fn open_all(plan: &Plan) -> Result<(Vec<Stream>, u8), BenchError> {
+pub(super) fn open_all(plan: &Plan) -> Result<(Vec<Socket>, u8), BenchError> {
     let mut streams = Vec::with_capacity(plan.connections);
     let mut offset = None;
     for number in 1..=plan.connections {
@@ -35,7 +34,8 @@ pub(super) fn open_all(plan: &Plan) -> Result<(Vec<Stream>, u8), BenchError> {
             reason,
         })?;
         offset.get_or_insert(acked);
-        streams.push(plan.address.stream(socket).map_err(failed)?);
+        socket.set_nonblocking(true).map_err(failed)?;
+        streams.push(socket);
     }
     Ok((streams, offset.unwrap_or_default()))
 }
@@ -62,7 +62,7 @@ fn conn(socket: &mut Socket) -> Result<u8, String> {
 /// One connection.
 pub(super) struct Connection {
     /// None once it has ended.
-    stream: Option<Stream>,
+    stream: Option<Socket>,
     /// From 0.
     number: usize,
     in_flight: InFlight,
@@ -91,7 +91,7 @@ impl Scratch {
 }
 
 impl Connection {
-    pub(super) fn new(number: usize, stream: Stream, window: usize) -> Connection {
+    pub(super) fn new(number: usize, stream: Socket, window: usize) -> Connection {
         Connection {
             stream: Some(stream),
             number,

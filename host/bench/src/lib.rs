@@ -7,11 +7,11 @@
 //!
 //! Threads share nothing but the clock and one counter each; what a thread saw is put together at the end.
 
+mod address;
 mod connection;
 mod cpu;
 mod in_flight;
 mod schedule;
-mod stream;
 mod tally;
 mod timer;
 mod worker;
@@ -22,11 +22,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use socket2::Socket;
+
+pub use address::Address;
 use cpu::cpu_time;
 pub use in_flight::{Body, Fault};
 use schedule::Schedule;
-pub use stream::Address;
-use stream::Stream;
 pub use tally::Tally;
 use worker::Worker;
 
@@ -238,7 +239,7 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
 type Load = (JoinHandle<io::Result<Tally>>, Arc<AtomicU64>);
 
 /// Shares the connections among the threads of the plan, and starts those that have some.
-fn start_threads(streams: Vec<Stream>, shared: &Arc<Shared>) -> io::Result<Vec<Load>> {
+fn start_threads(streams: Vec<Socket>, shared: &Arc<Shared>) -> io::Result<Vec<Load>> {
     let mut shares: Vec<Vec<_>> = (0..shared.plan.threads).map(|_| Vec::new()).collect();
     for (number, stream) in streams.into_iter().enumerate() {
         shares[number % shared.plan.threads].push((number, stream));

@@ -1,15 +1,18 @@
 //! One thread of the load: waits for its sockets and for what is due, and ends when every ack is there or given up.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+
+use socket2::Socket;
 
 use super::connection::{Connection, Scratch};
 use super::in_flight::Fault;
-use super::stream::Stream;
 use super::tally::Tally;
 use super::timer::{TIMER, Timer};
 use super::{Shared, TIMEOUT, nanoseconds};
@@ -36,12 +39,14 @@ pub(super) struct Worker {
 
 impl Worker {
     /// For these connections, each with its number among all. `acked` is kept current.
-    pub(super) fn new(streams: Vec<(usize, Stream)>, shared: Arc<Shared>, acked: Arc<AtomicU64>) -> io::Result<Worker> {
+    pub(super) fn new(streams: Vec<(usize, Socket)>, shared: Arc<Shared>, acked: Arc<AtomicU64>) -> io::Result<Worker> {
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(streams.len());
-        for (index, (number, mut stream)) in streams.into_iter().enumerate() {
+        for (index, (number, stream)) in streams.into_iter().enumerate() {
             let both = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut stream, Token(index), both)?;
+            // The poll forgets a socket when it is closed.
+            let mut source = SourceFd(&stream.as_raw_fd());
+            poll.registry().register(&mut source, Token(index), both)?;
             connections.push(Connection::new(number, stream, shared.plan.window));
         }
         Ok(Worker {
