@@ -35,7 +35,7 @@ const BUFFER: usize = 64 << 10;
 const PASSES: u32 = 16;
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
-static REPEATS: OnceLock<Arc<Limits>> = OnceLock::new();
+static REPEATS: OnceLock<Arc<RepeatLimits>> = OnceLock::new();
 /// Standard error is a pipe to here.
 static IS_CAPTURED: AtomicBool = AtomicBool::new(false);
 /// Something was taken out of a pipe, or may have been, and is not in the log's queue yet.
@@ -63,7 +63,7 @@ enum Name {
 }
 
 #[derive(Default)]
-struct Limits {
+struct RepeatLimits {
     repeats: Mutex<Repeats>,
 }
 
@@ -175,11 +175,11 @@ impl Output {
         IS_BUSY.store(true, Ordering::SeqCst);
         let mut outcome = Ok(());
         for ((name, pipe), lines) in self.pipes.iter().zip(lines.iter_mut()) {
-            let mut tell = |text: &str| tell(*name, text);
+            let mut write = |text: &str| write_line(*name, text);
             if !lines.is_over {
                 match read(pipe, buffer) {
                     Ok(Some(0)) => lines.is_over = true,
-                    Ok(Some(length)) => lines.add(&buffer[..length], Instant::now(), &mut tell),
+                    Ok(Some(length)) => lines.add(&buffer[..length], Instant::now(), &mut write),
                     Ok(None) => {}
                     Err(error) => {
                         lines.is_over = true;
@@ -188,7 +188,7 @@ impl Output {
                 }
             }
             if is_end || lines.is_over || lines.is_late(Instant::now()) {
-                lines.end(&mut tell);
+                lines.end(&mut write);
             }
         }
         let has_partial = lines.iter().any(|lines| !lines.is_empty());
@@ -215,7 +215,7 @@ fn read(mut pipe: &PipeReader, buffer: &mut [u8]) -> io::Result<Option<usize>> {
 }
 
 /// One line. Errors of programs go to standard error, what they have to say to standard output.
-fn tell(name: Name, text: &str) {
+fn write_line(name: Name, text: &str) {
     let is_admitted = REPEATS.get().is_none_or(|limits| {
         limits
             .lock()
@@ -239,14 +239,14 @@ fn push(name: Name, fill: impl FnOnce(&mut Object<'_>)) {
     super::push(line::origin(line::PRINTED), line.as_bytes());
 }
 
-impl Limits {
+impl RepeatLimits {
     fn lock(&self) -> MutexGuard<'_, Repeats> {
         self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counted for Limits {
-    fn tell(&self, now: Instant, at_once: bool) {
+impl Counted for RepeatLimits {
+    fn report(&self, now: Instant, at_once: bool) {
         let owed = self.lock().owed(now, at_once);
         for Repeated { kind, text, lines } in owed {
             let name = match kind == Name::Stdout as usize {
@@ -276,7 +276,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, bytes: &[u8], now: Instant, tell: &mut impl FnMut(&str)) {
+    fn add(&mut self, bytes: &[u8], now: Instant, write: &mut impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, is_whole) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -287,7 +287,7 @@ impl Lines {
             self.more += text.len() - kept;
             self.since = Some(now);
             if is_whole {
-                self.end(tell);
+                self.end(write);
             }
         }
     }
@@ -302,14 +302,14 @@ impl Lines {
     }
 
     /// What there is is a line. An empty one says nothing.
-    fn end(&mut self, tell: &mut impl FnMut(&str)) {
+    fn end(&mut self, write: &mut impl FnMut(&str)) {
         let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         let mut text = String::from_utf8_lossy(line);
         if self.more > 0 {
             text.to_mut().push_str(&rest(self.more));
         }
         if !text.is_empty() {
-            tell(&text);
+            write(&text);
         }
         self.line.clear();
         self.more = 0;
@@ -337,12 +337,12 @@ mod tests {
 
     fn lines(parts: &[&[u8]]) -> Vec<String> {
         let mut told = Vec::new();
-        let mut tell = |text: &str| told.push(text.to_owned());
+        let mut write = |text: &str| told.push(text.to_owned());
         let mut lines = Lines::default();
         for part in parts {
-            lines.add(part, Instant::now(), &mut tell);
+            lines.add(part, Instant::now(), &mut write);
         }
-        lines.end(&mut tell);
+        lines.end(&mut write);
         told
     }
 

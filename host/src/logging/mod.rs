@@ -1,5 +1,5 @@
-//! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG. No thread waits for whoever
-//! reads it, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a queue
+//! The log: standard error, as text for people or JSON for machines, filtered by RUST_LOG. No thread waits for its
+//! reader, as a reader may stop for good (a paused container's driver, Ctrl-S on a terminal): lines go into a queue
 //! (`queue`) that is bounded (`store`), and one thread writes them (`writer`). What repeats at a peer's or a plugin's will is
 //! limited (`rate_limit`).
 //!
@@ -109,7 +109,7 @@ pub fn fatal(reason: &dyn Display) {
 /// Hands a finished line on.
 fn push(origin: Origin, line: &[u8]) {
     if !QUEUE.push(origin, line) {
-        let _ = io::stderr().write_all(line); // nobody is left who could be told
+        let _ = io::stderr().write_all(line); // a failure can't be reported any more
     }
 }
 

@@ -48,7 +48,7 @@ impl RateLimit {
 }
 
 impl Counted for Shared {
-    fn tell(&self, now: Instant, at_once: bool) {
+    fn report(&self, now: Instant, at_once: bool) {
         let lines = lock(&self.window).owed(now, at_once);
         if lines > 0 {
             (self.tell)(lines);
@@ -90,7 +90,7 @@ impl Window {
         std::mem::take(&mut self.owed)
     }
 
-    /// Whether lines were left out that nobody was told of.
+    /// Whether lines were left out and not yet reported.
     pub(crate) fn owes(&self) -> bool {
         self.owed + self.left_out > 0
     }
@@ -104,7 +104,7 @@ impl Window {
 /// What has counts to tell.
 pub(crate) trait Counted: Send + Sync {
     /// Logs the counts of windows that are over, or all of them.
-    fn tell(&self, now: Instant, at_once: bool);
+    fn report(&self, now: Instant, at_once: bool);
 }
 
 static ALL: Mutex<Vec<Arc<dyn Counted>>> = Mutex::new(Vec::new());
@@ -115,14 +115,14 @@ pub(crate) fn register(counts: Arc<dyn Counted>) {
 }
 
 /// Tells all counts that are due.
-pub(super) fn tell_all(now: Instant, at_once: bool) {
+pub(super) fn report_all(now: Instant, at_once: bool) {
     let mut all = lock(&ALL);
     let told = all.clone();
     all.retain(|counts| Arc::strong_count(counts) > 2); // held here, and by the copy
     drop(all); // what tells may register
     for counts in told {
         let is_last = Arc::strong_count(&counts) == 1;
-        counts.tell(now, at_once || is_last);
+        counts.report(now, at_once || is_last);
     }
 }
 
@@ -165,11 +165,11 @@ mod tests {
         });
         let admitted = (0..30).filter(|_| limit.admits()).count();
         assert_eq!(admitted, 10);
-        tell_all(Instant::now(), false);
+        report_all(Instant::now(), false);
         assert_eq!(told.load(Ordering::Relaxed), 0, "before the window is over");
         drop(limit);
-        tell_all(Instant::now(), false);
-        tell_all(Instant::now(), true);
+        report_all(Instant::now(), false);
+        report_all(Instant::now(), true);
         assert_eq!(told.load(Ordering::Relaxed), 20);
     }
 }

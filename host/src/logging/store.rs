@@ -15,7 +15,7 @@ pub(super) enum Origin {
     Writer,
 }
 
-/// Lines that nobody will read.
+/// Lines that won't be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost {
     /// All of them.

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The largest buffer that is kept when there is little to write.
 const KEPT: usize = 64 << 10;
 
-/// Writes what comes into the queue, for good. `own` is a descriptor that nobody else has: should a plugin close standard
+/// Writes what comes into the queue, for good. `own` is a descriptor that no other code has: should a plugin close standard
 /// error, the next connection has that number.
 pub(super) fn run(queue: &Queue, own: Option<OwnedFd>) {
     line::is_writer();
@@ -38,7 +38,7 @@ pub(super) fn run(queue: &Queue, own: Option<OwnedFd>) {
         round.panics.iter().for_each(|panic| panic.log());
         let now = Instant::now();
         if round.is_flush || now >= next_tick {
-            rate_limit::tell_all(now, round.is_flush);
+            rate_limit::report_all(now, round.is_flush);
             next_tick = now + TICK;
         }
         lost.lines += round.lost.lines;

@@ -133,7 +133,7 @@ impl Stop {
         self.is_set()
     }
 
-    /// Calls `listener` when it is time, at once if it is already. It is called by whoever says so, and must not wait.
+    /// Calls `listener` when it is time, at once if it is already. The thread that orders the stop calls it, so it must not wait.
     pub fn on_stop(&self, listener: impl FnOnce() + Send + 'static) {
         {
             let mut listeners = self.word.lock();

@@ -117,7 +117,7 @@ impl PluginLog {
 }
 
 impl Counted for PluginLog {
-    fn tell(&self, now: Instant, at_once: bool) {
+    fn report(&self, now: Instant, at_once: bool) {
         let owed = self.repeats(|repeats| repeats.owed(now, at_once));
         owed.iter().for_each(|repeated| self.left_out(repeated));
     }
