@@ -13,7 +13,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use handover::{Limits, Relay, Turns, Was};
+use handover::{Relay, ThreadLimits, Turns, Was};
 
 /// How many turns the loop of a model has to give.
 const TURNS: usize = 2;
@@ -77,7 +77,7 @@ fn model(most_held: usize, hands_over: bool, looks: usize) {
     loom::model(move || {
         let own = Loop::new();
         // Any wait of a spare thread may come to its end: all are surplus.
-        let limits = Limits { reserve: 0, most_held };
+        let limits = ThreadLimits { reserve: 0, most_held };
         let loops: Arc<Loops> = Arc::new(Relay::new([Arc::clone(&own)], 2, limits));
         let workers = [(); 2].map(|()| {
             let loops = Arc::clone(&loops);
@@ -121,7 +121,7 @@ fn a_driver_hands_over_and_is_relieved_at_the_same_time() {
 #[test]
 fn what_is_reported_is_heard() {
     loom::model(|| {
-        let limits = Limits {
+        let limits = ThreadLimits {
             reserve: 1,
             most_held: 1,
         };

@@ -18,7 +18,7 @@ use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
-use crate::status::audit::versions::VersionEvent;
+use crate::status::audit_log::version_changes::VersionEvent;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.

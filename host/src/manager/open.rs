@@ -16,7 +16,7 @@ use crate::runtime::load_check::LoadCheck;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::config_json;
-use crate::status::audit::versions::Timings;
+use crate::status::audit_log::version_changes::Timings;
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How long a line of the log is waited for before what it is about begins.
@@ -46,16 +46,16 @@ impl Manager {
         let timeout = config.plugins.init_timeout;
         let (keyed, mut is_complete) = self.keyed(claims);
         let began = Instant::now();
-        let mut tried = self.try_out(&keyed, survey, timeout);
-        let trial = began.elapsed();
+        let mut checked = self.check_load(&keyed, survey, timeout);
+        let check = began.elapsed();
         let mut ready = Vec::new();
         for (claim, key) in keyed {
             let began = Instant::now();
             let file = survey.file_with(key.digest);
-            let (library, trial) = match tried.remove(&key.digest) {
+            let (library, check) = match checked.remove(&key.digest) {
                 None => (self.open(&claim, &file, &key, timeout), Duration::ZERO),
-                Some(Ok(())) => (self.open_new(&claim, &file, &key, timeout), trial),
-                Some(Err(error)) => (Err(error), trial),
+                Some(Ok(())) => (self.open_new(&claim, &file, &key, timeout), check),
+                Some(Err(error)) => (Err(error), check),
             };
             let took = self.verdicts.timings(key.digest);
             match library {
@@ -64,7 +64,7 @@ impl Manager {
                     library,
                     key,
                     has_taken_link: false,
-                    timings: Timings::opened(took, trial, began.elapsed()),
+                    timings: Timings::opened(took, check, began.elapsed()),
                 }),
                 Err(error) => {
                     self.failed(&claim, error);
@@ -112,17 +112,17 @@ impl Manager {
     }
 
     /// Opens what is not open yet in another process.
-    fn try_out(
+    fn check_load(
         &self,
         claims: &[(Claim<'_>, InstanceKey)],
         survey: &Survey,
         timeout: Duration,
     ) -> HashMap<Digest, Result<(), LoadError>> {
-        let mut trials: Vec<LoadCheck> = Vec::new();
+        let mut checks: Vec<LoadCheck> = Vec::new();
         for (claim, key) in claims {
-            let is_known = trials.iter().any(|trial| trial.admitted.digest() == key.digest);
+            let is_known = checks.iter().any(|check| check.admitted.digest() == key.digest);
             if !is_known && !self.instances.is_open(key.digest) {
-                trials.push(LoadCheck {
+                checks.push(LoadCheck {
                     admitted: Arc::clone(&claim.admitted),
                     file: survey.file_with(key.digest),
                     config: Some(key.config.clone()),
@@ -131,10 +131,10 @@ impl Manager {
         }
         let verdicts = self
             .children
-            .run(&trials, &self.instances.with_static_tls(), timeout, &self.stop);
-        trials
+            .run(&checks, &self.instances.with_static_tls(), timeout, &self.stop);
+        checks
             .iter()
-            .map(|trial| trial.admitted.digest())
+            .map(|check| check.admitted.digest())
             .zip(verdicts)
             .collect()
     }

@@ -16,7 +16,7 @@ use crate::selection::desired_version::{Desired, at_start, while_running};
 use crate::selection::idle::Outcome;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::FirstLines;
-use crate::status::audit::versions::VersionEvent;
+use crate::status::audit_log::version_changes::VersionEvent;
 
 /// Which pass it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,10 @@ use crate::runtime::Plugin;
 use crate::selection::candidate::Candidate;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::soname_state::{LinkState, Served, Sonames};
-use crate::status::audit::versions::VersionEvent;
+use crate::status::audit_log::version_changes::VersionEvent;
 
 /// What is to serve at a soname.
-struct Next {
+struct Replacement {
     soname: String,
     served: Served,
     link: LinkState,
@@ -40,7 +40,7 @@ impl Manager {
     ) -> Vec<(String, Served)> {
         let next = ready.into_iter().filter_map(|ready| self.next(survey, ready, made));
         let (mut serving, mut entries, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        for next in next.collect::<Vec<Next>>() {
+        for next in next.collect::<Vec<Replacement>>() {
             entries.push((next.served.commands.clone(), Target::Library(next.plugin)));
             events.extend(next.event);
             serving.push((next.soname, next.served, next.link));
@@ -70,7 +70,7 @@ impl Manager {
     }
 
     /// What is to serve of what is ready; nothing where the host ends.
-    fn next(&self, survey: &Survey, ready: Ready<'_>, made: &HashMap<InstanceKey, Duration>) -> Option<Next> {
+    fn next(&self, survey: &Survey, ready: Ready<'_>, made: &HashMap<InstanceKey, Duration>) -> Option<Replacement> {
         let plugin = self.instances.get(&ready.key)?;
         let candidate = &ready.claim.candidate;
         let soname = candidate.soname.clone();
@@ -100,7 +100,7 @@ impl Manager {
         };
         let timings = ready.timings.made(made.get(&ready.key).copied());
         let event = VersionEvent::between(&soname, before, &served, timings);
-        Some(Next {
+        Some(Replacement {
             soname,
             served,
             link,

@@ -26,7 +26,7 @@ use crate::runtime::side_effects::SideEffects;
 use crate::selection::soname_state::Sonames;
 use crate::selection::table_for::FirstLines;
 use crate::selection::tried::Tried;
-use crate::status::audit::refusals::Reported;
+use crate::status::audit_log::refusals::Reported;
 use crate::unavailable::BackOff;
 
 /// The loaded plugins, from outside.

@@ -18,7 +18,7 @@ use crate::runtime::side_effects::SideEffects;
 use crate::selection::soname_state::Sonames;
 use crate::selection::table_for::FirstLines;
 use crate::selection::tried::Tried;
-use crate::status::audit::refusals::{Reported, UnavailableFor};
+use crate::status::audit_log::refusals::{Reported, UnavailableFor};
 use crate::unavailable::{BackOff, Unavailable};
 
 /// Makes what runs what should run.

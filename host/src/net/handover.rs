@@ -53,7 +53,7 @@ impl Turns {
 
 /// How many threads there may be.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct ThreadLimits {
     /// Spare ones that are kept ready.
     pub(super) reserve: usize,
     /// Those that are inside turns while others drive their loops.
@@ -63,7 +63,7 @@ pub(super) struct Limits {
 /// Loops that need a driver, and threads that can be one.
 pub(super) struct Relay<L, R> {
     work: Mutex<Work<L, R>>,
-    limits: Limits,
+    limits: ThreadLimits,
     /// For spare threads.
     loops_came: Condvar,
     /// For the thread that starts threads.
@@ -98,7 +98,7 @@ pub(super) enum Was {
 
 impl<L, R> Relay<L, R> {
     /// With loops that have no driver yet, and so many threads on their way.
-    pub(super) fn new(loops: impl IntoIterator<Item = L>, starting: usize, limits: Limits) -> Relay<L, R> {
+    pub(super) fn new(loops: impl IntoIterator<Item = L>, starting: usize, limits: ThreadLimits) -> Relay<L, R> {
         let work = Work {
             loops: loops.into_iter().collect(),
             starting,

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::connection::{Call, Scratch};
 use super::event_loop::{Context, EventLoop, Loops};
-use super::handover::{Limits, Relay, Was};
+use super::handover::{Relay, ThreadLimits, Was};
 use super::relief_clock;
 use crate::dispatch::target;
 use crate::logging::FieldValue;
@@ -41,7 +41,7 @@ impl LoopThreads {
     /// When there are no threads.
     pub(super) fn start(loops: Vec<Arc<EventLoop>>, context: Arc<Context>) -> io::Result<Arc<LoopThreads>> {
         let first = loops.len() + 1;
-        let limits = Limits {
+        let limits = ThreadLimits {
             reserve: RESERVE,
             most_held: MOST_HELD,
         };

@@ -1,6 +1,6 @@
-//! The relief clock: decides when a loop gets another thread, because a turn of the loop was under way at two looks in a row.
+//! The relief clock: decides when a loop gets another thread, because a turn of the loop was under way at two samples in a row.
 //! Where ready connections wait for long, though no turn lasts that long, it asks the loop's driver whether calls block; while
-//! some do, the clock looks more often, for where one handler blocks others mostly do as well. It also counts the ticks by
+//! some do, the clock samples more often, for where one handler blocks others mostly do as well. It also counts the ticks by
 //! which timeouts go, and wakes loops with a timeout that may have come.
 //!
 //! The clock never waits: it takes locks that are held for a moment only, starts no thread and writes no log. While a library's
@@ -14,8 +14,8 @@ use super::connection::TICK;
 use super::event_loop::pace::HANDING_OVER;
 use super::event_loop::{Context, EventLoop, Loops};
 
-/// How often the clock looks while handlers block.
-const CLOSE_LOOK: Duration = Duration::from_millis(5);
+/// How often the clock samples while handlers block.
+const BUSY_TICK: Duration = Duration::from_millis(5);
 /// How long ready connections may wait where calls have blocked lately; elsewhere that is a tick.
 const SHORT_WAIT: Duration = Duration::from_millis(10);
 
@@ -25,7 +25,7 @@ struct Seen {
     round: u64,
     /// When this round was first seen.
     since: Instant,
-    /// The tick until which it is looked at closely.
+    /// The tick until which it is sampled at the busy tick.
     closely_until: u32,
 }
 
@@ -42,14 +42,14 @@ pub(super) fn keep_time(loops: &[Arc<EventLoop>], relay: &Loops, context: &Conte
     let mut tick = 0;
     loop {
         let is_quiet = relay.held() == 0 && seen.iter().all(|seen| seen.closely_until <= tick);
-        std::thread::sleep(if is_quiet { TICK } else { CLOSE_LOOK });
+        std::thread::sleep(if is_quiet { TICK } else { BUSY_TICK });
         let now = Instant::now();
         let ticks = now.duration_since(start).as_nanos() / TICK.as_nanos();
         tick = u32::try_from(ticks).unwrap_or(u32::MAX);
         context.tick.store(tick, Ordering::Relaxed);
         for (event_loop, seen) in loops.iter().zip(&mut seen) {
             event_loop.wake_if_due(tick);
-            seen.look(event_loop, now, tick);
+            seen.sample(event_loop, now, tick);
             let turn = event_loop.turns.current();
             let is_held = turn.is_some() && turn == seen.turn;
             seen.turn = turn;
@@ -63,7 +63,7 @@ pub(super) fn keep_time(loops: &[Arc<EventLoop>], relay: &Loops, context: &Conte
 
 impl Seen {
     /// Sees whether ready connections wait for long.
-    fn look(&mut self, event_loop: &EventLoop, now: Instant, tick: u32) {
+    fn sample(&mut self, event_loop: &EventLoop, now: Instant, tick: u32) {
         let pace = &event_loop.pace;
         if let Some(until) = pace.hands_over_until() {
             self.closely_until = until.saturating_add(HANDING_OVER);

@@ -1,6 +1,6 @@
 //! From the bytes of one read to acks: decides which Submits go to which target in one call, and what the host answers itself.
 //! Each run of neighbouring Submits for the same target is one call, looked up in the route table of that moment. No I/O, and no
-//! state from one read to the next; when the peer gets the acks is `turns`' decision.
+//! state from one read to the next; when the peer gets the acks is `lifecycle`' decision.
 
 use plugin_api::abi::{Bytes, Lent, RawConnection, RawSubmit};
 use wire::result;
@@ -22,16 +22,16 @@ pub(super) enum Mode {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct AckLimits {
     /// The longest frame, in bytes.
     max_frame: usize,
     /// No call is made while this many bytes of acks are waiting.
     max_output: usize,
 }
 
-impl Limits {
-    pub(super) fn new(max_frame: usize, max_output: usize) -> Limits {
-        Limits { max_frame, max_output }
+impl AckLimits {
+    pub(super) fn new(max_frame: usize, max_output: usize) -> AckLimits {
+        AckLimits { max_frame, max_output }
     }
 
     pub(super) fn max_frame(&self) -> usize {
@@ -66,7 +66,7 @@ pub(super) struct Batches<'t> {
     pub(super) connection: Lent<'t, RawConnection<'t>>,
     /// Where the thread writes down which call it is in.
     pub(super) current_call: &'t CurrentCall,
-    pub(super) limits: Limits,
+    pub(super) limits: AckLimits,
     pub(super) mode: Mode,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use plugin_api::abi::RawAddress;
 use wire::AckNumbering;
 
-use super::batches::Limits;
+use super::batches::AckLimits;
 use super::error_counters::Counters;
 use super::timeouts::Timeouts;
 use crate::config::{Listen, Server};
@@ -22,7 +22,7 @@ pub struct Shared {
     pub(super) listener: RawAddress<'static>,
     pub(super) routes: Arc<Routes>,
     pub(super) numbering: AckNumbering,
-    pub(super) limits: Limits,
+    pub(super) limits: AckLimits,
     pub(super) timeouts: Timeouts,
     pub(super) counters: Counters,
 }
@@ -39,7 +39,7 @@ impl Shared {
             listener,
             routes,
             numbering,
-            limits: Limits::new(server.max_frame, server.max_unsent),
+            limits: AckLimits::new(server.max_frame, server.max_unsent),
             timeouts: Timeouts::new(
                 server.idle_timeout,
                 server.frame_timeout,

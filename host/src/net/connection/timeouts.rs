@@ -1,4 +1,4 @@
-//! Decides how long a connection may wait for what. Time is counted in ticks of the host's own clock (see `relief_clock`), so that
+//! Decides how long a connection may wait for what; where that fires is `event_loop::timeout_sweep`. Time is counted in ticks of the host's own clock (see `relief_clock`), so that
 //! asking for it costs a load: no clock is read per packet or per read. A timeout strikes up to three ticks late, never early.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Timeouts {
     }
 
     /// How many ticks the peer may take no acks.
-    pub(super) fn timeout(&self) -> u32 {
+    pub(super) fn peer(&self) -> u32 {
         self.peer
     }
 

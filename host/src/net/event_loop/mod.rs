@@ -8,9 +8,10 @@
 //! A turn reads no clock. Time is the number of the current tick, which the relief clock counts.
 
 mod context;
-mod members;
 pub(super) mod pace;
 mod readiness;
+mod run_queue;
+mod timeout_sweep;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::{Poll, Token, Waker};
 use tracing::error;
 
-use super::connection::{Call, Connection, CurrentCall, Next, Scratch, Shared};
+use super::connection::{AfterTurn, Call, Connection, CurrentCall, Scratch, Shared};
 use super::connection_limit::Slot;
 use super::handover::{Relay, Turns};
 use super::peer::Peer;
@@ -28,8 +29,8 @@ use super::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;
 pub(super) use context::Context;
 use context::Load;
-use members::Members;
 use pace::{Pace, Probe};
+use run_queue::RunQueue;
 
 /// What no connection is registered under.
 const WAKE: Token = Token(usize::MAX);
@@ -38,7 +39,7 @@ const WAKE: Token = Token(usize::MAX);
 pub(super) type Loops = Relay<Arc<EventLoop>, Option<Call>>;
 
 pub(super) struct EventLoop {
-    members: Mutex<Members>,
+    members: Mutex<RunQueue>,
     pub(super) turns: Turns,
     pub(super) pace: Pace,
     /// Where its driver writes down which call it is in.
@@ -54,7 +55,7 @@ enum Mail {
     /// A connection that was accepted.
     New(Transport, Peer, Slot),
     /// A connection whose turn lasted longer than the thread had the loop.
-    Back(usize, Box<Connection>, Next),
+    Back(usize, Box<Connection>, AfterTurn),
 }
 
 impl EventLoop {
@@ -67,7 +68,7 @@ impl EventLoop {
             driver: Mutex::default(),
             inbox: Mutex::default(),
             waker: Waker::new(poll.registry(), WAKE)?,
-            members: Mutex::new(Members::new(poll, Arc::clone(&context), Arc::clone(&load))),
+            members: Mutex::new(RunQueue::new(poll, Arc::clone(&context), Arc::clone(&load))),
             load,
             context,
         })
@@ -161,7 +162,7 @@ impl EventLoop {
     }
 
     /// Whether a stopping host has nothing left here.
-    fn has_ended(&self, members: &mut Members) -> bool {
+    fn has_ended(&self, members: &mut RunQueue) -> bool {
         members.begin_stop();
         !self.context.accepting.load(Ordering::Acquire) && self.len() == 0
     }
@@ -179,11 +180,11 @@ fn give_turn(
     stopping: bool,
     scratch: &mut Scratch,
     shared: &Shared,
-) -> Next {
+) -> AfterTurn {
     let turn = || connection.turn(readable, stopping, scratch, shared);
     catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
         error!("a connection ends for a fault of the host's own"); // the panic hook has said what and where
-        Next::End
+        AfterTurn::End
     })
 }
 

@@ -1,5 +1,5 @@
-//! The connections of one event loop: decides which connection has the next turn, and which one has waited too long. Touched by
-//! the thread that drives the loop alone; knows neither threads nor what a turn does.
+//! The connections of one event loop, and the queue of those that have something to do: decides which connection has the next
+//! turn. Touched by the thread that drives the loop alone; knows neither threads nor what a turn does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,7 @@ use tracing::error;
 use super::context::{Context, Load};
 use super::readiness::Readiness;
 use crate::logging::{LEFT_OUT, RateLimit};
-use crate::net::connection::{Connection, Next, Waiting};
+use crate::net::connection::{AfterTurn, Connection, Waiting};
 use crate::net::connection_limit::Slot;
 use crate::net::transport::Readable;
 
@@ -20,11 +20,11 @@ const REFUSED: &str = "can't wait for a connection, closing it";
 static REFUSED_LIMIT: LazyLock<RateLimit> =
     LazyLock::new(|| RateLimit::new(|lines| error!(lines, like = REFUSED, "{LEFT_OUT}")));
 
-pub(super) struct Members {
-    context: Arc<Context>,
-    load: Arc<Load>,
-    readiness: Readiness,
-    connections: Slab<Entry>,
+pub(super) struct RunQueue {
+    pub(super) context: Arc<Context>,
+    pub(super) load: Arc<Load>,
+    pub(super) readiness: Readiness,
+    pub(super) connections: Slab<Entry>,
     /// Those that have something to do, each once.
     ready: VecDeque<usize>,
     /// How many of them have yet to have their turn in this round.
@@ -33,23 +33,23 @@ pub(super) struct Members {
 }
 
 /// One connection as the loop knows it.
-struct Entry {
+pub(super) struct Entry {
     /// None while it has its turn.
-    connection: Option<Box<Connection>>,
+    pub(super) connection: Option<Box<Connection>>,
     /// What events have said since its last turn.
     readable: Readable,
-    is_queued: bool,
+    pub(super) is_queued: bool,
     /// Whether an event came while it had its turn.
     is_wanted: bool,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     /// The tick at which it has waited too long.
-    due: u32,
+    pub(super) due: u32,
     _slot: Slot,
 }
 
-impl Members {
-    pub(super) fn new(poll: Poll, context: Arc<Context>, load: Arc<Load>) -> Members {
-        Members {
+impl RunQueue {
+    pub(super) fn new(poll: Poll, context: Arc<Context>, load: Arc<Load>) -> RunQueue {
+        RunQueue {
             context,
             load,
             readiness: Readiness::new(poll),
@@ -133,8 +133,8 @@ impl Members {
     }
 
     /// After its turn.
-    pub(super) fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: Next) {
-        let Next::Wait {
+    pub(super) fn put_back(&mut self, key: usize, mut connection: Box<Connection>, next: AfterTurn) {
+        let AfterTurn::Wait {
             waiting,
             progress,
             more,
@@ -165,48 +165,15 @@ impl Members {
         }
     }
 
-    fn remove(&mut self, key: usize) {
+    pub(super) fn remove(&mut self, key: usize) {
         self.connections.remove(key);
         self.load.remove_connection();
-    }
-
-    /// Drops the connections whose timeout has come, and finds out when the next one may come: by the tick before the polls.
-    /// After a pause of the process, what came meanwhile is seen before any connection is overdue.
-    pub(super) fn sweep(&mut self) {
-        let Some(now) = self.readiness.seen_until().filter(|now| self.load.first_due() <= *now) else {
-            return;
-        };
-        let mut first = u32::MAX;
-        let mut overdue = Vec::new();
-        for (key, entry) in &self.connections {
-            if entry.due > now {
-                first = first.min(entry.due);
-            } else if entry.is_queued || entry.connection.is_none() {
-                first = now.saturating_add(1); // it is not waiting; then we shall see
-            } else {
-                overdue.push(key);
-            }
-        }
-        self.load.set_first_due(first);
-        for key in overdue {
-            let entry = &mut self.connections[key];
-            let Some(mut connection) = entry.connection.take() else {
-                continue;
-            };
-            if connection.is_overdue(entry.waiting, now, &self.context.shared) {
-                drop(connection); // before its slot
-                self.remove(key);
-            } else {
-                entry.connection = Some(connection);
-                entry.due = self.load.due(entry.waiting, &self.context);
-            }
-        }
     }
 
     /// Polls once; waits for an event if no connection has anything to do.
     pub(super) fn poll(&mut self) {
         let now = self.context.now();
-        let Members {
+        let RunQueue {
             readiness,
             connections,
             ready,

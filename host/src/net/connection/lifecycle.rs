@@ -1,4 +1,5 @@
-//! What a connection does in its turn, and in which order. Acks that the peer has not taken come first: while the peer does not
+//! A connection from its first turn to its end: serving, stopping, closing, lingering. Decides what it does in its turn, in which
+//! order, and what a malformed frame or an overdue wait comes to. Acks that the peer has not taken come first: while the peer does not
 //! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
 //! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
 
@@ -13,7 +14,7 @@ use super::info::Info;
 use super::input::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
-use super::peer_errors;
+use super::peer_error_log;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::timeouts::Waiting;
@@ -50,6 +51,7 @@ enum Closed {
     ByPeer,
     ByHost,
     IdleTimeout,
+    FrameTimeout,
     WriteTimeout,
     /// The transport failed. A peer that resets or vanishes is everyday business.
     Lost(io::Error),
@@ -72,7 +74,7 @@ impl Closed {
 
 /// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterTurn {
     /// It goes on.
     Wait {
         /// What the peer has to do, unless there is more to do already.
@@ -112,7 +114,7 @@ impl Connection {
     }
 
     /// Does what can be done now, with an end: others have their turns as well. `stopping`: no more Submits are served.
-    pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> Next {
+    pub fn turn(&mut self, readable: Readable, stopping: bool, scratch: &mut Scratch, shared: &Shared) -> AfterTurn {
         self.transport.note(readable);
         if let (Phase::Serving, true) = (&self.phase, stopping) {
             self.phase = Phase::Stopping { reads: LAST_READS };
@@ -125,11 +127,11 @@ impl Connection {
                 end_if_gone(error);
             }
             closed.log(self.info.peer());
-            Next::End
+            AfterTurn::End
         })
     }
 
-    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<Next, Closed> {
+    fn steps(&mut self, scratch: &mut Scratch, shared: &Shared) -> Result<AfterTurn, Closed> {
         let flushed = self.unsent.flush(&mut self.transport)? > 0;
         let (waiting, progress, more) = match self.step(scratch, shared)? {
             Step::Done { progress } => (self.waiting(), progress, self.has_more()),
@@ -138,7 +140,7 @@ impl Connection {
         if !more {
             self.input.release();
         }
-        Ok(Next::Wait {
+        Ok(AfterTurn::Wait {
             waiting,
             progress: progress || flushed,
             more,
@@ -233,7 +235,7 @@ impl Connection {
 
         if let Remainder::Malformed(reason) = remainder {
             shared.counters.count_malformed(reason);
-            peer_errors::malformed(self.info.peer(), reason, &bytes[consumed..]);
+            peer_error_log::malformed(self.info.peer(), reason, &bytes[consumed..]);
             self.phase = Phase::Closing;
         }
         self.input
@@ -262,7 +264,7 @@ impl Connection {
     pub fn is_overdue(&mut self, waiting: Waiting, now: u32, shared: &Shared) -> bool {
         let closed = match (waiting, &mut self.phase) {
             (Waiting::Close, Phase::Lingering(linger)) => {
-                if !linger.is_over(&self.transport, shared.timeouts.timeout(), now) {
+                if !linger.is_over(&self.transport, shared.timeouts.peer(), now) {
                     return false;
                 }
                 match linger.owed() {
@@ -275,7 +277,7 @@ impl Connection {
             (Waiting::Frame, _) => Closed::IdleTimeout,
             (Waiting::RestOfFrame, _) => {
                 self.note_half_frame(shared.timeouts.name_of_rest(), shared);
-                Closed::IdleTimeout
+                Closed::FrameTimeout
             }
         };
         closed.log(self.info.peer());
@@ -284,7 +286,7 @@ impl Connection {
 
     fn write_timeout(&self, owed: usize, shared: &Shared) -> Closed {
         shared.counters.count_write_timeout();
-        peer_errors::not_reading(self.info.peer(), owed);
+        peer_error_log::not_reading(self.info.peer(), owed);
         Closed::WriteTimeout
     }
 
@@ -292,7 +294,7 @@ impl Connection {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
             shared.counters.count_half_frame();
-            peer_errors::half_frame(self.info.peer(), reason, bytes, shared.limits.max_frame());
+            peer_error_log::half_frame(self.info.peer(), reason, bytes, shared.limits.max_frame());
         }
     }
 }

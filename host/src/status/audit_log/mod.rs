@@ -1,4 +1,4 @@
 //! Writes the log's audit events: which version serves, and what does not. Decides nothing about either.
 
 pub mod refusals;
-pub mod versions;
+pub mod version_changes;
