@@ -1,10 +1,10 @@
 //! The hand-over of a loop from thread to thread, in every order of events that there can be: the host's own source
-//! (`handover.rs`), over a model of what it synchronises with, which loom runs through. The orders are those of a few threads
+//! (`loop_handover.rs`), over a model of what it synchronises with, which loom runs through. The orders are those of a few threads
 //! and a few turns; a fault in a protocol that has one shows in those.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[allow(dead_code)] // the models need less than the host
-#[path = "../../host/src/net/handover.rs"]
+#[path = "../../host/src/net/loop_handover.rs"]
 mod handover;
 mod sync;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use plugin_record::{Code, Policy, Record, Refusal, compare, is_package_name};
 
-use super::faults::{file_refusal, record_refusal};
 use super::glibc::Glibc;
 use super::inspect::{FileFault, Inspection};
 use super::name_checks::{REBUILD, check_file_soname, check_name, check_soname, soname_missing};
 use super::names::{LibraryName, Platform};
+use super::refusal_text::{file_refusal, record_refusal};
 use super::static_tls::StaticTls;
 use super::system;
 use crate::logging::FieldValue;

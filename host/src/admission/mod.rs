@@ -5,13 +5,13 @@
 
 pub mod admit;
 pub mod checks;
-mod faults;
 pub mod glibc;
 pub mod host_record;
 pub mod inspect;
 pub mod name_checks;
 pub mod names;
 pub mod permissions;
+mod refusal_text;
 pub mod stage;
 pub mod static_tls;
 pub mod system;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plugin_record::Refusal;
 
-use super::leaving::Leaving;
+use super::draining::Draining;
 use super::state::Manager;
 use crate::admission::admit::Admitted;
 use crate::admission::names;
@@ -30,8 +30,8 @@ const LONG: Duration = Duration::from_secs(5);
 impl Manager {
     /// When to count again whether handlers have drained, if any are to.
     pub(super) fn drain_again(&self, now: Instant) -> Option<Instant> {
-        let waiting = self.leaving.iter().filter(|leaving| leaving.drained.is_none());
-        let youngest = waiting.map(|leaving| leaving.since.elapsed()).min()?;
+        let waiting = self.draining.iter().filter(|draining| draining.drained.is_none());
+        let youngest = waiting.map(|draining| draining.since.elapsed()).min()?;
         Some(now + (youngest / 8).clamp(FIRST_COUNT, LAST_COUNT))
     }
 
@@ -39,14 +39,14 @@ impl Manager {
     pub(super) fn drain(&mut self) -> bool {
         // Calls are counted for each instance, so one that hangs keeps no other handler from draining.
         let mut is_news = false;
-        for leaving in self.leaving.iter_mut().filter(|leaving| leaving.drained.is_none()) {
-            let calls = leaving.plugin.in_flight();
+        for draining in self.draining.iter_mut().filter(|draining| draining.drained.is_none()) {
+            let calls = draining.plugin.in_flight();
             if calls == 0 {
-                leaving.drained = Some(leaving.since.elapsed());
+                draining.drained = Some(draining.since.elapsed());
                 is_news = true;
-            } else if !leaving.is_reported && leaving.since.elapsed() >= LONG {
-                VersionEvent::draining(&leaving.plugin, &leaving.key, calls);
-                leaving.is_reported = true;
+            } else if !draining.is_reported && draining.since.elapsed() >= LONG {
+                VersionEvent::draining(&draining.plugin, &draining.key, calls);
+                draining.is_reported = true;
             }
         }
         is_news
@@ -60,21 +60,26 @@ impl Manager {
             .map(|(_, served)| served.key.clone())
             .collect();
         let mut unavailable = Vec::new();
-        let leaving: Vec<Leaving> = self
-            .leaving
-            .extract_if(.., |leaving| leaving.drained.is_some())
+        let draining: Vec<Draining> = self
+            .draining
+            .extract_if(.., |draining| draining.drained.is_some())
             .collect();
-        for leaving in leaving.iter().filter(|leaving| !serving.contains(&leaving.key)) {
-            let then = match self.why_end(&leaving.key, leaving.plugin.admitted(), survey) {
+        for draining in draining.iter().filter(|draining| !serving.contains(&draining.key)) {
+            let then = match self.why_end(&draining.key, draining.plugin.admitted(), survey) {
                 None => "standby",
                 Some(_) => "shutdown",
             };
-            VersionEvent::drained(&leaving.plugin, &leaving.key, leaving.drained.unwrap_or_default(), then);
+            VersionEvent::drained(
+                &draining.plugin,
+                &draining.key,
+                draining.drained.unwrap_or_default(),
+                then,
+            );
         }
-        drop(leaving);
+        drop(draining);
         for (key, plugin) in self.instances.alive() {
-            let is_leaving = self.leaving.iter().any(|leaving| leaving.key == key);
-            if is_leaving || serving.contains(&key) {
+            let is_draining = self.draining.iter().any(|draining| draining.key == key);
+            if is_draining || serving.contains(&key) {
                 continue;
             }
             match self.why_end(&key, plugin.admitted(), survey) {

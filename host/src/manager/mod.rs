@@ -8,14 +8,14 @@
 //! out, and the pass plans again; so a failed newcomer leaves the version that serves alone.
 
 mod drain;
+mod draining;
 pub mod events;
 mod init;
 pub mod install;
-mod leaving;
 mod links;
-mod observe;
 mod open;
 mod pass;
+mod pass_inputs;
 mod publish;
 mod reconcile;
 mod required;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::leaving::Leaving;
+use super::draining::Draining;
 use super::open::Ready;
 use super::state::Manager;
 use crate::directory::survey::Survey;
@@ -113,10 +113,10 @@ impl Manager {
     fn send_off(&mut self, before: &Sonames) {
         let sonames = &self.sonames;
         let serves = |key: &InstanceKey| sonames.all_served().any(|(_, now)| now.key == *key);
-        self.leaving.retain(|leaving| !serves(&leaving.key));
+        self.draining.retain(|draining| !serves(&draining.key));
         for (_, served) in before.all_served().filter(|(_, served)| !serves(&served.key)) {
             if let Some(plugin) = self.instances.get(&served.key) {
-                self.leaving.push(Leaving {
+                self.draining.push(Draining {
                     key: served.key.clone(),
                     plugin,
                     since: Instant::now(),

@@ -56,7 +56,7 @@ impl Running {
     pub fn shutdown(self, deadline: Instant) {
         self.routes.close();
         self.instances.close();
-        // It holds handlers that are leaving; or is inside a plugin.
+        // It holds handlers that are draining; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
             std::thread::sleep(Duration::from_millis(1));
@@ -95,7 +95,7 @@ pub fn start(
         first_lines: FirstLines::default(),
         verdicts: VerdictCache::default(),
         stability: StabilityTracker::default(),
-        leaving: Vec::new(),
+        draining: Vec::new(),
         reported: Reported::default(),
         unavailable: Vec::new(),
         back_off: BackOff::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plugin_record::Record;
 
-use super::leaving::Leaving;
+use super::draining::Draining;
 use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::Survey;
@@ -38,7 +38,7 @@ pub(super) struct Manager {
     pub(super) first_lines: FirstLines,
     pub(super) verdicts: VerdictCache,
     pub(super) stability: StabilityTracker,
-    pub(super) leaving: Vec<Leaving>,
+    pub(super) draining: Vec<Draining>,
     pub(super) reported: Reported,
     /// What the machine could not give in this pass.
     pub(super) unavailable: Vec<UnavailableFor>,

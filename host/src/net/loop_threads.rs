@@ -1,6 +1,6 @@
 //! The worker threads of the event loops: decides how many there are, and starts them. Some drive the loops, some are spare, and
 //! one thread of its own starts further ones. A thread that asks for a worker does not wait for it: a thread begins when the
-//! system lets it, which may be late while a library's start-up code runs. Which worker drives which loop is `handover`'s
+//! system lets it, which may be late while a library's start-up code runs. Which worker drives which loop is `loop_handover`'s
 //! decision, when a worker is relieved the relief clock's.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::connection::{Call, Scratch};
 use super::event_loop::{Context, EventLoop, Loops};
-use super::handover::{Relay, ThreadLimits, Was};
+use super::loop_handover::{Relay, ThreadLimits, Was};
 use super::relief_clock;
 use crate::dispatch::target;
 use crate::logging::FieldValue;

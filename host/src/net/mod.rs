@@ -1,5 +1,5 @@
 //! From a peer's bytes to a target and back: a listener and a thread that accepts (`listener`, `acceptor`), event loops that share
-//! the connections (`event_loop`), worker threads that drive the loops (`loop_threads`, `handover`, `relief_clock`), and what
+//! the connections (`event_loop`), worker threads that drive the loops (`loop_threads`, `loop_handover`, `relief_clock`), and what
 //! a connection does in its turn (`connection`), over TCP or a Unix socket (`transport`). Decides who is let in, who has a turn
 //! when, how long peers may be silent, and what a malformed frame does. Knows plugins only as `dispatch`'s targets; never touches
 //! files but a Unix socket's own, nor plugins.toml.
@@ -8,9 +8,9 @@ mod acceptor;
 pub mod connection;
 mod connection_limit;
 mod event_loop;
-mod handover;
 mod listen_error;
 mod listener;
+mod loop_handover;
 mod loop_threads;
 mod peer;
 mod relief_clock;

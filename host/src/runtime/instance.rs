@@ -18,8 +18,8 @@ use plugin_record::{Code, Refusal};
 use wire::result::{FIRST_OF_HOST, HANDLER_FAILED};
 use wire::{AckWriter, MIN_ACK};
 
+use super::call_with_deadline::within;
 use super::data_dir;
-use super::deadline::within;
 use super::instance_numbers;
 use super::library::{Library, contain};
 use crate::admission::admit::Admitted;

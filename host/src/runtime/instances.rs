@@ -26,7 +26,7 @@ use crate::unavailable::{LoadError, Shortage, Unavailable};
 #[derive(Clone)]
 pub struct Instances {
     state: Arc<Mutex<State>>,
-    /// For who waits until handlers have ended. No channel: see `deadline`.
+    /// For who waits until handlers have ended. No channel: see `call_with_deadline`.
     ended: Arc<Condvar>,
     on_change: Arc<dyn Fn() + Send + Sync>,
     pub(super) stop: Stop,

@@ -18,7 +18,7 @@ use plugin_api::abi::{
 use plugin_record::Record;
 use plugin_record::{Code, Refusal};
 
-use super::deadline::within;
+use super::call_with_deadline::within;
 use super::linker_errors::{self, Subject};
 use super::plugin_log::PluginLog;
 use crate::admission::admit::Admitted;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use plugin_record::Refusal;
 
 use super::Plugin;
-use super::deadline::within;
+use super::call_with_deadline::within;
 use super::instances::Instances;
 use crate::unavailable::{LoadError, Unavailable};
 

@@ -1,5 +1,5 @@
 //! A connection from its first turn to its end: serving, stopping, closing, lingering. Decides what it does in its turn, in which
-//! order, and what a malformed frame or an overdue wait comes to. Acks that the peer has not taken come first: while the peer does not
+//! order, and what an overdue wait comes to; what a malformed frame comes to stands in `protocol_errors`. Acks that the peer has not taken come first: while the peer does not
 //! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
 //! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
 
@@ -11,10 +11,11 @@ use wire::AckWriter;
 
 use super::batches::{Answered, Batches, Mode, Remainder};
 use super::info::Info;
-use super::input::{Input, Place, Received};
+use super::input_buffer::{Input, Place, Received};
 use super::linger::Linger;
 use super::output::Unsent;
-use super::peer_error_log;
+use super::phase::Phase;
+use super::protocol_errors;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::timeouts::Waiting;
@@ -32,17 +33,6 @@ pub struct Connection {
     phase: Phase,
     input: Input,
     unsent: Unsent,
-}
-
-enum Phase {
-    /// Until further notice.
-    Serving,
-    /// The host stops: Submits that are already here are read, in this many reads at most, and turned away.
-    Stopping { reads: usize },
-    /// No more requests; when the acks are out, so is our end of the stream.
-    Closing,
-    /// Discarding what still comes: to close with unread input would reset the peer, and lose it the acks.
-    Lingering(Linger),
 }
 
 /// Why a connection is closed.
@@ -234,9 +224,7 @@ impl Connection {
         let written = acks.written();
 
         if let Remainder::Malformed(reason) = remainder {
-            shared.counters.count_malformed(reason);
-            peer_error_log::malformed(self.info.peer(), reason, &bytes[consumed..]);
-            self.phase = Phase::Closing;
+            self.phase = protocol_errors::malformed(self.info.peer(), reason, &bytes[consumed..], &shared.counters);
         }
         self.input
             .keep(place, read, consumed, matches!(remainder, Remainder::HeldBack));
@@ -285,16 +273,14 @@ impl Connection {
     }
 
     fn write_timeout(&self, owed: usize, shared: &Shared) -> Closed {
-        shared.counters.count_write_timeout();
-        peer_error_log::not_reading(self.info.peer(), owed);
+        protocol_errors::not_reading(self.info.peer(), owed, &shared.counters);
         Closed::WriteTimeout
     }
 
     fn note_half_frame(&self, reason: &str, shared: &Shared) {
         let bytes = self.input.bytes();
         if !bytes.is_empty() {
-            shared.counters.count_half_frame();
-            peer_error_log::half_frame(self.info.peer(), reason, bytes, shared.limits.max_frame());
+            protocol_errors::half_frame(self.info.peer(), reason, bytes, shared);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! a turn does is `connection`'s decision.
 //!
 //! One thread at a time drives the loop. During a turn, in which a handler may block, the loop's lock is not held: another
-//! thread can take the loop over (see `handover`), and the blocked thread hands its connection back when it is free.
+//! thread can take the loop over (see `loop_handover`), and the blocked thread hands its connection back when it is free.
 //!
 //! A turn reads no clock. Time is the number of the current tick, which the relief clock counts.
 
@@ -23,7 +23,7 @@ use tracing::error;
 
 use super::connection::{AfterTurn, Call, Connection, CurrentCall, Scratch, Shared};
 use super::connection_limit::Slot;
-use super::handover::{Relay, Turns};
+use super::loop_handover::{Relay, Turns};
 use super::peer::Peer;
 use super::transport::{Readable, Transport};
 use crate::process::descriptors::end_if_gone;

@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit}
 use super::{Message, Task, Work};
 use crate::admission::static_tls::Room;
 use crate::process::stop::Stop;
-use crate::runtime::deadline::within;
+use crate::runtime::call_with_deadline::within;
 use crate::runtime::library::{Opened, hold};
 use crate::runtime::linker_errors::Subject;
 use crate::unavailable::LoadError;

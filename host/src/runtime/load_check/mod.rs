@@ -26,7 +26,7 @@ use plugin_record::{Record, printable};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::deadline::timed_out;
+use super::call_with_deadline::timed_out;
 use crate::admission::admit::Admitted;
 use crate::admission::static_tls::{Room, StaticTls, is_known};
 use crate::process::stop::Stop;

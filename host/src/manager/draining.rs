@@ -7,7 +7,7 @@ use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
 
 /// A handler that new batches don't reach any more.
-pub(super) struct Leaving {
+pub(super) struct Draining {
     pub(super) key: InstanceKey,
     pub(super) plugin: Arc<Plugin>,
     pub(super) since: Instant,
