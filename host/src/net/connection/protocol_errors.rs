@@ -32,6 +32,7 @@ static NOT_READING_LIMIT: LazyLock<RateLimit> =
     LazyLock::new(|| RateLimit::new(|lines| warn!(lines, like = NOT_READING, "{LEFT_OUT}")));
 
 /// The peer sent what can't be a frame; `bytes` starts with it. Gives what the connection does from now on.
+#[cold]
 pub(super) fn malformed(peer: Peer, reason: Malformed, bytes: &[u8], counters: &Counters) -> Phase {
     counters.count_malformed(reason);
     if MALFORMED_LIMITS[reason as usize].admits() {
@@ -41,6 +42,7 @@ pub(super) fn malformed(peer: Peer, reason: Malformed, bytes: &[u8], counters: &
 }
 
 /// The connection ends inside a frame, of which `bytes` is what came.
+#[cold]
 pub(super) fn half_frame(peer: Peer, reason: &str, bytes: &[u8], shared: &Shared) {
     shared.counters.count_half_frame();
     if !HALF_FRAME_LIMIT.admits() {
@@ -61,6 +63,7 @@ pub(super) fn half_frame(peer: Peer, reason: &str, bytes: &[u8], shared: &Shared
 }
 
 /// The peer took no acks for too long; this many bytes of them are left.
+#[cold]
 pub(super) fn not_reading(peer: Peer, unsent: usize, counters: &Counters) {
     counters.count_write_timeout();
     if NOT_READING_LIMIT.admits() {
