@@ -14,8 +14,10 @@ use host::manager::events::Events;
 use host::manager::{self, Running};
 use host::net::connection::Shared;
 use host::net::{self, Server};
+use host::process::async_runtime::AsyncRuntime;
 use host::process::stop::{Stop, Stopper};
 use host::runtime::load_check::{LoadChecks, Output};
+use host::status::publisher::Publisher;
 
 use crate::cargo::host_binary;
 use crate::client::{frame, read_ack};
@@ -41,7 +43,9 @@ impl Inside {
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
         let (stopper, stop) = Stop::channel();
         let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
-        let manager = manager::start(&path, config.clone(), Events::default(), children, &stop).unwrap();
+        let runtime = AsyncRuntime::start().unwrap();
+        let (events, status) = (Events::default(), Publisher::new(None));
+        let manager = manager::start(&path, config.clone(), events, children, &stop, &runtime, status).unwrap();
         let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
         let listen = listener.address();
         let address = listen.to_string();

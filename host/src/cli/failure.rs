@@ -114,6 +114,7 @@ failed!(
     serde_json::Error,
     toml::ser::Error,
     host_bench::BenchError,
+    crate::control::client::ClientError,
     crate::manager::install::InstallError,
     crate::runtime::library::StaticHost,
     crate::runtime::load_check::NoProgram,

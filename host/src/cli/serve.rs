@@ -9,15 +9,20 @@ use clap::Args;
 
 use super::failure::Failure;
 use crate::config::Config;
+use crate::control::client::Client;
+use crate::control::reload;
 use crate::control::signals::Signals;
-use crate::manager::events::{Event, Events};
+use crate::control::socket::ControlSocket;
+use crate::manager::events::Events;
 use crate::manager::{self, Running};
 use crate::net;
 use crate::net::Bound;
 use crate::net::connection::Shared;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::stop::Stop;
 use crate::process::{exit, open_files};
 use crate::runtime::load_check::{LoadChecks, Output};
+use crate::status::publisher::Publisher;
 use crate::status::submit_totals;
 
 /// How often changed totals are logged.
@@ -36,9 +41,10 @@ impl Serve {
     pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
         let events = Events::default();
-        let event = events.sender();
-        let reload = move || drop(event.send(Event::Reload)); // no manager receives it when the host has ended
-        let stop = signals.listen(reload).context("can't wait for signals")?;
+        let runtime = AsyncRuntime::start().context("can't start a thread")?;
+        let stop = signals
+            .listen(reload::on_hangup(events.sender(), runtime.clone()))
+            .context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
         open_files::raise_open_files(config.server.max_connections);
@@ -48,13 +54,20 @@ impl Serve {
         // afterwards, so that no peer connects to a host that then refuses to start.
         let children = LoadChecks::here(Output::Null)?;
         let bound = Bound::new(&config.server.listen)?;
-        let manager = manager::start(&path, config.clone(), events, children, &stop)?;
+        let file = config.source.file.as_ref();
+        let status = Publisher::new(file.map(|file| plugin_record::printable(file.display().to_string())));
+        let control = ControlSocket::open(&config, status.subscribe(), &runtime)?;
+        if control.is_some() {
+            // Before there is a plugin: what a thread does for the first time may take a lock that a plugin holds for good.
+            Client::find(&config, &runtime)?;
+        }
+        let manager = manager::start(&path, config.clone(), events, children, &stop, &runtime, status.clone())?;
         if stop.is_set() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");
             return Ok(super::GOOD);
         }
-        let served = serve(&config, bound, &manager, &stop);
+        let served = serve(&config, bound, &manager, &stop, &status);
         // Without a port no peer was served, but the plugins are up and need their time to end.
         let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
@@ -66,12 +79,19 @@ impl Serve {
 
 /// Serves until it is time to stop and connections had their time; returns when what is left to do must be done.
 /// Connections that are left then may be inside a plugin: their threads are not waited for.
-fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Result<Instant, Failure> {
+fn serve(
+    config: &Config,
+    bound: Bound,
+    manager: &Running,
+    stop: &Stop,
+    status: &Publisher,
+) -> Result<Instant, Failure> {
     let listener = bound.listen()?;
     let address = listener.address();
     let shared = Shared::new(&config.server, config.protocol.ack, &address, manager.routes());
     let shared = Arc::new(shared);
     let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
+    status.listening(address.to_string());
     tracing::info!(%address, "listening");
 
     let routes = manager.routes();
@@ -81,6 +101,7 @@ fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Resul
     });
     let totals = totals.context("can't start a thread")?;
     stop.wait();
+    status.stopping();
     let stopped = Instant::now();
     let drain_timeout = config.server.drain_timeout;
     let for_plugins = (drain_timeout / 4).min(MOST_FOR_PLUGINS);

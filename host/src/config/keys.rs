@@ -5,7 +5,7 @@ use toml::de::DeTable;
 
 use super::error::Fault;
 use super::section::Section;
-use super::{Config, PluginTable, Plugins, Protocol, Server, Source, json, value};
+use super::{Admin, Config, PluginTable, Plugins, Protocol, Server, Source, json, value};
 
 /// Reads the whole file; also gives what is wrong with it. Where something is, the default stands.
 pub(super) fn read(root: &DeTable<'_>) -> (Config, Vec<Fault>) {
@@ -16,6 +16,7 @@ pub(super) fn read(root: &DeTable<'_>) -> (Config, Vec<Fault>) {
         protocol,
         plugins,
         policy,
+        admin: Admin { socket },
         plugin,
         source: Source { .. },
     } = &mut config;
@@ -27,6 +28,9 @@ pub(super) fn read(root: &DeTable<'_>) -> (Config, Vec<Fault>) {
         });
         root.table("plugins", |section| read_plugins(section, plugins));
         root.table("policy", |section| read_policy(section, policy));
+        root.table("admin", |mut section| {
+            section.key("socket", socket, value::admin_socket)
+        });
         root.table("plugin", |section| {
             section.each_table(value::plugin_name, |name, section| {
                 let mut table = PluginTable::default();

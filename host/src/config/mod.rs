@@ -30,7 +30,7 @@ pub use error::ConfigError;
 use error::Fault;
 use file::{Accept, Found};
 pub use listen::{Listen, unix_path};
-pub use reload::Watched;
+pub use reload::{Reread, Watched};
 pub use restart::NextStart;
 
 /// The whole of plugins.toml. Every key has a default, so an empty file will do.
@@ -44,6 +44,8 @@ pub struct Config {
     pub plugins: Plugins,
     /// What admission accepts.
     pub policy: Policy,
+    /// How the host is asked and steered.
+    pub admin: Admin,
     /// One table for each plugin that is configured by name.
     pub plugin: BTreeMap<String, PluginTable>,
     /// What it was read from.
@@ -105,6 +107,25 @@ impl Default for Server {
 pub struct Protocol {
     /// How ack commands are numbered.
     pub ack: AckNumbering,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the control socket is.
+    pub socket: AdminSocket,
+}
+
+/// `admin.socket`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AdminSocket {
+    /// Under a name made from plugins.toml's path, in a directory of the user's own.
+    #[default]
+    Default,
+    /// There is none.
+    None,
+    /// At this path; in the file, relative to it.
+    At(PathBuf),
 }
 
 /// `[plugins]`
@@ -235,6 +256,9 @@ impl Config {
             error,
         })?;
         config.server.listen = config.server.listen.from(&base);
+        if let AdminSocket::At(path) = &mut config.admin.socket {
+            *path = base.join(&path);
+        }
         config.plugins.dir = base.join(&config.plugins.dir);
         config.plugins.staging = config.plugins.staging.map(|staging| base.join(staging));
         config.plugins.data_dir = config.plugins.data_dir.map(|data_dir| base.join(data_dir));

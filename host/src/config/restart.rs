@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Config, Plugins, Protocol, Server};
+use super::{Admin, Config, Plugins, Protocol, Server};
 
 /// What the next start is to change: each key that was named, with the value that it was named for.
 #[derive(Debug, Default)]
@@ -34,6 +34,7 @@ impl Config {
         Config {
             server: running.server.clone(),
             protocol: running.protocol.clone(),
+            admin: running.admin.clone(),
             plugins: Plugins {
                 dir: running.plugins.dir.clone(),
                 staging: running.plugins.staging.clone(),
@@ -46,7 +47,7 @@ impl Config {
 }
 
 /// The keys that only a start reads, each with its value as a text to compare. (`plugins.create` is about the start itself.)
-fn fixed(config: &Config) -> [(&'static str, String); 13] {
+fn fixed(config: &Config) -> [(&'static str, String); 14] {
     let Server {
         listen,
         max_frame,
@@ -59,6 +60,7 @@ fn fixed(config: &Config) -> [(&'static str, String); 13] {
         threads,
     } = &config.server;
     let Protocol { ack } = &config.protocol;
+    let Admin { socket } = &config.admin;
     let Plugins {
         dir, staging, data_dir, ..
     } = &config.plugins;
@@ -73,6 +75,7 @@ fn fixed(config: &Config) -> [(&'static str, String); 13] {
         ("server.drain_timeout", format!("{drain_timeout:?}")),
         ("server.threads", format!("{threads:?}")),
         ("protocol.ack", format!("{ack:?}")),
+        ("admin.socket", format!("{socket:?}")),
         ("plugins.dir", format!("{dir:?}")),
         ("plugins.staging", format!("{staging:?}")),
         ("plugins.data_dir", format!("{data_dir:?}")),

@@ -12,6 +12,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
+use super::AdminSocket;
 use super::error::{Fault, clipped};
 use super::listen::{Listen, unix_path};
 
@@ -75,6 +76,14 @@ pub(super) fn truth(value: &Written<'_>) -> Read<bool> {
 
 pub(super) fn path(value: &Written<'_>) -> Read<PathBuf> {
     text(value, "a string, a path").map(PathBuf::from)
+}
+
+/// The path of the control socket; an empty one for none.
+pub(super) fn admin_socket(value: &Written<'_>) -> Read<AdminSocket> {
+    Ok(match text(value, "a string, a path")? {
+        "" => AdminSocket::None,
+        path => AdminSocket::At(PathBuf::from(path)),
+    })
 }
 
 fn size(value: &Written<'_>) -> Read<usize> {

@@ -2,4 +2,5 @@
 //! content.
 
 pub mod identity;
+pub mod private_directory;
 pub mod stability;

@@ -18,7 +18,8 @@ use crate::runtime::Plugin;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
-use crate::status::audit_log::version_changes::VersionEvent;
+use crate::status::change::{Change, VersionId};
+use crate::status::version_change::milliseconds;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.
@@ -45,7 +46,8 @@ impl Manager {
                 draining.drained = Some(draining.since.elapsed());
                 is_news = true;
             } else if !draining.is_reported && draining.since.elapsed() >= LONG {
-                VersionEvent::draining(&draining.plugin, &draining.key, calls);
+                let id = VersionId::of_instance(&draining.plugin, &draining.key);
+                self.status.record(Change::StillDraining { id, calls });
                 draining.is_reported = true;
             }
         }
@@ -69,12 +71,11 @@ impl Manager {
                 None => "standby",
                 Some(_) => "shutdown",
             };
-            VersionEvent::drained(
-                &draining.plugin,
-                &draining.key,
-                draining.drained.unwrap_or_default(),
-                then,
-            );
+            self.status.record(Change::Drained {
+                id: VersionId::of_instance(&draining.plugin, &draining.key),
+                drain_ms: milliseconds(draining.drained.unwrap_or_default()),
+                then: then.to_owned(),
+            });
         }
         drop(draining);
         for (key, plugin) in self.instances.alive() {
@@ -90,7 +91,7 @@ impl Manager {
                 }
                 // One that waits for what is unavailable is about to serve.
                 None if self.tried.setback(key.digest) == Some(Setback::Deferred) => {}
-                None => self.pause(&plugin),
+                None => self.pause(&plugin, &key),
             }
         }
         if let Some(again) = self.instances.give_up_endings(self.config.plugins.init_timeout) {
@@ -103,11 +104,18 @@ impl Manager {
     }
 
     /// Pauses an instance that waits in standby. What it makes of that changes nothing for others, so it is no more than a line.
-    fn pause(&self, plugin: &Arc<Plugin>) {
+    fn pause(&self, plugin: &Arc<Plugin>, key: &InstanceKey) {
         let paused = Arc::clone(plugin);
-        let late = move |refusal: &Refusal| VersionEvent::not_paused(&paused, &refusal.plugin);
+        let (status, key) = (self.status.clone(), key.clone());
+        let id = move || VersionId::of_instance(&paused, &key);
+        let not_paused = move |reason: &str| {
+            let (id, reason) = (id(), reason.to_owned());
+            status.record(Change::NotPaused { id, reason });
+        };
+        let late = not_paused.clone();
+        let late = move |refusal: &Refusal| late(&refusal.plugin);
         if let Err(reason) = self.instances.pause(plugin, self.config.plugins.init_timeout, late) {
-            VersionEvent::not_paused(plugin, &reason.found);
+            not_paused(&reason.found);
         }
     }
 

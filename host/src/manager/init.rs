@@ -12,6 +12,7 @@ use crate::runtime::Plugin;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::unserved::Unserved;
+use crate::status::reported::refused;
 use crate::unavailable::LoadError;
 
 impl Manager {
@@ -68,13 +69,13 @@ impl Manager {
         let (digest, record) = (claim.admitted.digest(), claim.admitted.record());
         match error {
             LoadError::Refused(refusal) => {
-                self.tried.fail(digest);
-                self.reported.failed(&Unserved {
+                self.tried.fail(digest, refusal.clone());
+                self.status.record(refused(&Unserved {
                     plugin: claim.candidate.plugin.clone(),
                     version: Some(record.version.clone()),
                     soname: Some(claim.candidate.soname.clone()),
                     refusal,
-                });
+                }));
             }
             LoadError::Unavailable(reason) => {
                 self.tried.defer(digest);

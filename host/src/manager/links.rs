@@ -5,10 +5,13 @@
 use std::fs;
 use std::path::Path;
 
+use plugin_record::printable;
+
 use super::open::Ready;
 use super::state::Manager;
 use crate::directory::links::{link_command, point};
 use crate::directory::survey::Survey;
+use crate::status::change::Change;
 use crate::unavailable::Unavailable;
 
 impl Manager {
@@ -46,7 +49,11 @@ impl Manager {
             return Ok(()); // moved in the round before
         }
         point(link, file).map_err(|error| Unavailable::link(link_command(link, file), &error))?;
-        self.reported.linked(link, file, was_there);
+        let (link, to) = (printable(link.display().to_string()), file.to_owned());
+        self.status.record(match was_there {
+            true => Change::LinkMoved { link, to },
+            false => Change::LinkCreated { link, to },
+        });
         Ok(())
     }
 }

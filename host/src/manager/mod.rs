@@ -22,6 +22,7 @@ mod required;
 mod start;
 mod start_error;
 mod state;
+mod view;
 mod watcher;
 
 pub use start::{Running, read, start};

@@ -16,7 +16,7 @@ use crate::runtime::load_check::LoadCheck;
 use crate::selection::command_claims::Claim;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::config_json;
-use crate::status::audit_log::version_changes::Timings;
+use crate::status::change::{Change, Took, VersionId};
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 
 /// How long a line of the log is waited for before what it is about begins.
@@ -36,7 +36,7 @@ pub(super) struct Ready<'a> {
     pub(super) key: InstanceKey,
     /// Whether it has taken its soname's link.
     pub(super) has_taken_link: bool,
-    pub(super) timings: Timings,
+    pub(super) took: Took,
 }
 
 impl Manager {
@@ -57,14 +57,14 @@ impl Manager {
                 Some(Ok(())) => (self.open_new(&claim, &file, &key, timeout), check),
                 Some(Err(error)) => (Err(error), check),
             };
-            let took = self.verdicts.timings(key.digest);
+            let admission = self.verdicts.timings(key.digest);
             match library {
                 Ok(library) => ready.push(Ready {
                     claim,
                     library,
                     key,
                     has_taken_link: false,
-                    timings: Timings::opened(took, check, began.elapsed()),
+                    took: Took::opened(admission, check, began.elapsed()),
                 }),
                 Err(error) => {
                     self.failed(&claim, error);
@@ -161,12 +161,14 @@ impl Manager {
         timeout: Duration,
     ) -> Result<Library, LoadError> {
         let record = claim.admitted.record();
-        tracing::info!(plugin = record.name, version = %record.version, digest = %key.digest, "opening");
+        let id = VersionId {
+            plugin: record.name.clone(),
+            version: record.version.clone(),
+            digest: key.digest.to_string(),
+        };
+        self.status.record(Change::Opening { id });
         logging::flush(LOG_TIMEOUT);
         let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
-        if claim.admitted.static_tls().is_some() {
-            self.is_serving_file_current = false; // there is less of it, whatever becomes of the plugin
-        }
         self.side_effects.look(&record.name, &record.version, &self.staging);
         library
     }

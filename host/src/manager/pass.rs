@@ -16,7 +16,8 @@ use crate::selection::desired_version::{Desired, at_start, while_running};
 use crate::selection::idle::Outcome;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::FirstLines;
-use crate::status::audit_log::version_changes::VersionEvent;
+use crate::status::change::{Change, VersionId};
+use crate::status::report::PluginReport;
 
 /// Which pass it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Manager {
     pub(super) fn pass(&mut self, survey: &Survey, kind: PassKind) -> Result<PassEnd, StartError> {
         let config = self.config.clone();
         self.tried.begin_pass();
+        self.decided.turned_away.clear();
         let mut rounds = Rounds {
             survey,
             config: &config,
@@ -155,7 +157,9 @@ impl Manager {
             },
             PassKind::Running | PassKind::Last => while_running(survey, &self.sonames, &self.tried, rounds.config),
         };
-        self.reported.other_contents(&survey.directory, other_contents);
+        self.reported
+            .other_contents(&survey.directory, &other_contents, &self.status);
+        self.decided.other_contents = other_contents;
         let plan = resolve(&candidates, survey, rounds.config);
         (!self.defer_losers(&candidates, &plan)).then_some((candidates, plan))
     }
@@ -163,8 +167,17 @@ impl Manager {
     /// A newcomer that does not get its commands is turned away, and what serves goes on. Returns whether there was one.
     fn defer_losers(&mut self, candidates: &[Candidate], plan: &Plan<'_>) -> bool {
         let losers = plan.losing_newcomers(candidates, &self.sonames);
-        self.reported.turned_away(plan, &losers, candidates);
+        self.reported.turned_away(plan, &losers, candidates, &self.status);
         losers.iter().for_each(|loser| self.tried.defer(*loser));
+        for unserved in &plan.unserved {
+            let candidate = candidates.iter().find(|candidate| unserved.is_of(candidate));
+            let digest = candidate
+                .and_then(Candidate::digest)
+                .filter(|digest| losers.contains(digest));
+            self.decided
+                .turned_away
+                .extend(digest.map(|digest| (digest, unserved.refusal.clone())));
+        }
         !losers.is_empty()
     }
 
@@ -204,7 +217,8 @@ impl Manager {
             plan,
             ready,
         } = decided;
-        self.reported.plan(&plan);
+        self.reported.plan(&plan, &self.status);
+        self.decided.unserved = plan.unserved.iter().map(PluginReport::from).collect();
         let removed = self.publish(survey, &candidates, ready, &rounds.made, is_start);
         let outcome = Outcome {
             survey,
@@ -215,13 +229,19 @@ impl Manager {
         for (soname, before) in &removed {
             let serves = self.sonames.served(soname).map(|now| &*now.admitted);
             let why = outcome.why(&before.admitted, serves);
-            VersionEvent::removed(soname, before, &why.text);
+            self.status.record(Change::Removed {
+                id: VersionId::of(before),
+                soname: soname.clone(),
+                reason: why.text,
+            });
         }
         let sonames = &self.sonames;
         let serving = |soname: &str| sonames.served(soname).map(|served| &*served.admitted);
-        self.reported.idle(outcome, is_start, serving);
+        self.reported.idle(outcome, is_start, serving, &self.status);
         survey.groups.iter().for_each(|group| self.tried.note_judged(group));
         self.first_lines = FirstLines::of(&candidates);
+        self.decided.candidates = candidates;
+        self.decided.unasked = plan.unasked;
     }
 }
 

@@ -3,10 +3,14 @@
 
 use std::time::Instant;
 
+use plugin_record::printable;
+
 use super::state::Manager;
+use crate::config::Reread;
 use crate::directory::survey::{Survey, survey_again};
 use crate::files::identity::FileIdentity;
 use crate::selection::soname_state::{Served, Sighting};
+use crate::status::change::Change;
 use crate::unavailable::{Shortage, Unavailable, is_of_machine};
 
 impl Manager {
@@ -15,9 +19,9 @@ impl Manager {
         match self.staging.renew() {
             Ok(false) => {}
             Ok(true) => {
-                tracing::warn!(directory = %self.staging.directory().display(), "the staging directory was removed, made anew");
+                let directory = printable(self.staging.directory().display().to_string());
+                self.status.record(Change::StagingRenewed { directory });
                 self.verdicts.forget();
-                self.is_serving_file_current = false;
             }
             Err(error) => self.note_unavailable(
                 "staging",
@@ -33,7 +37,7 @@ impl Manager {
         );
         survey
             .inspect_err(|error| {
-                self.reported.directory(&self.config.plugins.dir, error);
+                self.reported.directory(&self.config.plugins.dir, error, &self.status);
                 if is_of_machine(error) {
                     self.stability.check_by(Instant::now() + self.back_off.wait());
                 }
@@ -63,11 +67,17 @@ impl Manager {
 
     /// Rereads the configuration if its file has changed or the operator asks for it; returns whether it did.
     pub(super) fn reread(&mut self, asked: bool) -> bool {
-        let Some(config) = self.watched.reread(asked, &self.config, &mut self.stability) else {
-            return false;
+        let config = match self.watched.reread(asked, &self.config, &mut self.stability) {
+            Reread::Nothing => return false,
+            Reread::Refused(error) => {
+                self.status.record(Change::ConfigurationRefused { error });
+                return false;
+            }
+            Reread::Usable(config) => *config,
         };
         for key in self.next_start.news(&self.config, &config) {
-            tracing::warn!(key, "takes effect at the next start");
+            let key = key.to_owned();
+            self.status.record(Change::NextStart { key });
         }
         if config.policy != self.config.policy {
             self.verdicts.invalidate();

@@ -16,7 +16,8 @@ use crate::runtime::Plugin;
 use crate::selection::candidate::Candidate;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::soname_state::{LinkState, Served, Sonames};
-use crate::status::audit_log::version_changes::VersionEvent;
+use crate::status::change::Took;
+use crate::status::version_change::between;
 
 /// What is to serve at a soname.
 struct Replacement {
@@ -24,8 +25,7 @@ struct Replacement {
     served: Served,
     link: LinkState,
     plugin: Arc<Plugin>,
-    /// What the log is to say of it.
-    event: Option<VersionEvent>,
+    took: Took,
 }
 
 impl Manager {
@@ -39,10 +39,10 @@ impl Manager {
         is_start: bool,
     ) -> Vec<(String, Served)> {
         let next = ready.into_iter().filter_map(|ready| self.next(survey, ready, made));
-        let (mut serving, mut entries, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut serving, mut entries, mut took) = (Vec::new(), Vec::new(), Vec::new());
         for next in next.collect::<Vec<Replacement>>() {
             entries.push((next.served.commands.clone(), Target::Library(next.plugin)));
-            events.extend(next.event);
+            took.push((next.soname.clone(), next.took));
             serving.push((next.soname, next.served, next.link));
         }
         let before = std::mem::replace(&mut self.sonames, Sonames::after(serving, candidates));
@@ -51,11 +51,15 @@ impl Manager {
         }
         let began = Instant::now();
         drop(self.routes.swap(Arc::new(RouteTable::new(entries)))); // no thread reads the one before any more
-        let took = began.elapsed();
-        for event in events {
-            event.log(is_start, took);
+        let publish = began.elapsed();
+        for (soname, took) in took {
+            let Some(now) = self.sonames.served(&soname) else {
+                continue;
+            };
+            let before = before.served(&soname).filter(|before| before.plugin() == now.plugin());
+            let change = between(&soname, before, now, took.published(publish), is_start);
+            change.into_iter().for_each(|change| self.status.record(change));
         }
-        self.is_serving_file_current = false;
         self.send_off(&before);
         let is_of_plugin = |soname: &str, plugin: &str| {
             let now = self.sonames.served(soname);
@@ -98,14 +102,13 @@ impl Manager {
             is_linked: candidate.is_linked || ready.has_taken_link,
             identity,
         };
-        let timings = ready.timings.made(made.get(&ready.key).copied());
-        let event = VersionEvent::between(&soname, before, &served, timings);
+        let took = ready.took.made(made.get(&ready.key).copied());
         Some(Replacement {
             soname,
             served,
             link,
             plugin,
-            event,
+            took,
         })
     }
 

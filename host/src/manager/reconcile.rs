@@ -3,12 +3,12 @@
 
 use std::time::Instant;
 
-use super::events::{Events, Places, Wakeup};
+use super::events::{Event, Events, Places, Reloaded, Request};
 use super::pass::{PassEnd, PassKind};
 use super::state::Manager;
 use crate::directory::survey::Survey;
-use crate::status::serving_file::Serving;
-use crate::unavailable::Unavailable;
+use crate::runtime::retired::Retired;
+use crate::status::change::{Change, VersionId};
 
 /// How many passes there are at most before what was made ready is put in force. So often the operator may change his mind
 /// meanwhile; a directory that never stops changing must keep nothing from serving, and no handler from draining.
@@ -23,16 +23,43 @@ impl Manager {
             let reconcile = [poll, self.stability.next_check()].into_iter().flatten().min();
             let drain = self.drain_again(Instant::now());
             let deadline = [reconcile, drain].into_iter().flatten().min();
-            let wakeup = events.wait(deadline, &mut self.stability);
+            let news = events.next(deadline, &mut self.stability, &self.runtime);
             if self.is_ending() {
                 return;
             }
-            let is_time = reconcile.is_some_and(|at| Instant::now() >= at);
-            if self.drain() || wakeup.reconcile || is_time {
-                self.reconcile(&wakeup);
+            let mut is_time = reconcile.is_some_and(|at| Instant::now() >= at);
+            let mut replies = Vec::new();
+            for event in news {
+                is_time |= !matches!(event, Event::Due);
+                match event {
+                    Event::Changed | Event::Due => {}
+                    Event::InstanceEnded(retired) => self.retired(retired),
+                    Event::Request(Request::Reload(reply)) => replies.push(reply),
+                }
+            }
+            if self.drain() || is_time {
+                self.reconcile(!replies.is_empty());
+                let error = self.watched.error().map(str::to_owned);
+                for reply in replies {
+                    let _ = reply.send(Reloaded { error: error.clone() }); // the answer may not be wanted
+                }
             } else if let Some(at) = reconcile {
                 self.stability.check_by(at);
             }
+        }
+    }
+
+    fn retired(&self, retired: Option<Retired>) {
+        if let Some(Retired { id, reason }) = retired {
+            let (plugin, version, digest) = id;
+            self.status.record(Change::Retired {
+                id: VersionId {
+                    plugin,
+                    version,
+                    digest: digest.to_string(),
+                },
+                reason: reason.to_owned(),
+            });
         }
     }
 
@@ -52,8 +79,8 @@ impl Manager {
     }
 
     /// Makes what runs what should run.
-    fn reconcile(&mut self, wakeup: &Wakeup) {
-        let mut is_reread = self.reread(wakeup.reload);
+    fn reconcile(&mut self, is_asked: bool) {
+        let mut is_reread = self.reread(is_asked);
         let Some((survey, reread_meanwhile)) = self.passes() else {
             return;
         };
@@ -62,7 +89,7 @@ impl Manager {
         self.finish(&survey);
         if is_reread {
             let unsettled = survey.unsettled + self.sonames.undecided();
-            tracing::info!(unsettled, "configuration reread");
+            self.status.record(Change::ConfigurationReread { unsettled });
         }
     }
 
@@ -74,7 +101,7 @@ impl Manager {
         for left in (0..MOST_PASSES).rev() {
             self.unavailable.clear();
             let survey = self.survey()?;
-            self.reported.files(&survey, &self.config);
+            self.reported.files(&survey, &self.config, &self.status);
             self.observe_links(&survey);
             let kind = match left {
                 0 => PassKind::Last,
@@ -95,23 +122,15 @@ impl Manager {
         last.map(|survey| (survey, is_reread))
     }
 
-    /// The end of a pass: writes what serves for `host check`, logs what is unavailable, and has it tried again.
+    /// The end of a pass: publishes what is served and refused now, tells what is unavailable, and has it tried again.
     pub(super) fn finish(&mut self, survey: &Survey) {
         self.note_unjudged(survey);
-        if !self.is_serving_file_current {
-            match Serving::write(&self.staging, &survey.directory, &self.sonames, &self.instances) {
-                Ok(()) => self.is_serving_file_current = true,
-                Err(error) => {
-                    let reason = Unavailable::staging(&self.staging.directory(), &error);
-                    self.note_unavailable("what serves, for `host check`", None, reason);
-                }
-            }
-        }
+        self.status.view(self.view(survey));
         let unavailable = std::mem::take(&mut self.unavailable);
         match unavailable.is_empty() {
             true => self.back_off.reset(),
             false => self.stability.check_by(Instant::now() + self.back_off.wait()),
         }
-        self.reported.unavailable(unavailable);
+        self.reported.unavailable(unavailable, &self.status);
     }
 }

@@ -33,12 +33,12 @@ impl Manager {
         if missing.is_empty() || self.stop.is_set() {
             return Ok(());
         }
-        self.reported.files(survey, config);
-        self.reported.plan(plan);
+        self.reported.files(survey, config, &self.status);
+        self.reported.plan(plan, &self.status);
         // It may be no fault of theirs.
         self.note_unjudged(survey);
         let unavailable = std::mem::take(&mut self.unavailable);
-        self.reported.unavailable(unavailable);
+        self.reported.unavailable(unavailable, &self.status);
         Err(StartError::Required { plugins: missing })
     }
 }

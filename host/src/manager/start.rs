@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::events::{Event, Events};
+use super::events::Events;
 use super::install;
 use super::pass::PassKind;
 use super::start_error::StartError;
-use super::state::Manager;
+use super::state::{Decisions, Manager};
 use crate::admission::stage::Staging;
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::{Survey, survey_again};
 use crate::directory::verdicts::VerdictCache;
 use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::exit;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
@@ -26,7 +27,8 @@ use crate::runtime::side_effects::SideEffects;
 use crate::selection::soname_state::Sonames;
 use crate::selection::table_for::FirstLines;
 use crate::selection::tried::Tried;
-use crate::status::audit_log::refusals::Reported;
+use crate::status::publisher::Publisher;
+use crate::status::reported::Reported;
 use crate::unavailable::BackOff;
 
 /// The loaded plugins, from outside.
@@ -77,12 +79,14 @@ pub fn start(
     events: Events,
     children: LoadChecks,
     stop: &Stop,
+    runtime: &AsyncRuntime,
+    status: Publisher,
 ) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
-    let event = events.sender();
-    let instances = Instances::new(move || drop(event.send(Event::InstanceEnded)), stop.clone());
+    let sender = events.sender();
+    let instances = Instances::new(move |retired| sender.instance_ended(retired), stop.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -99,7 +103,9 @@ pub fn start(
         reported: Reported::default(),
         unavailable: Vec::new(),
         back_off: BackOff::default(),
-        is_serving_file_current: false,
+        decided: Decisions::default(),
+        status,
+        runtime: runtime.clone(),
         side_effects: SideEffects::new(),
         children,
         stop: stop.clone(),
@@ -108,7 +114,10 @@ pub fn start(
     let thread = manager.start().and_then(|()| match stop.is_set() {
         true => Ok(None),
         false => {
-            let thread = exit::critical("manager", move || manager.follow(events));
+            let thread = exit::critical("manager", move || {
+                manager.runtime.prime();
+                manager.follow(events);
+            });
             thread.map(Some).map_err(StartError::Thread)
         }
     });
@@ -132,7 +141,7 @@ impl Manager {
         }
         let survey = read_with(&self.config, &self.staging, &mut self.verdicts)?;
         self.pass(&survey, PassKind::Start)?;
-        self.reported.files(&survey, &self.config);
+        self.reported.files(&survey, &self.config, &self.status);
         self.finish(&survey);
         Ok(())
     }

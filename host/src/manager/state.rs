@@ -1,24 +1,32 @@
 //! Holds what the manager keeps from one pass to the next. Decides nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use plugin_record::Record;
+use plugin_record::{Record, Refusal};
 
 use super::draining::Draining;
-use crate::admission::stage::Staging;
+use crate::admission::stage::{Digest, Staging};
 use crate::config::{Config, NextStart, Watched};
 use crate::directory::survey::Survey;
 use crate::directory::verdicts::{NotAdmitted, VerdictCache};
 use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::load_check::LoadChecks;
 use crate::runtime::side_effects::SideEffects;
+use crate::selection::candidate::Candidate;
+use crate::selection::desired_version::OtherContent;
 use crate::selection::soname_state::Sonames;
-use crate::selection::table_for::FirstLines;
+use crate::selection::table_for::{FirstLines, Unasked};
 use crate::selection::tried::Tried;
-use crate::status::audit_log::refusals::{Reported, UnavailableFor};
+use crate::status::change::FileId;
+use crate::status::publisher::Publisher;
+use crate::status::report::PluginReport;
+use crate::status::reported::Reported;
+use crate::status::snapshot::Lack;
 use crate::unavailable::{BackOff, Unavailable};
 
 /// Makes what runs what should run.
@@ -41,15 +49,32 @@ pub(super) struct Manager {
     pub(super) draining: Vec<Draining>,
     pub(super) reported: Reported,
     /// What the machine could not give in this pass.
-    pub(super) unavailable: Vec<UnavailableFor>,
+    pub(super) unavailable: Vec<Lack>,
     pub(super) back_off: BackOff,
-    /// Whether `host check` can read what serves now.
-    pub(super) is_serving_file_current: bool,
+    pub(super) decided: Decisions,
+    /// Where it is told what serves and what does not.
+    pub(super) status: Publisher,
     pub(super) side_effects: SideEffects,
     /// Where libraries are tried out.
     pub(super) children: LoadChecks,
     pub(super) stop: Stop,
+    pub(super) runtime: AsyncRuntime,
     pub(super) staging: Arc<Staging>,
+}
+
+/// What the last pass decided.
+#[derive(Default)]
+pub(super) struct Decisions {
+    /// What should serve of each soname.
+    pub(super) candidates: Vec<Candidate>,
+    /// What no table asks for.
+    pub(super) unasked: Vec<(Candidate, Unasked)>,
+    /// Why plugins do not serve, for reasons that are in no file.
+    pub(super) unserved: Vec<PluginReport>,
+    /// Newcomers that were turned away, and why.
+    pub(super) turned_away: HashMap<Digest, Refusal>,
+    /// Other contents under names that serve.
+    pub(super) other_contents: Vec<OtherContent>,
 }
 
 impl Manager {
@@ -60,10 +85,14 @@ impl Manager {
 
     /// Takes note of what the machine can't give now.
     pub(super) fn note_unavailable(&mut self, title: &str, plugin: Option<&Record>, reason: Unavailable) {
-        self.unavailable.push(UnavailableFor {
-            title: title.to_owned(),
-            plugin: plugin.map(|record| (record.name.clone(), record.version.clone())),
-            reason,
+        self.unavailable.push(Lack {
+            of: FileId {
+                file: title.to_owned(),
+                plugin: plugin.map(|record| record.name.clone()),
+                version: plugin.map(|record| record.version.to_string()),
+                digest: None,
+            },
+            unavailable: reason,
         });
     }
 

@@ -17,20 +17,24 @@ pub enum ListenError {
     },
     /// A path at which another process listens, or is about to.
     #[error(
-        "can't listen on unix:{}: another process listens there; stop it, or set server.listen to another path",
+        "can't listen on unix:{}: another process listens there; stop it, or set {key} to another path",
         path.display()
     )]
     Taken {
+        /// The key that names the path.
+        key: &'static str,
         /// The socket's path.
         path: PathBuf,
     },
     /// A path at which something else stands.
     #[error(
-        "can't listen on unix:{}: expected a socket or nothing there, found {found}; move it away, or set server.listen to \
+        "can't listen on unix:{}: expected a socket or nothing there, found {found}; move it away, or set {key} to \
          another path",
         path.display()
     )]
     NoSocket {
+        /// The key that names the path.
+        key: &'static str,
         /// The path.
         path: PathBuf,
         /// What stands there.
@@ -38,10 +42,12 @@ pub enum ListenError {
     },
     /// A path that the system has no room for.
     #[error(
-        "can't listen on unix:{}: expected a path of at most {most} bytes, found {}; set server.listen to a shorter one",
+        "can't listen on unix:{}: expected a path of at most {most} bytes, found {}; set {key} to a shorter one",
         path.display(), path.as_os_str().len()
     )]
     TooLong {
+        /// The key that names the path.
+        key: &'static str,
         /// The path.
         path: PathBuf,
         /// How many bytes it may have.
@@ -49,11 +55,13 @@ pub enum ListenError {
     },
     /// A path that can't be used.
     #[error(
-        "can't listen on unix:{}: {error} ({place}); set server.listen to a path in a directory that is there and that this \
+        "can't listen on unix:{}: {error} ({place}); set {key} to a path in a directory that is there and that this \
          user may write to",
         path.display()
     )]
     Unix {
+        /// The key that names the path.
+        key: &'static str,
         /// The socket's path.
         path: PathBuf,
         /// The file that it failed at.

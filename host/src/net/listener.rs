@@ -43,7 +43,7 @@ impl Bound {
                 (socket, Address::Tcp(address))
             }
             Listen::Unix(path) => {
-                let (socket, file) = SocketFile::bind(path)?;
+                let (socket, file) = SocketFile::bind(path, "server.listen")?;
                 (socket, Address::Unix(file))
             }
         };

@@ -14,7 +14,7 @@ mod loop_handover;
 mod loop_threads;
 mod peer;
 mod relief_clock;
-mod socket_file;
+pub mod socket_file;
 mod sync;
 mod transport;
 mod unacknowledged;

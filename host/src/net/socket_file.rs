@@ -21,6 +21,7 @@ const MOST_BYTES: usize = size_of::<libc::sockaddr_un>() - offset_of!(libc::sock
 /// A socket's file that is ours. Removed when dropped.
 pub struct SocketFile {
     path: PathBuf,
+    key: &'static str,
     /// Device and inode: another file by this name is not ours to remove.
     identity: (u64, u64),
     /// Dropped last.
@@ -29,27 +30,33 @@ pub struct SocketFile {
 
 impl SocketFile {
     /// Takes a path, and gives a socket that is bound to it; no peer can connect before it listens.
-    pub(super) fn bind(path: &Path) -> Result<(Socket, SocketFile), ListenError> {
+    /// `key` is the configuration's key that names the path.
+    ///
+    /// # Errors
+    /// When the path is taken or can't be used.
+    pub fn bind(path: &Path, key: &'static str) -> Result<(Socket, SocketFile), ListenError> {
         if path.as_os_str().len() > MOST_BYTES {
             return Err(ListenError::TooLong {
+                key,
                 path: path.to_owned(),
                 most: MOST_BYTES,
             });
         }
-        let unusable = |error| unusable(path, path, error);
-        let lock = Lock::take(path)?;
-        remove_stale(path)?;
+        let unusable = |error| unusable(path, path, key, error);
+        let lock = Lock::take(path, key)?;
+        remove_stale(path, key)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(unusable)?;
         // Linux gives the file the mode of its socket, less the umask: so there is no moment with a wider one.
         let _ = fchmod(&socket, Mode::RUSR | Mode::WUSR);
         let bound = SockAddr::unix(path).and_then(|address| socket.bind(&address));
         bound.map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => ListenError::Taken { path: path.to_owned() },
+            ErrorKind::AddrInUse => taken(path, key),
             _ => unusable(error),
         })?;
         let metadata = fs::symlink_metadata(path).map_err(unusable)?;
         let file = SocketFile {
             path: path.to_owned(),
+            key,
             identity: (metadata.dev(), metadata.ino()),
             _lock: lock,
         };
@@ -65,8 +72,9 @@ impl SocketFile {
         &self.path
     }
 
-    pub(super) fn unusable(&self, error: io::Error) -> ListenError {
-        unusable(&self.path, &self.path, error)
+    /// What it means that it can't be listened at.
+    pub fn unusable(&self, error: io::Error) -> ListenError {
+        unusable(&self.path, &self.path, self.key, error)
     }
 }
 
@@ -80,8 +88,8 @@ impl Drop for SocketFile {
 }
 
 /// Removes a socket without a listener.
-fn remove_stale(path: &Path) -> Result<(), ListenError> {
-    let unusable = |error| unusable(path, path, error);
+fn remove_stale(path: &Path, key: &'static str) -> Result<(), ListenError> {
+    let unusable = |error| unusable(path, path, key, error);
     let kind = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -95,7 +103,7 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
             _ => "something else",
         };
         let path = path.to_owned();
-        return Err(ListenError::NoSocket { path, found });
+        return Err(ListenError::NoSocket { key, path, found });
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(unusable)?;
     probe.set_nonblocking(true).map_err(unusable)?;
@@ -104,7 +112,7 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         // A listener whose backlog is full is one as well.
         Err(error) if error.kind() != ErrorKind::WouldBlock => Err(unusable(error)),
-        Ok(()) | Err(_) => Err(ListenError::Taken { path: path.to_owned() }),
+        Ok(()) | Err(_) => Err(taken(path, key)),
     }
 }
 
@@ -116,11 +124,11 @@ struct Lock {
 }
 
 impl Lock {
-    fn take(socket: &Path) -> Result<Lock, ListenError> {
+    fn take(socket: &Path, key: &'static str) -> Result<Lock, ListenError> {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let unusable = |error| unusable(socket, &path, error);
+        let unusable = |error| unusable(socket, &path, key, error);
         loop {
             let file = OpenOptions::new()
                 .write(true)
@@ -133,8 +141,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let path = socket.to_owned();
-                    return Err(ListenError::Taken { path });
+                    return Err(taken(socket, key));
                 }
                 Err(TryLockError::Error(error)) => return Err(unusable(error)),
             }
@@ -154,8 +161,14 @@ impl Drop for Lock {
     }
 }
 
-fn unusable(path: &Path, place: &Path, error: io::Error) -> ListenError {
+fn taken(path: &Path, key: &'static str) -> ListenError {
+    let path = path.to_owned();
+    ListenError::Taken { key, path }
+}
+
+fn unusable(path: &Path, place: &Path, key: &'static str, error: io::Error) -> ListenError {
     ListenError::Unix {
+        key,
         path: path.to_owned(),
         place: place.display().to_string(),
         error,

@@ -52,7 +52,7 @@ impl AsyncRuntime {
     /// dynamic linker's lock, which a library may hold whose start-up code never returns; so a thread does it before any
     /// library is opened.
     pub fn prime(&self) {
-        self.wait(tokio::time::sleep(Duration::ZERO));
+        self.wait(async { tokio::time::sleep(Duration::ZERO).await });
     }
 
     /// Waits for a future on a thread outside of the runtime, while the runtime's own thread drives timers and sockets.

@@ -15,6 +15,7 @@ use super::instance::Handler;
 use super::library::Library;
 use super::opening::{is_under_way, opens_once, warn_of_the_next};
 use super::plugin::Plugin;
+use super::retired::Retired;
 use crate::admission::admit::Admitted;
 use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
@@ -28,7 +29,7 @@ pub struct Instances {
     state: Arc<Mutex<State>>,
     /// For who waits until handlers have ended. No channel: see `call_with_deadline`.
     ended: Arc<Condvar>,
-    on_change: Arc<dyn Fn() + Send + Sync>,
+    on_change: Arc<dyn Fn(Option<Retired>) + Send + Sync>,
     pub(super) stop: Stop,
 }
 
@@ -85,9 +86,9 @@ impl Live {
 }
 
 impl Instances {
-    /// None yet. `on_change` is called when a handler has ended that was retired, when a library came back late, and when these
+    /// None yet. `on_change` is called when a handler has ended (with it, if it was retired), when a library came back late, and when these
     /// are closed; it must not block. When it is time to `stop`, no plugin's code is waited for any more.
-    pub fn new(on_change: impl Fn() + Send + Sync + 'static, stop: Stop) -> Instances {
+    pub fn new(on_change: impl Fn(Option<Retired>) + Send + Sync + 'static, stop: Stop) -> Instances {
         Instances {
             state: Arc::default(),
             ended: Arc::default(),
@@ -165,7 +166,7 @@ impl Instances {
         let (file, room) = (file.to_owned(), self.room());
         let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
             late.came_back(library.ok());
-            (late.on_change)();
+            (late.on_change)(None);
         });
         match &opened {
             Ok(library) => self.came_back(Some(library.clone())),
@@ -272,18 +273,20 @@ impl Instances {
         let place = Arc::new(Mutex::new(Some(plugin)));
         let (taken, instances) = (Arc::clone(&place), self.clone());
         let end = move || {
+            let mut retired = None;
             let plugin = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(plugin) = plugin {
                 plugin.shutdown();
                 let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
                 drop(plugin);
-                if let Some(reason) = reason {
-                    tracing::info!(plugin = name, %version, %digest, reason, "retired");
-                }
+                retired = reason.map(|reason| Retired {
+                    id: (name, version, digest),
+                    reason,
+                });
             }
             instances.lock().live.retain(|live| live.number != number);
             instances.ended.notify_all();
-            (instances.on_change)();
+            (instances.on_change)(retired);
         };
         let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(end);
         thread.map(drop).map_err(|error| {
@@ -345,7 +348,7 @@ impl Instances {
     /// No handler is made after that.
     pub fn close(&self) {
         self.lock().closed = true;
-        (self.on_change)();
+        (self.on_change)(None);
     }
 
     /// Whether it is closed.

@@ -13,6 +13,7 @@ pub mod load_check;
 mod opening;
 pub mod plugin;
 pub mod plugin_log;
+pub mod retired;
 pub mod side_effects;
 mod standby;
 

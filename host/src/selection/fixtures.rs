@@ -25,6 +25,11 @@ use crate::files::identity::FileIdentity;
 /// The folder that they would be.
 const DIRECTORY: &str = "/plugins";
 
+/// A reason for which a content failed.
+pub(super) fn refusal() -> Refusal {
+    Refusal::new(Code::LoadInit, "init", "a handler", "none", "# mend it")
+}
+
 /// A version of a plugin, with a content of its own.
 pub(super) fn plugin(name: &str, version: &str, commands: &[u8]) -> Arc<Admitted> {
     content(name, version, commands, "")

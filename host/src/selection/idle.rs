@@ -2,7 +2,7 @@
 //! what serves, in this process or in one that starts now. Pure.
 
 use plugin_record::Record;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::candidate::{Candidate, NoVersion};
 use super::table_for::Unasked;
@@ -15,7 +15,7 @@ use crate::directory::survey::Survey;
 use crate::shell::rename;
 
 /// The reason, and what would have the file serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idle {
     /// What kind of reason.
     pub reason: Reason,
@@ -26,7 +26,7 @@ pub struct Idle {
 }
 
 /// Why a file that could serve does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Its plugin is disabled.

@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use plugin_record::Refusal;
+
 use crate::admission::stage::Digest;
 use crate::directory::groups::Group;
 
@@ -12,6 +14,8 @@ pub struct Tried {
     /// What was judged before under which name.
     judged: HashSet<(String, Digest)>,
     setbacks: HashMap<Digest, Setback>,
+    /// Why contents failed.
+    failures: HashMap<Digest, Refusal>,
 }
 
 /// Why a content does not serve although it is desired. The later one outweighs the earlier one.
@@ -32,6 +36,7 @@ impl Tried {
     /// The configuration has changed: what failed may have failed for what was changed.
     pub fn forget_failures(&mut self) {
         self.setbacks.retain(|_, setback| *setback != Setback::Failed);
+        self.failures.clear();
     }
 
     /// Leaves a content out for the rest of the pass.
@@ -40,8 +45,14 @@ impl Tried {
     }
 
     /// Leaves a content out until the configuration changes.
-    pub fn fail(&mut self, digest: Digest) {
+    pub fn fail(&mut self, digest: Digest, reason: Refusal) {
         self.set_back(digest, Setback::Failed);
+        self.failures.insert(digest, reason);
+    }
+
+    /// Why a content failed, if it did.
+    pub fn failure(&self, digest: Digest) -> Option<&Refusal> {
+        self.failures.get(&digest)
     }
 
     fn set_back(&mut self, digest: Digest, setback: Setback) {
@@ -83,6 +94,8 @@ impl Tried {
 
 #[cfg(test)]
 mod tests {
+    use plugin_record::Code;
+
     use super::*;
 
     #[test]
@@ -90,7 +103,11 @@ mod tests {
         let (late, bad) = (Digest::of(b"late"), Digest::of(b"bad"));
         let mut tried = Tried::default();
         tried.defer(late);
-        tried.fail(bad);
+        tried.fail(
+            bad,
+            Refusal::new(Code::LoadInit, "init", "a handler", "none", "# mend it"),
+        );
+        assert!(tried.failure(bad).is_some());
         tried.defer(bad);
         assert_eq!(tried.setback(late), Some(Setback::Deferred));
         assert_eq!(tried.setback(bad), Some(Setback::Failed), "the heavier one stays");
@@ -98,6 +115,6 @@ mod tests {
         assert_eq!(tried.setback(late), None);
         assert_eq!(tried.setback(bad), Some(Setback::Failed));
         tried.forget_failures();
-        assert_eq!(tried.setback(bad), None);
+        assert!(tried.setback(bad).is_none() && tried.failure(bad).is_none());
     }
 }

@@ -1,7 +1,13 @@
-//! Holds the values that the log, `host check` and JSON show. Decides nothing, and remembers only what the log has reported
-//! already.
+//! One model of what a host is about: an immutable [`snapshot`] with the last events ([`history`]), published with each
+//! [`change`]. The log, `host check` and JSON show it. Decides nothing about what serves, and remembers only what was reported
+//! already ([`reported`]).
 
 pub mod audit_log;
+pub mod change;
+pub mod history;
+pub mod publisher;
 pub mod report;
-pub mod serving_file;
+pub mod reported;
+pub mod snapshot;
 pub mod submit_totals;
+pub mod version_change;

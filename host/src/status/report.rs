@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use plugin_record::{Note, Refusal, notes, printable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::admission::names::Platform;
 use crate::admission::static_tls::StaticTls;
@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// A file that has no plugin's name.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MisnamedReport {
     /// Its path.
     pub file: PathBuf,
@@ -41,7 +41,7 @@ pub struct MisnamedReport {
 }
 
 /// One file or link.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileReport {
     /// Its path.
     pub file: PathBuf,
@@ -70,20 +70,26 @@ pub struct FileReport {
     /// What is worth knowing of it and is no difference.
     pub notes: Vec<Note>,
     /// The static TLS that it takes once it is open, if it takes some.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_tls: Option<StaticTls>,
 }
 
 /// What becomes of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
+    /// Seen, and not judged: it is not complete yet.
+    Candidate,
     /// Admitted: a file from elsewhere, of which no directory says whether it serves.
     Admitted,
     /// It answers its commands.
     Serving,
+    /// Calls into it have not returned; new ones go elsewhere.
+    Draining,
     /// Admitted, while another version serves, or none.
     Standby,
+    /// Admitted, and the operator has switched its plugin off.
+    Disabled,
     /// Not admitted.
     Refused,
     /// Neither: the machine lacks something to find out.
@@ -91,7 +97,7 @@ pub enum State {
 }
 
 /// A plugin that does not serve although a table or a file asks for it.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginReport {
     /// The plugin's name.
     pub plugin: String,
@@ -180,20 +186,9 @@ impl FileReport {
     /// The report on one file.
     pub fn new(file: PathBuf, link: Option<PathBuf>, verdict: &Verdict) -> FileReport {
         let mut report = FileReport {
-            file,
             link,
-            plugin: None,
-            version: None,
-            digest: None,
             state: State::Admitted,
-            commands: Vec::new(),
-            opened: false,
-            refusals: Vec::new(),
-            unavailable: None,
-            idle: None,
-            differences: Vec::new(),
-            notes: Vec::new(),
-            static_tls: None,
+            ..FileReport::candidate(file)
         };
         let record = match verdict {
             Ok(admitted) => {
@@ -219,6 +214,26 @@ impl FileReport {
         report
     }
 
+    /// A file that is not complete yet.
+    pub fn candidate(file: PathBuf) -> FileReport {
+        FileReport {
+            file,
+            link: None,
+            plugin: None,
+            version: None,
+            digest: None,
+            state: State::Candidate,
+            commands: Vec::new(),
+            opened: false,
+            refusals: Vec::new(),
+            unavailable: None,
+            idle: None,
+            differences: Vec::new(),
+            notes: Vec::new(),
+            static_tls: None,
+        }
+    }
+
     /// Adds what opening an admitted file has shown.
     pub fn opened(&mut self, verdict: &Result<(), LoadError>) {
         match verdict {
@@ -229,14 +244,16 @@ impl FileReport {
         }
     }
 
-    fn refuse(&mut self, refusals: &[Refusal]) {
+    /// Makes it refused, for these reasons.
+    pub fn refuse(&mut self, refusals: &[Refusal]) {
         self.idle = None;
         self.state = State::Refused;
         self.commands.clear();
         self.refusals.extend_from_slice(refusals);
     }
 
-    fn unavailable(&mut self, unavailable: &Unavailable) {
+    /// Makes it unavailable, for this reason.
+    pub fn unavailable(&mut self, unavailable: &Unavailable) {
         self.idle = None;
         self.state = State::Unavailable;
         self.commands.clear();

@@ -1,7 +1,9 @@
 //! What an operator should know of a plugin's native code. It is no difference from the host and no policy asks for it: two
 //! copies in one process can disturb each other whatever their versions, and one alone can disturb the host.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Record, printable};
 
@@ -15,20 +17,20 @@ const NATIVE_CODE: &str = "packages with a `links` key, so native code, or what 
 
 /// What is worth knowing of a plugin and is neither a difference from the host nor a reason to refuse it. Not to be confused
 /// with [the ELF note](crate::note) that a record is written as.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What kind of note; stable across versions.
     pub code: NoteCode,
     /// What it is about, e.g. `native code`.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// The plugin's value.
     pub plugin: String,
     /// What that means for those who run it.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 /// What kind of note it is. The text of a code never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoteCode {
     /// The plugin links packages with native code.
     #[serde(rename = "native-code")]
@@ -82,9 +84,9 @@ fn native_code(plugin: &Record) -> Option<Note> {
     };
     Some(Note {
         code: NoteCode::NativeCode,
-        field: "native code",
+        field: "native code".into(),
         plugin: printable(format!("{}{more}", named.join(", "))),
-        text: NATIVE_CODE,
+        text: NATIVE_CODE.into(),
     })
 }
 

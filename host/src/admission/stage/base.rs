@@ -2,10 +2,11 @@
 //! system's temporary one. The folder must be the host's own, and libraries must be loadable from it; each reason why it
 //! can't be used is an error of its own.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use crate::files::private_directory::{NotPrivate, make_private, runtime_directory};
 
 /// Why there can be no staging directory.
 #[derive(Debug, thiserror::Error)]
@@ -81,44 +82,22 @@ fn base(configured: Option<&Path>) -> Result<PathBuf, StagingError> {
             })?;
             path.to_owned()
         }
-        // Another user's comes with `sudo -E` and `su`: it is not ours to use.
-        None => std::env::var_os("XDG_RUNTIME_DIR")
-            .map(PathBuf::from)
-            .filter(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == uid))
-            .unwrap_or_else(std::env::temp_dir),
+        None => runtime_directory(),
     };
     // Absolute, for a plugin may change the process's directory.
     let parent = std::path::absolute(&parent).unwrap_or(parent);
     let path = parent.join(format!("host-staging-{uid}"));
-    let unusable = |error| StagingError::Unusable {
-        path: path.clone(),
-        error,
-    };
-    match DirBuilder::new().mode(0o700).create(&path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unusable(error)),
-    }
-    // Every user may write to the temporary directory: another user may have made it first, or put a link there.
-    let metadata = fs::symlink_metadata(&path).map_err(unusable)?;
-    let found = match metadata.file_type() {
-        kind if kind.is_dir() => None,
-        kind if kind.is_symlink() => Some("a symbolic link"),
-        _ => Some("a file"),
-    };
-    if let Some(found) = found {
-        return Err(StagingError::NoDirectory { path, found });
-    }
-    let mode = metadata.mode() & 0o777;
-    if metadata.uid() != uid || mode != 0o700 {
-        return Err(StagingError::NotPrivate {
+    match make_private(&path) {
+        Ok(()) => Ok(path),
+        Err(NotPrivate::Unusable(error)) => Err(StagingError::Unusable { path, error }),
+        Err(NotPrivate::NoDirectory(found)) => Err(StagingError::NoDirectory { path, found }),
+        Err(NotPrivate::Others { found, mode }) => Err(StagingError::NotPrivate {
             path,
             expected: uid,
-            found: metadata.uid(),
+            found,
             mode,
-        });
+        }),
     }
-    Ok(path)
 }
 
 fn check_exec(path: &Path) -> io::Result<bool> {

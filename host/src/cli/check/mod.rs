@@ -16,10 +16,12 @@ use crate::admission::stage::Staging;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::config::Config;
+use crate::control::client::Client;
 use crate::directory::survey::{Survey, judge_foreign};
 use crate::directory::verdicts::Verdict;
 use crate::manager;
 use crate::manager::StartError;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::runtime::library;
 use crate::selection::command_claims::resolve_at_start;
 use crate::status::report::{FileReport, Report};
@@ -64,9 +66,12 @@ impl Check {
             .iter()
             .filter_map(|finding| by_digest(&finding.verdict))
             .collect();
-        report
-            .plugins
-            .extend(running::not_taken_over(&report, &survey, &admitted, &staging, &config));
+        let runtime = AsyncRuntime::start()?;
+        if let Some((_, running)) = Client::find(&config, &runtime)? {
+            report
+                .plugins
+                .extend(running::not_taken_over(&report, &survey, &admitted, &running, &config));
+        }
         if !self.files.is_empty() {
             report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
         }

@@ -97,7 +97,7 @@ fn table(report: &Report) -> Table {
         }
         for note in &file.notes {
             let verdict = format!("note: {}", note.code.as_str());
-            table.add_row([&title, note.field, "", &note.plugin, &verdict]);
+            table.add_row([&title, &*note.field, "", &note.plugin, &verdict]);
         }
         if let Some(unavailable) = &file.unavailable {
             let verdict = format!("unavailable: {}", unavailable.code.as_str());
@@ -154,7 +154,8 @@ fn verdict(file: &FileReport) -> String {
             "serves {}{differences}; layout: {layout}{tls}",
             FieldValue::commands(&file.commands)
         ),
-        State::Standby => format!("admitted{differences}, does not serve{tls}"),
+        State::Candidate => "not complete yet".to_owned(),
+        State::Standby | State::Draining | State::Disabled => format!("admitted{differences}, does not serve{tls}"),
         State::Refused => "refused".to_owned(),
         State::Unavailable => "unavailable".to_owned(),
     }

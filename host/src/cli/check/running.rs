@@ -1,4 +1,4 @@
-//! Decides what the hosts that run on a plugin directory would not take over from it, for `host check`. Changes nothing.
+//! Decides what the host that runs would not take over from its plugin directory, for `host check`. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,45 +6,40 @@ use std::sync::Arc;
 use super::Admissions;
 use crate::admission::admit::Admitted;
 use crate::admission::names;
-use crate::admission::stage::Staging;
 use crate::admission::static_tls;
 use crate::config::{Config, Replace};
 use crate::directory::survey::Survey;
 use crate::selection::unserved::other_content;
-use crate::status::report::{PluginReport, Report};
-use crate::status::serving_file::Serving;
+use crate::status::report::{PluginReport, Report, State};
+use crate::status::snapshot::{InstanceStatus, Status};
 
-/// What the hosts that run on this directory don't take over.
+/// What a host that runs doesn't take over.
 pub(super) fn not_taken_over(
     report: &Report,
     survey: &Survey,
     admitted: &Admissions,
-    staging: &Staging,
+    running: &Status,
     config: &Config,
 ) -> Vec<PluginReport> {
-    let running = Serving::of_running_hosts(staging, &survey.directory);
     let is_replaced = config.plugins.replace == Replace::Allow;
-    let contents = running
-        .iter()
-        .flat_map(|serving| &serving.files)
-        .filter(|_| !is_replaced);
-    let others = contents.filter_map(|(soname, content)| {
-        let path = survey.directory.join(&content.file);
+    let instances = running.view.instances.iter();
+    let serving: Vec<&InstanceStatus> = instances.filter(|one| one.state == State::Serving).collect();
+    let contents = serving.iter().filter(|_| !is_replaced);
+    let others = contents.filter_map(|content| {
+        let file_name = content.file.as_ref()?;
+        let path = survey.directory.join(file_name);
         let file = report.files.iter().find(|file| file.file == path)?;
         let found = file.digest.as_ref().filter(|found| **found != content.digest)?;
         Some(PluginReport {
             plugin: file.plugin.clone()?,
-            soname: Some(soname.clone()),
-            refusal: other_content(&content.file, &content.digest, found),
+            soname: Some(content.soname.clone()),
+            refusal: other_content(file_name, &content.digest, found),
         })
     });
-    let without_room = running.iter().flat_map(|serving| {
-        let files = report.files.iter().filter(|file| file.link.is_none());
-        let files = files.filter_map(|file| admitted.get(file.digest.as_ref()?));
-        newest(files)
-            .into_values()
-            .filter_map(|admitted| without_room(admitted, serving))
-    });
+    let files = report.files.iter().filter(|file| file.link.is_none());
+    let files = files.filter_map(|file| admitted.get(file.digest.as_ref()?));
+    let newest = newest(files).into_values();
+    let without_room = newest.filter_map(|admitted| without_room(admitted, running, &serving));
     others.chain(without_room).collect()
 }
 
@@ -62,19 +57,19 @@ fn newest<'a>(files: impl Iterator<Item = &'a Arc<Admitted>>) -> BTreeMap<(Strin
 }
 
 /// A file that a running host would take over, had it the static TLS for it.
-fn without_room(admitted: &Admitted, serving: &Serving) -> Option<PluginReport> {
-    let need = admitted
-        .static_tls()
-        .filter(|need| serving.room.is_too_small_for(*need))?;
+fn without_room(admitted: &Admitted, running: &Status, serving: &[&InstanceStatus]) -> Option<PluginReport> {
+    let reserve = &running.view.static_tls;
+    let room = reserve.room?;
+    let need = admitted.static_tls().filter(|need| room.is_too_small_for(*need))?;
     let record = admitted.record();
     let soname = names::soname(record);
-    let is_open = serving.with_static_tls.contains(&admitted.digest().to_string());
+    let is_open = reserve.held_by.contains(&admitted.digest().to_string());
     // What is older than what serves is not taken over anyway.
-    let served = serving.files.get(&soname);
+    let served = serving.iter().find(|served| served.soname == soname);
     if is_open || served.is_some_and(|served| served.version >= record.version) {
         return None;
     }
-    let mut refusal = static_tls::refusal_of_host(Some(need), None, serving.room, &serving.tunables, record);
+    let mut refusal = static_tls::refusal_of_host(Some(need), None, room, &reserve.tunables, record);
     refusal.field = format!(
         "static TLS of the host that runs, for {} {}",
         record.name, record.version

@@ -24,6 +24,20 @@ pub struct Watched {
     is_followed: bool,
     had_content: bool,
     due: Due,
+    /// Why what lies there can't be used.
+    refused: Option<String>,
+    is_gone: bool,
+}
+
+/// What reading the configuration again has come to.
+#[derive(Debug)]
+pub enum Reread {
+    /// It is not time to, or it can't be read at the moment.
+    Nothing,
+    /// It can be used.
+    Usable(Box<Config>),
+    /// It can't be used, for this reason.
+    Refused(String),
 }
 
 impl Watched {
@@ -42,6 +56,8 @@ impl Watched {
             is_followed,
             had_content: source.has_content,
             due: Due::new(source.stamp),
+            refused: None,
+            is_gone: false,
         }
     }
 
@@ -50,27 +66,38 @@ impl Watched {
         self.is_followed.then_some(self.path.as_path())
     }
 
-    /// Reads it when it is time to: it has changed and is stable, or the operator asks. Gives the configuration if it can
-    /// be used, and logs why not. `stability` learns when to check again.
-    pub fn reread(&mut self, asked: bool, running: &Config, stability: &mut StabilityTracker) -> Option<Config> {
+    /// Why the file as it is now can't be used, where the running configuration is an older one.
+    pub fn error(&self) -> Option<&str> {
+        match self.is_gone {
+            true => Some("the file is gone"),
+            false => self.refused.as_deref(),
+        }
+    }
+
+    /// Reads it when it is time to: it has changed and is stable, or the operator asks. `stability` learns when to check again.
+    pub fn reread(&mut self, asked: bool, running: &Config, stability: &mut StabilityTracker) -> Reread {
         if !self.is_followed {
             // What is asked for is also another look at everything that failed.
-            return asked.then(|| running.clone());
+            return match asked {
+                true => Reread::Usable(Box::new(running.clone())),
+                false => Reread::Nothing,
+            };
         }
         if asked {
             self.due.ask();
         }
         if !self.due.is_asked() && !running.plugins.watch {
-            return None;
+            return Reread::Nothing;
         }
         let now = Instant::now();
         if let Some(until) = self.due.pause(now) {
             stability.check_by(until);
-            return None;
+            return Reread::Nothing;
         }
         let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::from(&metadata));
         let step = match &seen {
             Ok(stamp) => {
+                self.is_gone = false;
                 if self.due.is_told_gone() {
                     tracing::info!(file = %self.path.display(), "the configuration is back");
                 }
@@ -79,36 +106,37 @@ impl Watched {
             Err(error) if is_missing(error) => self.due.gone(now),
             Err(error) => {
                 self.unavailable(error, now, stability);
-                return None;
+                return Reread::Nothing;
             }
         };
         match step {
-            Step::Nothing => None,
+            Step::Nothing => Reread::Nothing,
             Step::Read => self.read(seen.ok(), now, stability),
             Step::Wait(until) => {
                 stability.check_by(until);
-                None
+                Reread::Nothing
             }
             Step::Gone(until) => {
                 stability.check_by(until);
+                self.is_gone = true;
                 tracing::error!(
                     file = %self.path.display(),
                     "the configuration is gone, the running one stays; put it back, and it is read again"
                 );
-                None
+                Reread::Nothing
             }
         }
     }
 
-    fn read(&mut self, seen: Option<Stamp>, now: Instant, stability: &mut StabilityTracker) -> Option<Config> {
+    fn read(&mut self, seen: Option<Stamp>, now: Instant, stability: &mut StabilityTracker) -> Reread {
         let found = match file::read(&self.path, Accept::Regular) {
             Err(ConfigError::Unreadable { error, .. }) if is_of_machine(&error) => {
                 self.unavailable(&error, now, stability);
-                return None;
+                return Reread::Nothing;
             }
             Err(ConfigError::Unreadable { error, .. }) if is_missing(&error) => {
                 stability.check_by(now + STABLE_FOR); // it went this moment
-                return None;
+                return Reread::Nothing;
             }
             found => found,
         };
@@ -121,15 +149,18 @@ impl Watched {
                     "the configuration is empty, which is taken for damage, the running one stays; write it again (a file \
                      with a comment alone stands for all defaults)"
                 );
-                None
+                self.refused = Some("the file is empty, which is taken for damage".to_owned());
+                Reread::Nothing
             }
             Ok(config) => {
                 self.had_content = config.source.has_content;
-                Some(config)
+                self.refused = None;
+                Reread::Usable(Box::new(config))
             }
             Err(error) => {
-                tracing::error!(%error, "configuration unusable, the running one stays");
-                None
+                let error = error.to_string();
+                self.refused = Some(error.clone());
+                Reread::Refused(error)
             }
         }
     }

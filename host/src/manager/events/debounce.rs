@@ -16,15 +16,6 @@ use crate::files::stability::{Change, STABLE_FOR, StabilityTracker};
 /// More paths than this are forgotten, and everything is surveyed.
 const MOST_PATHS: usize = 4096;
 
-/// What the events since the last pass ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wakeup {
-    /// A pass.
-    pub reconcile: bool,
-    /// The configuration is to be reread at once.
-    pub reload: bool,
-}
-
 /// The paths whose changes matter. An event of another path, a log for example, is dropped when it comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -36,7 +27,8 @@ pub struct Places {
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    pub(super) wakeup: Wakeup,
+    /// They ask for a pass.
+    pub(super) is_due: bool,
     /// The last change of each path, unless it says nothing about whether the file is complete.
     changes: HashMap<PathBuf, Change>,
     /// Events were lost.
@@ -72,11 +64,11 @@ impl Pending {
                     Change::Written => {
                         self.configuration_due = self.configuration_due.or_else(|| Some(Instant::now() + STABLE_FOR))
                     }
-                    _ => self.wakeup.reconcile = true,
+                    _ => self.is_due = true,
                 }
             } else if self.places.is_of_a_plugin(&path) {
                 // While it is written there is nothing to judge.
-                self.wakeup.reconcile |= change != Change::Written;
+                self.is_due |= change != Change::Written;
                 if change != Change::Other {
                     self.changes.insert(path, change);
                 }
@@ -90,18 +82,20 @@ impl Pending {
     fn lose(&mut self) {
         self.changes.clear();
         self.forget = true;
-        self.wakeup.reconcile = true;
+        self.is_due = true;
     }
 
-    pub(super) fn take(&mut self, stability: &mut StabilityTracker) -> Wakeup {
+    /// Hands all changes on. Tells whether they ask for a pass.
+    pub(super) fn take(&mut self, stability: &mut StabilityTracker) -> bool {
+        self.is_due |= self.configuration_due.is_some_and(|at| at <= Instant::now());
         if std::mem::take(&mut self.forget) {
             stability.forget_events();
         }
         for (path, change) in self.changes.drain() {
             stability.record(&path, change);
         }
-        self.configuration_due = self.configuration_due.filter(|_| !self.wakeup.reconcile);
-        std::mem::take(&mut self.wakeup)
+        self.configuration_due = self.configuration_due.filter(|_| !self.is_due);
+        std::mem::take(&mut self.is_due)
     }
 }
 
@@ -172,10 +166,10 @@ mod tests {
             pending.record(event(CLOSED, path));
         }
         pending.record(event(EventKind::Access(AccessKind::Read), "/p/libx.so.1"));
-        assert!(!pending.wakeup.reconcile && pending.changes.is_empty(), "{pending:?}");
+        assert!(!pending.is_due && pending.changes.is_empty(), "{pending:?}");
         for path in ["/p", "/p/..data", "/p/libx.so.1", "/c/plugins.toml"] {
             pending.record(event(CLOSED, path));
-            assert!(std::mem::take(&mut pending.wakeup).reconcile, "{path}");
+            assert!(std::mem::take(&mut pending.is_due), "{path}");
         }
     }
 
@@ -184,15 +178,15 @@ mod tests {
         let mut pending = pending();
         let path = Path::new("/p/libx.so.1");
         for kind in [CLOSED, WRITTEN] {
-            pending.wakeup = Wakeup::default();
+            pending.is_due = false;
             pending.record(event(kind, "/p/libx.so.1"));
         }
-        assert!(!pending.wakeup.reconcile);
+        assert!(!pending.is_due);
         pending.record(event(EventKind::Any, "/p/libx.so.1"));
         assert_eq!(pending.changes.get(path), Some(&Change::Written));
         pending.record(event(CLOSED, "/p/libx.so.1"));
         assert_eq!(pending.changes.get(path), Some(&Change::Complete));
-        assert!(pending.take(&mut StabilityTracker::default()).reconcile && pending.changes.is_empty());
+        assert!(pending.take(&mut StabilityTracker::default()) && pending.changes.is_empty());
     }
 
     #[test]
@@ -201,7 +195,7 @@ mod tests {
         pending.record(event(WRITTEN, "/c/plugins.toml"));
         let first = pending.configuration_due;
         pending.record(event(WRITTEN, "/c/plugins.toml"));
-        assert!(first.is_some() && first == pending.configuration_due && !pending.wakeup.reconcile);
+        assert!(first.is_some() && first == pending.configuration_due && !pending.is_due);
     }
 
     #[test]
@@ -210,10 +204,10 @@ mod tests {
         for number in 0..=MOST_PATHS {
             pending.record(event(WRITTEN, &format!("/p/libx.so.{number}")));
         }
-        assert!(pending.forget && pending.wakeup.reconcile && pending.changes.is_empty());
+        assert!(pending.forget && pending.is_due && pending.changes.is_empty());
         let mut pending = self::pending();
         pending.record(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-        assert!(pending.forget && pending.wakeup.reconcile);
+        assert!(pending.forget && pending.is_due);
     }
 
     #[test]

@@ -1,31 +1,58 @@
-//! Decides when the manager wakes: something changed in the plugin directory, a signal asks for it, or a handler has ended.
-//! Decides nothing about what has changed: a pass finds that out, and a slow poll finds what no event reported.
+//! Decides when the manager wakes, and gives it what has happened as [`Event`]s: something changed in the plugin directory, somebody asks
+//! for something, or an instance has ended. Decides nothing about what has changed: a pass finds that out, and a slow poll finds
+//! what no event reported.
 //!
-//! Events wait in a bounded place until the manager has time for them: of each path only the last one, and beyond a number of
-//! paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its time to
-//! start, costs no memory.
+//! Changes of files wait in a bounded place until the manager has time for them: of each path only the last one, and beyond a
+//! number of paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its time
+//! to start, costs no memory.
 
 mod debounce;
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::sleep_until;
+
 use self::debounce::Pending;
-pub use self::debounce::{Places, Wakeup};
+pub use self::debounce::Places;
 use super::watcher::Watches;
 use crate::files::stability::StabilityTracker;
+use crate::process::async_runtime::AsyncRuntime;
+use crate::runtime::retired::Retired;
 
-/// An event that does not come from the file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The operator asks for the configuration to be reread (SIGHUP).
-    Reload,
+/// How many messages wait at most. Each leads to a whole pass, so those beyond it say nothing new.
+const MOST_MESSAGES: usize = 256;
+
+/// All that can happen to the manager.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Something changed in the plugin directory or at the configuration's file.
+    Changed,
     /// An instance has ended, and another one may take its place.
-    InstanceEnded,
+    InstanceEnded(Option<Retired>),
+    /// Somebody asks for something.
+    Request(Request),
+    /// It is the time that was waited for.
+    Due,
 }
 
-/// The manager has ended, and no event has any effect.
+/// What can be asked of the manager. Each has an answer; who does not want it drops the receiving end.
+#[derive(Debug)]
+pub enum Request {
+    /// Reread the configuration, and look at everything.
+    Reload(oneshot::Sender<Reloaded>),
+}
+
+/// What a reload has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Why the configuration's file can't be used; nothing if it is in force.
+    pub error: Option<String>,
+}
+
+/// The manager has ended, and no request has any effect.
 #[derive(Debug, thiserror::Error)]
 #[error("the manager has ended")]
 pub struct ManagerEnded;
@@ -33,57 +60,78 @@ pub struct ManagerEnded;
 /// The sending end, for the other threads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    shared: Weak<Shared>,
+    messages: mpsc::Sender<Event>,
 }
 
 impl Sender {
-    /// Sends an event; never waits for the manager.
+    /// Asks for something; never waits for the manager. Where too much waits already, the answer is that nobody answers.
     ///
     /// # Errors
     /// When the manager has ended.
-    pub fn send(&self, event: Event) -> Result<(), ManagerEnded> {
-        let shared = self.shared.upgrade().ok_or(ManagerEnded)?;
-        let mut pending = shared.lock();
-        pending.wakeup.reconcile = true;
-        pending.wakeup.reload |= event == Event::Reload;
-        shared.changed.notify_all();
-        Ok(())
+    pub fn request(&self, request: Request) -> Result<(), ManagerEnded> {
+        // Half of the room is for what is not asked for: signals come as often as their sender likes.
+        if self.messages.capacity() < MOST_MESSAGES / 2 {
+            return Ok(());
+        }
+        self.send(Event::Request(request))
+    }
+
+    /// An instance has ended.
+    pub(super) fn instance_ended(&self, retired: Option<Retired>) {
+        let _ = self.send(Event::InstanceEnded(retired)); // without a manager no instance takes its place
+    }
+
+    fn send(&self, event: Event) -> Result<(), ManagerEnded> {
+        match self.messages.try_send(event) {
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ManagerEnded),
+            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+        }
     }
 }
 
 /// Where events come from.
-#[derive(Default)]
 pub struct Events {
-    shared: Arc<Shared>,
+    messages: mpsc::Receiver<Event>,
+    sender: Sender,
+    changes: Arc<Changes>,
     watches: Watches,
 }
 
-/// What is between those who give events and the manager. No channel: to wait for one registers a destructor with the
-/// thread, for which the system takes the dynamic linker's lock, and a library that is being opened may hold that.
+/// What is between the watcher's thread and the manager.
 #[derive(Debug, Default)]
-struct Shared {
+struct Changes {
     pending: Mutex<Pending>,
-    changed: Condvar,
+    changed: Notify,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        let (sender, messages) = mpsc::channel(MOST_MESSAGES);
+        Events {
+            messages,
+            sender: Sender { messages: sender },
+            changes: Arc::default(),
+            watches: Watches::default(),
+        }
+    }
 }
 
 impl Events {
     /// The sending end, for the other threads.
     pub fn sender(&self) -> Sender {
-        Sender {
-            shared: Arc::downgrade(&self.shared),
-        }
+        self.sender.clone()
     }
 
     /// Watches these places (none: nothing), again where another directory or file stands there by now; returns whether it
     /// did, for no event reported what had changed before. What can't be watched is tried again every `poll`.
-    pub fn watch(&mut self, places: Option<Places>, poll: Duration, stability: &mut StabilityTracker) -> bool {
+    pub(super) fn watch(&mut self, places: Option<Places>, poll: Duration, stability: &mut StabilityTracker) -> bool {
         let places = places.unwrap_or_default();
         let directory = Some(places.directory.as_path()).filter(|path| !path.as_os_str().is_empty());
         let paths: Vec<&Path> = directory.into_iter().chain(places.configuration.as_deref()).collect();
-        let replaced = self.shared.lock().begin(&places);
+        let replaced = self.changes.lock().begin(&places);
         self.watches.expect_others(&replaced);
-        let shared = Arc::clone(&self.shared);
-        let fresh = self.watches.keep(&paths, poll, move |event| shared.record(event));
+        let changes = Arc::clone(&self.changes);
+        let fresh = self.watches.keep(&paths, poll, move |event| changes.record(event));
         if fresh.contains(&places.directory) || !self.watches.has(&places.directory) {
             // The event of a file's closing may be lost: it must not be waited for.
             stability.forget_events();
@@ -91,31 +139,41 @@ impl Events {
         !fresh.is_empty()
     }
 
-    /// Waits for events, no longer than until `deadline` (for ever without one), and takes all that are there.
-    pub fn wait(&self, deadline: Option<Instant>, stability: &mut StabilityTracker) -> Wakeup {
-        let mut pending = self.shared.lock();
-        loop {
-            let now = Instant::now();
-            pending.wakeup.reconcile |= pending.configuration_due.is_some_and(|at| at <= now);
-            if pending.wakeup.reconcile || deadline.is_some_and(|deadline| deadline <= now) {
-                return pending.take(stability);
+    /// Waits for events, no longer than until `deadline` (for ever without one), and takes all that are there. `stability` learns
+    /// of all changes until then.
+    pub(super) fn next(
+        &mut self,
+        deadline: Option<Instant>,
+        stability: &mut StabilityTracker,
+        runtime: &AsyncRuntime,
+    ) -> Vec<Event> {
+        let first = runtime.wait(async {
+            tokio::select! {
+                biased;
+                Some(event) = self.messages.recv() => event,
+                () = self.changes.settled() => Event::Changed,
+                () = until(deadline) => Event::Due,
             }
-            pending = match deadline.into_iter().chain(pending.configuration_due).min() {
-                None => self
-                    .shared
-                    .changed
-                    .wait(pending)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(until) => {
-                    let waited = self.shared.changed.wait_timeout(pending, until - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        });
+        let mut events = vec![first];
+        while let Ok(event) = self.messages.try_recv() {
+            events.push(event);
         }
+        if self.changes.lock().take(stability) {
+            events.push(Event::Changed);
+        }
+        events
     }
 }
 
-impl Shared {
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Changes {
     fn lock(&self) -> MutexGuard<'_, Pending> {
         // Nothing panics while it is held; and an event more or less does no harm.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,10 +182,29 @@ impl Shared {
     /// Called by the watcher's thread, for each event.
     fn record(&self, event: notify::Result<notify::Event>) {
         let mut pending = self.lock();
-        let was = (pending.wakeup, pending.configuration_due);
+        let was = (pending.is_due, pending.configuration_due);
         pending.record(event);
-        if was != (pending.wakeup, pending.configuration_due) {
-            self.changed.notify_all();
+        if was != (pending.is_due, pending.configuration_due) {
+            drop(pending);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Returns when there are changes to look at: a file is complete, or it is time to look at the configuration.
+    async fn settled(&self) {
+        loop {
+            let changed = self.changed.notified(); // before the look: what comes in between is not missed
+            let configuration_due = {
+                let pending = self.lock();
+                if pending.is_due {
+                    return;
+                }
+                pending.configuration_due
+            };
+            tokio::select! {
+                () = changed => {}
+                () = until(configuration_due) => return,
+            }
         }
     }
 }
@@ -137,13 +214,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_received_and_refused_when_the_manager_has_ended() {
+    fn requests_are_received_and_refused_when_the_manager_has_ended() {
+        let runtime = AsyncRuntime::start().expect("a thread");
+        let mut events = Events::default();
+        let sender = events.sender();
+        let (reply, answer) = oneshot::channel();
+        sender.request(Request::Reload(reply)).expect("the manager waits");
+        let mut stability = StabilityTracker::default();
+        let mut found = events.next(None, &mut stability, &runtime);
+        let Some(Event::Request(Request::Reload(reply))) = found.pop() else {
+            panic!("{found:?}")
+        };
+        let reloaded = Reloaded { error: None };
+        reply.send(reloaded.clone()).expect("it is waited for");
+        assert_eq!(runtime.wait(answer).ok(), Some(reloaded));
+        let found = events.next(Some(Instant::now()), &mut stability, &runtime);
+        assert!(matches!(found[..], [Event::Due]), "{found:?}");
+        drop(events);
+        let (reply, _) = oneshot::channel();
+        assert!(sender.request(Request::Reload(reply)).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_for_too_often_leaves_room_for_instances_that_end() {
         let events = Events::default();
-        let (one, other) = (events.sender(), events.sender());
-        let waiter = std::thread::spawn(move || events.wait(None, &mut StabilityTracker::default()));
-        one.send(Event::Reload).expect("the manager waits");
-        let wakeup = waiter.join().expect("no panic");
-        assert!(wakeup.reconcile && wakeup.reload);
-        assert!(other.send(Event::InstanceEnded).is_err());
+        let sender = events.sender();
+        for _ in 0..2 * MOST_MESSAGES {
+            let (reply, _) = oneshot::channel();
+            sender.request(Request::Reload(reply)).expect("the manager is there");
+        }
+        assert!(sender.messages.capacity() > MOST_MESSAGES / 4);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::fixtures::{
-    RunningHost, content, dangling, directory, file, file_at_soname, link, plugin, short_name,
+    RunningHost, content, dangling, directory, file, file_at_soname, link, plugin, refusal, short_name,
 };
 use super::*;
 use crate::files::stability::STABLE_FOR;
@@ -50,7 +50,7 @@ fn at_start_nothing_serves_in_place_of_a_refused_link_a_lone_pre_release_or_what
     assert_eq!(started(&survey), (Err(NoVersion::Refused), false));
     assert_eq!(started(&directory([file(&pre)])), (Err(NoVersion::PreReleases), true));
     let mut tried = Tried::default();
-    tried.fail(old.digest());
+    tried.fail(old.digest(), refusal());
     let survey = directory([file(&old)]);
     assert_eq!(started_without(&survey, &tried), (Err(NoVersion::Failed), true));
 }
@@ -98,7 +98,7 @@ fn a_missing_link_may_come_back_and_is_a_removal_if_it_does_not() {
     // A newcomer that fails changes nothing, also when it goes.
     let newcomer = directory([file(&old), file(&new)]);
     assert_eq!(host.desired(&newcomer).candidates[0].digest(), Some(new.digest()));
-    host.tried.fail(new.digest());
+    host.tried.fail(new.digest(), refusal());
     assert_eq!(host.pass(&newcomer), []);
     assert_eq!(host.pass(&without()), []);
     host.tried.forget_failures();
@@ -194,7 +194,7 @@ fn a_newcomer_that_fails_leaves_the_old_one_alone() {
     let [old, new] = ["1.0.0", "1.1.0"].map(|version| plugin("x", version, &[2]));
     let mut host = RunningHost::start(&directory([file(&old), link(&old)]), Config::default());
     let both = directory([file(&old), file(&new), link(&old)]);
-    host.tried.fail(new.digest());
+    host.tried.fail(new.digest(), refusal());
     assert_eq!(host.pass(&both), serves("1.0.0"));
     // A link by hand to it changes nothing either.
     assert_eq!(
@@ -242,7 +242,7 @@ fn a_soname_is_its_link_s_package_s() {
         of(&moved, &mut host),
         [one("x-y", Err(NoVersion::NameTaken)), one("x_y", Ok(newer.digest()))]
     );
-    host.tried.fail(newer.digest());
+    host.tried.fail(newer.digest(), refusal());
     assert_eq!(
         of(&moved, &mut host),
         [one("x-y", Ok(dash.digest())), one("x_y", Err(NoVersion::Failed))]

@@ -1,0 +1,135 @@
+//! Asks a running host what it is about, over its control socket. Decides which host that is, and how long it is waited for; what
+//! is made of the answer is the command's part.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::header;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::server::STATUS;
+use super::socket_path::SocketPath;
+use crate::config::Config;
+use crate::process::async_runtime::AsyncRuntime;
+use crate::status::snapshot::Status;
+
+/// How long a host may take to answer: its control plane never waits for plugins.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a host holds a request for a later status, and the time to answer it.
+const POLL_TIMEOUT: Duration = Duration::from_secs(35);
+/// How large an answer may be, in bytes: what listens there may not be a host.
+const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// Why a host can't be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Something listens, and does not answer as a host does.
+    #[error("the host at {} can't be asked: {found}", path.display())]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// What came instead.
+        found: String,
+    },
+}
+
+/// A host that runs.
+#[derive(Debug)]
+pub struct Client {
+    runtime: AsyncRuntime,
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The host that runs with this configuration, and what it is about; none where there is none that this user can see.
+    ///
+    /// # Errors
+    /// When one is there and does not answer.
+    pub fn find(config: &Config, runtime: &AsyncRuntime) -> Result<Option<(Client, Status)>, ClientError> {
+        for socket in SocketPath::candidates(config) {
+            let client = Client {
+                runtime: runtime.clone(),
+                socket,
+            };
+            if let Some(status) = client.get(STATUS, TIMEOUT)? {
+                return Ok(Some((client, status)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where it was found.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Waits for a later status than this revision, some half a minute at most; then gives what there is. None where the host has
+    /// ended.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn after(&self, revision: u64) -> Result<Option<Status>, ClientError> {
+        self.get(&format!("{STATUS}?after={revision}"), POLL_TIMEOUT)
+    }
+
+    fn get(&self, path: &str, longest: Duration) -> Result<Option<Status>, ClientError> {
+        let no_answer = |found: String| ClientError::NoAnswer {
+            path: self.socket.clone(),
+            found,
+        };
+        let answer = self.runtime.wait(async {
+            timeout(longest, request(&self.socket, path))
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {longest:?}")))
+        });
+        let Some(json) = answer.map_err(no_answer)? else {
+            return Ok(None);
+        };
+        let status = serde_json::from_slice(&json);
+        let status = status.map_err(|error| no_answer(format!("an answer of another version: {error}")))?;
+        Ok(Some(status))
+    }
+}
+
+/// The body of an answer; nothing where nobody listens, or this user may not ask.
+async fn request(socket: &Path, path: &str) -> Result<Option<Bytes>, String> {
+    let stream = match UnixStream::connect(socket).await {
+        Ok(stream) => stream,
+        Err(error) if is_nobody(&error) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get(path)
+        .header(header::HOST, "localhost")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+    let code = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    connection.abort();
+    match code.is_success() {
+        true => Ok(Some(body)),
+        false => Err(format!("{code}: {}", String::from_utf8_lossy(&body))),
+    }
+}
+
+/// Whether an error means that there is no host to ask.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotADirectory
+    )
+}

@@ -1,0 +1,158 @@
+//! Serves the control socket: HTTP over a Unix socket, for the host's user and root alone. Decides who may ask, how many at once
+//! and for how long; what there is to tell is the status'. A client that reads nothing, sends nothing or sends rubbish costs its
+//! own connection and no other thread's time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::status::snapshot::Status;
+
+/// The path of the status.
+pub const STATUS: &str = "/api/status";
+/// How many clients there are at once; further ones wait unaccepted.
+const MOST_CLIENTS: usize = 128;
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request for a later status is held.
+const LONGEST_POLL: Duration = Duration::from_secs(30);
+/// How long a client may be connected; more than one long poll and the time to read its answer.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+/// How large a request may be, head and all, in bytes.
+const MAX_REQUEST: usize = 16 * 1024;
+/// The pause after a connection could not be accepted, mostly for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What requests are answered from.
+struct Source {
+    status: watch::Receiver<Arc<Status>>,
+    /// The last status as JSON, with its revision: many clients share one copy.
+    json: Mutex<Option<(u64, Bytes)>>,
+}
+
+/// Serves until it is time to stop.
+pub async fn serve(listener: UnixListener, status: watch::Receiver<Arc<Status>>, stop: CancellationToken) {
+    let source = Arc::new(Source {
+        status,
+        json: Mutex::default(),
+    });
+    let router = Router::new()
+        .route(STATUS, get(show))
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "there is GET /api/status") })
+        .with_state(source);
+    let clients = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        let accept = async {
+            let room = Arc::clone(&clients).acquire_owned().await;
+            (room, listener.accept().await)
+        };
+        let (room, accepted) = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = accept => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if is_allowed(&stream) => {
+                let (router, stop) = (router.clone(), stop.clone());
+                tokio::spawn(async move {
+                    answer(stream, router, stop).await;
+                    drop(room);
+                });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "no client of the control socket can be accepted, trying again");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether the process at the other end is the host's user's, or root's: the file's mode says so already, unless somebody has
+/// changed it.
+fn is_allowed(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let uid = stream.peer_cred().map(|peer| peer.uid());
+    match uid {
+        Ok(uid) if uid == own || uid == 0 => true,
+        Ok(uid) => {
+            tracing::warn!(user = uid, "a client of the control socket is another user's, closed");
+            false
+        }
+        Err(_) => false, // gone already
+    }
+}
+
+/// Answers one client's requests.
+async fn answer(stream: UnixStream, router: Router, stop: CancellationToken) {
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_REQUEST);
+    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let whole = async {
+        tokio::select! {
+            outcome = &mut connection => return outcome,
+            () = stop.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    };
+    // What a client breaks is its own connection.
+    if let Ok(Err(error)) = timeout(LONGEST_CONNECTION, whole).await {
+        tracing::debug!(%error, "a client of the control socket was closed");
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct After {
+    /// The revision that the client has; a later one is waited for.
+    after: Option<u64>,
+}
+
+/// `GET /api/status[?after=REVISION]`: the status, with `after` a later one than that if there is one within some time.
+async fn show(State(source): State<Arc<Source>>, Query(After { after }): Query<After>) -> Response {
+    let mut receiver = source.status.clone();
+    if let Some(after) = after {
+        // Without a later one it is the same again.
+        let _ = timeout(LONGEST_POLL, receiver.wait_for(|status| status.revision > after)).await;
+    }
+    let status = Arc::clone(&receiver.borrow_and_update());
+    match source.json(&status) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(fault) => error(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+    }
+}
+
+impl Source {
+    fn json(&self, status: &Status) -> serde_json::Result<Bytes> {
+        let mut kept = self.json.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((revision, json)) = &*kept
+            && *revision == status.revision
+        {
+            return Ok(json.clone());
+        }
+        let json = Bytes::from(serde_json::to_vec(status)?);
+        *kept = Some((status.revision, json.clone()));
+        Ok(json)
+    }
+}
+
+fn error(code: StatusCode, text: &str) -> Response {
+    (code, Json(serde_json::json!({ "error": text }))).into_response()
+}
