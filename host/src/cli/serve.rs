@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use crate::config::Config;
@@ -15,8 +17,8 @@ use crate::manager::{self, Running};
 use crate::net;
 use crate::net::Bound;
 use crate::net::connection::Shared;
-use crate::process::stop::Stop;
-use crate::process::{exit, open_files};
+use crate::process::async_runtime::AsyncRuntime;
+use crate::process::open_files;
 use crate::runtime::load_check::{LoadChecks, Output};
 use crate::status::submit_totals;
 
@@ -38,27 +40,29 @@ impl Serve {
         let events = Events::default();
         let event = events.sender();
         let reload = move || drop(event.send(Event::Reload)); // no manager receives it when the host has ended
-        let stop = signals.listen(reload).context("can't wait for signals")?;
+        let runtime = AsyncRuntime::start().context("can't start the control plane")?;
+        let orders = signals.listen(&runtime, reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
-        stop.in_order();
+        orders.stop_in_order(runtime.stop().clone());
         open_files::raise_open_files(config.server.max_connections);
         let drain_timeout = config.server.drain_timeout;
-        stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
+        runtime.watch_over_the_end(drain_timeout);
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that no peer connects to a host that then refuses to start.
         let children = LoadChecks::here(Output::Null)?;
         let bound = Bound::new(&config.server.listen)?;
-        let manager = manager::start(&path, config.clone(), events, children, &stop)?;
-        if stop.is_set() {
+        let manager = manager::start(&path, config.clone(), events, children, &runtime)?;
+        if runtime.is_stopping() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");
             return Ok(super::GOOD);
         }
-        let served = serve(&config, bound, &manager, &stop);
+        let served = serve(&config, bound, &manager, &runtime);
         // Without a port no peer was served, but the plugins are up and need their time to end.
         let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
         served?;
+        let _ = runtime.wait(async { timeout_at(deadline.into(), runtime.ended()).await });
         tracing::info!("stopped");
         Ok(super::GOOD)
     }
@@ -66,26 +70,24 @@ impl Serve {
 
 /// Serves until it is time to stop and connections had their time; returns when what is left to do must be done.
 /// Connections that are left then may be inside a plugin: their threads are not waited for.
-fn serve(config: &Config, bound: Bound, manager: &Running, stop: &Stop) -> Result<Instant, Failure> {
+fn serve(config: &Config, bound: Bound, manager: &Running, runtime: &AsyncRuntime) -> Result<Instant, Failure> {
     let listener = bound.listen()?;
     let address = listener.address();
     let shared = Shared::new(&config.server, config.protocol.ack, &address, manager.routes());
     let shared = Arc::new(shared);
-    let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
+    let server = net::start(listener, &config.server, shared).context("can't serve")?;
     tracing::info!(%address, "listening");
 
-    let routes = manager.routes();
-    let (ended, end) = Stop::channel();
-    let totals = exit::critical("totals", move || {
-        submit_totals::log_totals(&routes, TOTALS_PERIOD, &end)
-    });
-    let totals = totals.context("can't start a thread")?;
-    stop.wait();
+    let ended = CancellationToken::new();
+    let totals = submit_totals::log_totals(manager.routes(), TOTALS_PERIOD, ended.clone());
+    let totals = runtime.spawn("totals", totals);
+    runtime.wait(runtime.stop().cancelled());
     let stopped = Instant::now();
+    server.stop();
     let drain_timeout = config.server.drain_timeout;
     let for_plugins = (drain_timeout / 4).min(MOST_FOR_PLUGINS);
     server.drain(stopped + drain_timeout - for_plugins, || manager.calls());
-    ended.stop(); // not before: connections go on answering while they end, and the last line counts that too
-    let _ = totals.join();
+    ended.cancel(); // not before: connections go on answering while they end, and the last line counts that too
+    let _ = runtime.wait(totals);
     Ok(stopped + drain_timeout)
 }

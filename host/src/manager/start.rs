@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
 use super::events::{Event, Events};
 use super::install;
@@ -17,8 +19,8 @@ use crate::directory::survey::{Survey, survey_again};
 use crate::directory::verdicts::VerdictCache;
 use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::exit;
-use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::library;
 use crate::runtime::load_check::LoadChecks;
@@ -33,8 +35,9 @@ use crate::unavailable::BackOff;
 pub struct Running {
     instances: Instances,
     routes: Arc<Routes>,
-    /// None if it was time to stop before there was anything to follow.
-    thread: Option<JoinHandle<()>>,
+    /// The end of the manager's thread; none if it was time to stop before there was anything to follow.
+    ended: Option<oneshot::Receiver<()>>,
+    runtime: AsyncRuntime,
     staging: Arc<Staging>,
 }
 
@@ -58,8 +61,8 @@ impl Running {
         self.instances.close();
         // It holds handlers that are draining; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
-            std::thread::sleep(Duration::from_millis(1));
+        if let Some(ended) = self.ended {
+            let _ = self.runtime.wait(async { timeout_at(half.into(), ended).await });
         }
         self.instances.shutdown(deadline);
         self.staging.remove();
@@ -67,7 +70,7 @@ impl Running {
 }
 
 /// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
-/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
+/// Everything that does not serve is logged with its reasons. Once it is time to stop, no further handler is made.
 ///
 /// # Errors
 /// When there is no place for private copies, the directory is missing or can't be read, or a required plugin does not serve.
@@ -76,13 +79,13 @@ pub fn start(
     config: Config,
     events: Events,
     children: LoadChecks,
-    stop: &Stop,
+    runtime: &AsyncRuntime,
 ) -> Result<Running, StartError> {
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
     let event = events.sender();
-    let instances = Instances::new(move || drop(event.send(Event::InstanceEnded)), stop.clone());
+    let instances = Instances::new(move || drop(event.send(Event::InstanceEnded)), runtime.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -102,17 +105,14 @@ pub fn start(
         is_serving_file_current: false,
         side_effects: SideEffects::new(),
         children,
-        stop: stop.clone(),
+        runtime: runtime.clone(),
         staging: Arc::clone(&staging),
     };
-    let thread = manager.start().and_then(|()| match stop.is_set() {
+    let ended = manager.start().and_then(|()| match runtime.is_stopping() {
         true => Ok(None),
-        false => {
-            let thread = exit::critical("manager", move || manager.follow(events));
-            thread.map(Some).map_err(StartError::Thread)
-        }
+        false => follow(manager, events).map(Some),
     });
-    let thread = thread.inspect_err(|_| {
+    let ended = ended.inspect_err(|_| {
         routes.close();
         instances.shutdown(Instant::now() + drain_timeout);
         staging.remove();
@@ -120,9 +120,23 @@ pub fn start(
     Ok(Running {
         instances,
         routes,
-        thread,
+        ended,
+        runtime: runtime.clone(),
         staging,
     })
+}
+
+/// Starts the manager's thread; gives what tells of its end.
+fn follow(manager: Manager, events: Events) -> Result<oneshot::Receiver<()>, StartError> {
+    let (tell, ended) = oneshot::channel();
+    let runtime = manager.runtime.clone();
+    let run = move || {
+        runtime.prime();
+        manager.follow(events);
+        let _ = tell.send(());
+    };
+    exit::critical("manager", run).map_err(StartError::Thread)?;
+    Ok(ended)
 }
 
 impl Manager {
