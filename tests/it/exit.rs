@@ -22,6 +22,7 @@ unsafe extern "C" {
     fn atexit(function: extern "C" fn()) -> i32;
     fn close(file: i32) -> i32;
     fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
 }
 
 extern "C" fn hang() { loop { std::thread::park() } }
@@ -49,6 +50,12 @@ impl Handler for Plugin {
             "crash at exit" => unsafe { atexit(crash); },
             "hang in a destructor" => HANGS.store(true, std::sync::atomic::Ordering::Relaxed),
             "take signals" => unsafe { for number in [15, 2, 1, 13] { signal(number, nothing); } },
+            // SIGCHLD and SIG_IGN: the system reaps.
+            "ignore children" => unsafe { signal(17, std::mem::transmute::<usize, extern "C" fn(i32)>(1)); },
+            "reap children" => drop(std::thread::spawn(|| loop {
+                unsafe { waitpid(-1, std::ptr::null_mut(), 0); }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            })),
             "close files" => unsafe { for file in 3..1000 { close(file); } },
             "close standard streams" => unsafe { for file in 0..3 { close(file); } },
             "wait" => loop { tracing::info!("waiting"); std::thread::park() },
@@ -78,10 +85,12 @@ fn plugin() -> &'static Path {
     })
 }
 
+fn configuration(does: &str) -> String {
+    format!("server.drain_timeout = \"20s\"\n[plugin.exit-probe.config]\ndoes = {does:?}\n")
+}
+
 fn site(does: &str) -> Site {
-    let site = Site::new(&format!(
-        "server.drain_timeout = \"20s\"\n[plugin.exit-probe.config]\ndoes = {does:?}\n"
-    ));
+    let site = Site::new(&configuration(does));
     site.copy(plugin(), "libexit_probe.so.1.0.0");
     site
 }
@@ -147,6 +156,39 @@ fn a_stop_waits_for_no_init() {
         "{}",
         show(&log)
     );
+}
+
+/// The host starts processes to try newcomers out in, and a plugin may have the system reap them, or do it itself. That accuses
+/// no newcomer and holds nothing up.
+#[test]
+fn a_plugin_that_reaps_the_host_s_children_keeps_no_newcomer_from_serving() {
+    for (does, codes) in [
+        ("ignore children", &["process"][..]),
+        ("reap children", &["process", "load-crash"]), // who comes first
+    ] {
+        let site = site(does);
+        site.configure(&format!(
+            "{}[plugin.trial-constructor]\ncommands = [0x11]\n",
+            configuration(does)
+        ));
+        let host = site.spawn(&[("TRIAL", "crash")]);
+        host.wait_for("listening");
+        site.copy(&crate::trial::constructor(), "libtrial_constructor.so.1.0.0");
+        let told = host.wait_until("what became of the newcomer that crashes", |log| {
+            let is_it = |line: &&serde_json::Value| codes.iter().any(|code| line["code"] == *code);
+            log.iter().find(is_it).cloned()
+        });
+        let cure = told["cure"].as_str().unwrap();
+        assert!(told["code"] != "process" || cure.contains("SIGCHLD"), "{told:#}");
+        site.copy(&sample("submit-echo"), "libsubmit_echo.so.1.1.0");
+        host.wait_until("the other newcomer", |log| {
+            let is_it = |line: &&serde_json::Value| line["message"] == "added" && line["plugin"] == "submit-echo";
+            log.iter().find(is_it).cloned()
+        });
+        assert_eq!(host.connect().submit(0x02, b"").result, 0, "{does}");
+        host.signal(Signal::TERM);
+        ends_in_order(host, does);
+    }
 }
 
 /// What is left of a host without its descriptors serves nobody: it must end, and not as if all were well.

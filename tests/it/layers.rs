@@ -1,5 +1,5 @@
 //! The host's sources keep to the order of layers that `host/src/lib.rs` states, without circles; and no file or function grows
-//! beyond what can be read at once. Read from the sources themselves: a `use` that points upwards fails here, by name.
+//! beyond what can be read at once; and what sleeps is listed. Read from the sources themselves: a `use` that points upwards fails here, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -87,6 +87,66 @@ fn every_file_says_what_it_decides_and_is_no_longer_than_can_be_read() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_sleeps_is_listed_with_its_reason() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let section = text.split("## What sleeps, and why").nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let items = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: "));
+    let stated: BTreeSet<String> = items.map(|(file, _)| file.to_owned()).collect();
+    let ours = |path: &PathBuf| path.starts_with("host") || path.starts_with("plugin-api");
+    let sleeping = tracked().into_iter().filter(ours).filter(|path| {
+        let mut sleeps = Sleeps::default();
+        sleeps.visit_file(&syn::parse_file(&fs::read_to_string(root().join(path)).unwrap()).unwrap());
+        sleeps.0
+    });
+    let found: BTreeSet<String> = sleeping.map(|path| path.display().to_string()).collect();
+    assert_eq!(found, stated, "left: the sources, right: ARCHITECTURE.md");
+}
+
+/// Whether there is a `thread::sleep` outside tests, or another wait of a thread that nothing ends.
+#[derive(Default)]
+struct Sleeps(bool);
+
+impl Sleeps {
+    fn note(&mut self, path: &[String]) {
+        let is_it =
+            |pair: &[String]| pair[0] == "thread" && ["sleep", "sleep_until", "park_timeout"].contains(&&*pair[1]);
+        self.0 |= path.windows(2).any(is_it);
+    }
+
+    fn tree(&mut self, before: &[String], tree: &syn::UseTree) {
+        let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+        match tree {
+            syn::UseTree::Path(path) => self.tree(&with(&path.ident), &path.tree),
+            syn::UseTree::Name(name) => self.note(&with(&name.ident)),
+            syn::UseTree::Rename(rename) => self.note(&with(&rename.ident)),
+            syn::UseTree::Glob(_) => {}
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Sleeps {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if item.ident != "tests" {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.note(&parts);
+        visit::visit_path(self, path);
+    }
 }
 
 /// The layers that lib.rs lists at its head, the lowest first; all of its modules are there.

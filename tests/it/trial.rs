@@ -1,10 +1,11 @@
 //! `check --load` opens what is admitted, in a process of its own: what only that can tell is shown like any
 //! refusal, and no plugin's code can harm the check or hide another plugin's faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -37,6 +38,17 @@ extern "C" fn construct() {
     }
 }
 "#;
+
+/// The plugin with that constructor.
+pub(crate) fn constructor() -> PathBuf {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let mut plugin = PluginCrate::new("trial-constructor");
+        plugin.source = source(CONSTRUCTOR, "Ack::ok()");
+        plugin.library()
+    });
+    library.clone()
+}
 
 // Long: a table of cases.
 #[test]
@@ -112,9 +124,7 @@ fn what_only_opening_tells_is_shown_like_any_refusal() {
 
 #[test]
 fn start_up_code_that_crashes_exits_hangs_or_prints_harms_nobody() {
-    let mut plugin = PluginCrate::new("trial-constructor");
-    plugin.source = source(CONSTRUCTOR, "Ack::ok()");
-    let library = plugin.library();
+    let library = constructor();
     for (what, code, found) in [
         ("print", None, ""),
         ("crash", Some("load-crash"), "SIGSEGV"),
@@ -253,8 +263,8 @@ fn a_process_or_a_thread_that_cannot_be_started_is_no_verdict_on_a_file() {
         eprintln!("SKIPPED: only root can start a host as another user");
         return;
     }
-    let mut met = Vec::new();
-    for limit in 1..=4 {
+    let mut met = BTreeSet::new();
+    for limit in 1.. {
         let output = Command::new("setpriv")
             .args([
                 &format!("--reuid={user}"),
@@ -273,15 +283,18 @@ fn a_process_or_a_thread_that_cannot_be_started_is_no_verdict_on_a_file() {
         let report: Value =
             serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
         let lack = &named(&report, &file)["unavailable"];
+        if lack.is_null() {
+            break; // enough for all that it starts
+        }
         let text = |key: &str| lack[key].as_str().unwrap_or_else(|| panic!("{limit}: {report:#}"));
         let said = format!("could not start a {}", text("code"));
         assert!(
             text("found").starts_with(&said) && text("cure").starts_with("ulimit -u"),
             "{limit}: {report:#}"
         );
-        met.push(text("code").to_owned());
+        met.insert(text("code").to_owned());
     }
-    assert!(met[0] == "process" && met.contains(&"thread".to_owned()), "{met:?}");
+    assert_eq!(met, ["process", "thread"].map(str::to_owned).into());
 }
 
 /// `check --load --json` with that mood of the constructor; nothing of a child's output may come between.

@@ -15,7 +15,6 @@ use host::manager::{self, Running};
 use host::net::connection::Shared;
 use host::net::{self, Server};
 use host::process::async_runtime::AsyncRuntime;
-use host::process::stop::{Stop, Stopper};
 use host::runtime::load_check::{LoadChecks, Output};
 use host::status::publisher::Publisher;
 
@@ -30,7 +29,7 @@ pub const CONFIGURATION: &str = "plugins.watch = false\nplugins.staging = \"run\
 pub struct Inside {
     stream: TcpStream,
     server: Server,
-    stopper: Stopper,
+    runtime: AsyncRuntime,
     manager: Running,
 }
 
@@ -41,23 +40,22 @@ impl Inside {
         let path = site.configuration();
         let config = Config::read(&path).unwrap();
         assert!(!config.plugins.watch, "the manager would look, and be measured too");
-        let (stopper, stop) = Stop::channel();
-        let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
         let runtime = AsyncRuntime::start().unwrap();
+        let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
         let (events, status) = (Events::default(), Publisher::new(None));
-        let manager = manager::start(&path, config.clone(), events, children, &stop, &runtime, status).unwrap();
+        let manager = manager::start(&path, config.clone(), events, children, &runtime, status).unwrap();
         let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
         let listen = listener.address();
         let address = listen.to_string();
         let shared = Shared::new(&config.server, config.protocol.ack, &listen, manager.routes());
-        let server = net::start(listener, &config.server, Arc::new(shared), &stop).unwrap();
+        let server = net::start(listener, &config.server, Arc::new(shared)).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Inside {
             stream,
             server,
-            stopper,
+            runtime,
             manager,
         }
     }
@@ -94,7 +92,8 @@ impl Inside {
     #[track_caller]
     pub fn stop(self) {
         drop(self.stream);
-        self.stopper.stop();
+        self.runtime.stop().cancel();
+        self.server.stop();
         assert_eq!(self.server.drain(Instant::now() + PATIENCE, Vec::new), 0);
         self.manager.shutdown(Instant::now() + PATIENCE);
     }

@@ -16,9 +16,11 @@ mod tally;
 mod timer;
 mod worker;
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -195,7 +197,7 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
         plan,
     });
     let plan = &shared.plan;
-    let threads = start_threads(streams, &shared)?;
+    let (threads, ends) = start_threads(streams, &shared)?;
     let acked = || threads.iter().map(|(_, acked)| acked.load(Ordering::Relaxed)).sum();
     let sample = || Sample {
         at: shared.start.elapsed(),
@@ -205,10 +207,9 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
         client: cpu_time(std::process::id()).ok(),
     };
 
-    let is_over = || threads.iter().all(|(thread, _)| thread.is_finished());
-    wait(&shared, plan.warmup, acked, is_over, &mut tell);
+    wait(&shared, plan.warmup, acked, &ends, &mut tell);
     let first = sample();
-    wait(&shared, plan.warmup + plan.duration, acked, is_over, &mut tell);
+    wait(&shared, plan.warmup + plan.duration, acked, &ends, &mut tell);
     let last = sample();
     if plan.pid.is_some() && last.host.is_none() {
         shared.given_up.store(true, Ordering::Relaxed); // nobody is there who could ack what is owed
@@ -238,8 +239,12 @@ pub fn run(plan: Plan, mut tell: impl FnMut(Progress)) -> Result<Report, BenchEr
 /// A thread of the load, and how many acks it has seen.
 type Load = (JoinHandle<io::Result<Tally>>, Arc<AtomicU64>);
 
+/// Disconnected when all threads of the load have ended: each holds the other end, and nothing is ever sent.
+type Ends = Receiver<Infallible>;
+
 /// Shares the connections among the threads of the plan, and starts those that have some.
-fn start_threads(streams: Vec<Socket>, shared: &Arc<Shared>) -> io::Result<Vec<Load>> {
+fn start_threads(streams: Vec<Socket>, shared: &Arc<Shared>) -> io::Result<(Vec<Load>, Ends)> {
+    let (goes_on, ends): (Sender<Infallible>, Ends) = channel();
     let mut shares: Vec<Vec<_>> = (0..shared.plan.threads).map(|_| Vec::new()).collect();
     for (number, stream) in streams.into_iter().enumerate() {
         shares[number % shared.plan.threads].push((number, stream));
@@ -249,9 +254,14 @@ fn start_threads(streams: Vec<Socket>, shared: &Arc<Shared>) -> io::Result<Vec<L
         let acked = Arc::new(AtomicU64::new(0));
         let worker = Worker::new(share, Arc::clone(shared), Arc::clone(&acked))?;
         let thread = std::thread::Builder::new().name("load".to_owned());
-        threads.push((thread.spawn(move || worker.run())?, acked));
+        let goes_on = goes_on.clone();
+        let run = move || {
+            let _goes_on = goes_on;
+            worker.run()
+        };
+        threads.push((thread.spawn(run)?, acked));
     }
-    Ok(threads)
+    Ok((threads, ends))
 }
 
 struct Sample {
@@ -262,16 +272,9 @@ struct Sample {
 }
 
 /// Waits until then, or until every connection is lost, and tells how it goes.
-fn wait(
-    shared: &Shared,
-    until: Duration,
-    acked: impl Fn() -> u64,
-    is_over: impl Fn() -> bool,
-    tell: &mut impl FnMut(Progress),
-) {
+fn wait(shared: &Shared, until: Duration, acked: impl Fn() -> u64, ends: &Ends, tell: &mut impl FnMut(Progress)) {
     let (mut at, mut before) = (shared.start.elapsed(), acked());
-    while at < until && !is_over() {
-        std::thread::sleep(TELL.min(until - at));
+    while at < until && ends.recv_timeout(TELL.min(until - at)) == Err(RecvTimeoutError::Timeout) {
         let (now, acks) = (shared.start.elapsed(), acked());
         tell(Progress {
             elapsed: now,

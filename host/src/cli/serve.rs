@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use crate::config::Config;
@@ -19,8 +21,7 @@ use crate::net;
 use crate::net::Bound;
 use crate::net::connection::Shared;
 use crate::process::async_runtime::AsyncRuntime;
-use crate::process::stop::Stop;
-use crate::process::{exit, open_files};
+use crate::process::open_files;
 use crate::runtime::load_check::{LoadChecks, Output};
 use crate::status::publisher::Publisher;
 use crate::status::submit_totals;
@@ -41,15 +42,14 @@ impl Serve {
     pub(super) fn run(self, signals: Signals) -> Result<u8, Failure> {
         let path = self.plugins.context("which configuration? Name it with --plugins")?;
         let events = Events::default();
-        let runtime = AsyncRuntime::start().context("can't start a thread")?;
-        let stop = signals
-            .listen(reload::on_hangup(events.sender(), runtime.clone()))
-            .context("can't wait for signals")?;
+        let runtime = AsyncRuntime::start().context("can't start the control plane")?;
+        let reload = reload::on_hangup(events.sender(), runtime.clone());
+        let orders = signals.listen(&runtime, reload).context("can't wait for signals")?;
         let config = Config::read(&path)?;
-        stop.in_order();
+        orders.stop_in_order(runtime.stop().clone());
         open_files::raise_open_files(config.server.max_connections);
         let drain_timeout = config.server.drain_timeout;
-        stop.watch_over_the_end(drain_timeout).context("can't start a thread")?;
+        runtime.watch_over_the_end(drain_timeout);
         // Taken before plugins are initialised, so that an address that can't be had leaves no trace of them; listened to
         // afterwards, so that no peer connects to a host that then refuses to start.
         let children = LoadChecks::here(Output::Null)?;
@@ -59,19 +59,23 @@ impl Serve {
         let control = ControlSocket::open(&config, status.subscribe(), &runtime)?;
         if control.is_some() {
             // Before there is a plugin: what a thread does for the first time may take a lock that a plugin holds for good.
-            Client::find(&config, &runtime)?;
+            let answer = Client::find(&config, &runtime);
+            if let Some(error) = answer.err().filter(|_| !runtime.is_stopping()) {
+                tracing::warn!(%error, "the control socket does not answer");
+            }
         }
-        let manager = manager::start(&path, config.clone(), events, children, &stop, &runtime, status.clone())?;
-        if stop.is_set() {
+        let manager = manager::start(&path, config.clone(), events, children, &runtime, status.clone())?;
+        if runtime.is_stopping() {
             manager.shutdown(Instant::now() + drain_timeout);
             tracing::info!("stopped before it served");
             return Ok(super::GOOD);
         }
-        let served = serve(&config, bound, &manager, &stop, &status);
+        let served = serve(&config, bound, &manager, &runtime, &status);
         // Without a port no peer was served, but the plugins are up and need their time to end.
         let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
         served?;
+        let _ = runtime.wait(async { timeout_at(deadline.into(), runtime.ended()).await });
         tracing::info!("stopped");
         Ok(super::GOOD)
     }
@@ -83,30 +87,28 @@ fn serve(
     config: &Config,
     bound: Bound,
     manager: &Running,
-    stop: &Stop,
+    runtime: &AsyncRuntime,
     status: &Publisher,
 ) -> Result<Instant, Failure> {
     let listener = bound.listen()?;
     let address = listener.address();
     let shared = Shared::new(&config.server, config.protocol.ack, &address, manager.routes());
     let shared = Arc::new(shared);
-    let server = net::start(listener, &config.server, shared, stop).context("can't serve")?;
+    let server = net::start(listener, &config.server, shared).context("can't serve")?;
     status.listening(address.to_string());
     tracing::info!(%address, "listening");
 
-    let routes = manager.routes();
-    let (ended, end) = Stop::channel();
-    let totals = exit::critical("totals", move || {
-        submit_totals::log_totals(&routes, TOTALS_PERIOD, &end)
-    });
-    let totals = totals.context("can't start a thread")?;
-    stop.wait();
+    let ended = CancellationToken::new();
+    let totals = submit_totals::log_totals(manager.routes(), TOTALS_PERIOD, ended.clone());
+    let totals = runtime.spawn("totals", totals);
+    runtime.wait(runtime.stop().cancelled());
     status.stopping();
     let stopped = Instant::now();
+    server.stop();
     let drain_timeout = config.server.drain_timeout;
     let for_plugins = (drain_timeout / 4).min(MOST_FOR_PLUGINS);
     server.drain(stopped + drain_timeout - for_plugins, || manager.calls());
-    ended.stop(); // not before: connections go on answering while they end, and the last line counts that too
-    let _ = totals.join();
+    ended.cancel(); // not before: connections go on answering while they end, and the last line counts that too
+    let _ = runtime.wait(totals);
     Ok(stopped + drain_timeout)
 }

@@ -2,12 +2,14 @@
 //! of them at once; SIGHUP rereads.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use nix::sys::signal::{SigSet, Signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::exit;
-use crate::process::stop::Stop;
 
 /// A signal that ends the process unhandled makes a shell say 128 and its number; so do we.
 const KILLED: u8 = 128;
@@ -35,19 +37,20 @@ impl Signals {
         Ok(Signals { asked_for })
     }
 
-    /// Gives a [`Stop`] that is set at the first SIGTERM or SIGINT; the second ends the process at once with 128 + its number, and
-    /// so does the first before [`Stop::in_order`].
-    ///
-    /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
+    /// Asks for signals from now on. `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their
+    /// configuration by. The first SIGTERM or SIGINT stops the host as [`Orders::stop_in_order`] says, the second ends the process
+    /// at once with 128 + its number.
     ///
     /// # Errors
     /// When the thread that asks for signals can't be started.
-    pub fn listen(self, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
-        let (stopper, stop) = Stop::channel();
-        let state = stop.clone();
-        // A thread of its own: whatever else is blocked, a second signal must work.
+    pub fn listen(self, runtime: &AsyncRuntime, on_hangup: impl Fn() + Send + 'static) -> io::Result<Orders> {
+        let orders = Orders { stop: Arc::default() };
+        let (stop, runtime) = (Arc::clone(&orders.stop), runtime.clone());
+        // A thread of its own that takes the signals itself, no task: whatever else is stuck, the control thread included, a
+        // second signal must work. And tokio would set handlers, which a plugin can replace.
         exit::critical("signals", move || {
-            let mut stopper = Some(stopper);
+            runtime.prime(); // to cancel wakes tasks
+            let mut is_stopping = false;
             loop {
                 let signal = match self.asked_for.wait() {
                     Ok(signal @ (Signal::SIGTERM | Signal::SIGINT)) => signal,
@@ -57,19 +60,34 @@ impl Signals {
                     }
                     Err(_) => continue, // interrupted
                 };
-                match stopper.take() {
-                    Some(stopper) if state.is_in_order() => {
-                        stopper.stop();
+                match stop.get() {
+                    Some(stop) if !is_stopping => {
+                        is_stopping = true;
+                        stop.cancel();
                         info!(signal = signal.as_str(), "stopping"); // after it is so: who reads this may rely on it
+                        continue;
                     }
-                    Some(_) => exit::at_once(KILLED + signal as u8),
-                    None => {
-                        warn!(signal = signal.as_str(), "second signal, ending at once");
-                        exit::at_once(KILLED + signal as u8);
-                    }
+                    Some(_) => warn!(signal = signal.as_str(), "second signal, ending at once"),
+                    None => {}
                 }
+                exit::at_once(KILLED + signal as u8);
             }
         })?;
-        Ok(stop)
+        Ok(orders)
+    }
+}
+
+/// What the first signal to stop does.
+#[derive(Debug)]
+pub struct Orders {
+    stop: Arc<OnceLock<CancellationToken>>,
+}
+
+impl Orders {
+    /// From here on there is something that stops in order: the first signal to stop cancels `stop`. Before, it ends the process
+    /// at once as the second one does: what is done by then may wait for somebody, as a configuration that is a pipe does, and
+    /// has nothing to lose.
+    pub fn stop_in_order(&self, stop: CancellationToken) {
+        let _ = self.stop.set(stop);
     }
 }

@@ -32,6 +32,11 @@ impl Routes {
         Arc::clone(&lock(&self.current).table)
     }
 
+    /// Has the current table read, which is not replaced meanwhile: only for a moment.
+    pub fn read<T>(&self, read: impl FnOnce(&RouteTable) -> T) -> T {
+        read(&lock(&self.current).table)
+    }
+
     /// Puts a table in force, for all threads at once: no Submit is answered by an older one after one was answered by this
     /// one. The one before comes back, and no thread looks into it any more. Once the routes are closed the new table comes back
     /// instead, and the empty one stays in force.

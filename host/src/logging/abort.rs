@@ -33,7 +33,7 @@ extern "C" fn wait(_: std::ffi::c_int) {
         if capture::is_drained() && QUEUE.is_written() {
             break;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(PAUSE); // a signal handler may wait for no lock, so for no condition either
     }
     let _ = raise(Signal::SIGABRT); // the signal's default is in force again: who sent it meant it
 }

@@ -74,7 +74,7 @@ fn write(to: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None); // writing tells what is wrong
-                thread::sleep(PAUSE);
+                thread::sleep(PAUSE); // not to spin where the poll says ready and is wrong
             }
             Ok(0) => return Err(Errno::IO),
             outcome => return outcome,

@@ -30,7 +30,7 @@ impl Manager {
                 is_complete &= self.resume(ready, &plugin, config);
                 continue;
             }
-            if self.stop.is_set() {
+            if self.runtime.is_stopping() {
                 return false;
             }
             let data_dir = config.plugins.data_dir().join(&ready.claim.candidate.plugin);

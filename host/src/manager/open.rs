@@ -131,7 +131,7 @@ impl Manager {
         }
         let verdicts = self
             .children
-            .run(&checks, &self.instances.with_static_tls(), timeout, &self.stop);
+            .run(&checks, &self.instances.with_static_tls(), timeout, &self.runtime);
         checks
             .iter()
             .map(|check| check.admitted.digest())

@@ -30,7 +30,7 @@ impl Manager {
             .map(|(name, _)| name.clone())
             .filter(|name| !good.contains(&name.as_str()))
             .collect();
-        if missing.is_empty() || self.stop.is_set() {
+        if missing.is_empty() || self.runtime.is_stopping() {
             return Ok(());
         }
         self.reported.files(survey, config, &self.status);

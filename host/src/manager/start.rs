@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
 use super::events::Events;
 use super::install;
@@ -19,7 +21,6 @@ use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
 use crate::process::async_runtime::AsyncRuntime;
 use crate::process::exit;
-use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::library;
 use crate::runtime::load_check::LoadChecks;
@@ -35,8 +36,9 @@ use crate::unavailable::BackOff;
 pub struct Running {
     instances: Instances,
     routes: Arc<Routes>,
-    /// None if it was time to stop before there was anything to follow.
-    thread: Option<JoinHandle<()>>,
+    /// The end of the manager's thread; none if it was time to stop before there was anything to follow.
+    ended: Option<oneshot::Receiver<()>>,
+    runtime: AsyncRuntime,
     staging: Arc<Staging>,
 }
 
@@ -60,8 +62,8 @@ impl Running {
         self.instances.close();
         // It holds handlers that are draining; or is inside a plugin.
         let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < half {
-            std::thread::sleep(Duration::from_millis(1));
+        if let Some(ended) = self.ended {
+            let _ = self.runtime.wait(async { timeout_at(half.into(), ended).await });
         }
         self.instances.shutdown(deadline);
         self.staging.remove();
@@ -69,7 +71,7 @@ impl Running {
 }
 
 /// Admits, loads and initialises what the plugin directory and the configuration ask for, and goes on following both.
-/// Everything that does not serve is logged with its reasons. Once it is time to `stop`, no further handler is made.
+/// Everything that does not serve is logged with its reasons. Once it is time to stop, no further handler is made.
 ///
 /// # Errors
 /// When there is no place for private copies, the directory is missing or can't be read, or a required plugin does not serve.
@@ -78,7 +80,6 @@ pub fn start(
     config: Config,
     events: Events,
     children: LoadChecks,
-    stop: &Stop,
     runtime: &AsyncRuntime,
     status: Publisher,
 ) -> Result<Running, StartError> {
@@ -86,7 +87,7 @@ pub fn start(
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
     let sender = events.sender();
-    let instances = Instances::new(move |retired| sender.instance_ended(retired), stop.clone());
+    let instances = Instances::new(move |retired| sender.instance_ended(retired), runtime.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -105,23 +106,16 @@ pub fn start(
         back_off: BackOff::default(),
         decided: Decisions::default(),
         status,
-        runtime: runtime.clone(),
         side_effects: SideEffects::new(),
         children,
-        stop: stop.clone(),
+        runtime: runtime.clone(),
         staging: Arc::clone(&staging),
     };
-    let thread = manager.start().and_then(|()| match stop.is_set() {
+    let ended = manager.start().and_then(|()| match runtime.is_stopping() {
         true => Ok(None),
-        false => {
-            let thread = exit::critical("manager", move || {
-                manager.runtime.prime();
-                manager.follow(events);
-            });
-            thread.map(Some).map_err(StartError::Thread)
-        }
+        false => follow(manager, events).map(Some),
     });
-    let thread = thread.inspect_err(|_| {
+    let ended = ended.inspect_err(|_| {
         routes.close();
         instances.shutdown(Instant::now() + drain_timeout);
         staging.remove();
@@ -129,9 +123,23 @@ pub fn start(
     Ok(Running {
         instances,
         routes,
-        thread,
+        ended,
+        runtime: runtime.clone(),
         staging,
     })
+}
+
+/// Starts the manager's thread; gives what tells of its end.
+fn follow(manager: Manager, events: Events) -> Result<oneshot::Receiver<()>, StartError> {
+    let (tell, ended) = oneshot::channel();
+    let runtime = manager.runtime.clone();
+    let run = move || {
+        runtime.prime();
+        manager.follow(events);
+        let _ = tell.send(());
+    };
+    exit::critical("manager", run).map_err(StartError::Thread)?;
+    Ok(ended)
 }
 
 impl Manager {

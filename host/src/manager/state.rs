@@ -13,7 +13,6 @@ use crate::directory::verdicts::{NotAdmitted, VerdictCache};
 use crate::dispatch::routes::Routes;
 use crate::files::stability::StabilityTracker;
 use crate::process::async_runtime::AsyncRuntime;
-use crate::process::stop::Stop;
 use crate::runtime::instances::Instances;
 use crate::runtime::load_check::LoadChecks;
 use crate::runtime::side_effects::SideEffects;
@@ -57,7 +56,7 @@ pub(super) struct Manager {
     pub(super) side_effects: SideEffects,
     /// Where libraries are tried out.
     pub(super) children: LoadChecks,
-    pub(super) stop: Stop,
+    /// The control plane, and the word that it is time to stop.
     pub(super) runtime: AsyncRuntime,
     pub(super) staging: Arc<Staging>,
 }
@@ -80,7 +79,7 @@ pub(super) struct Decisions {
 impl Manager {
     /// Whether the host ends.
     pub(super) fn is_ending(&self) -> bool {
-        self.stop.is_set() || self.instances.is_closed()
+        self.runtime.is_stopping() || self.instances.is_closed()
     }
 
     /// Takes note of what the machine can't give now.

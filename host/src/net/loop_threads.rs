@@ -104,6 +104,7 @@ impl LoopThreads {
             is_lacking = lack.is_some() || (is_lacking && missing == 0);
             if started < missing {
                 self.relay.not_started(missing - started);
+                // No event tells that the system has threads again.
                 std::thread::sleep(PAUSE);
             }
         }

@@ -21,15 +21,15 @@ mod unacknowledged;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use mio::Waker;
 use tracing::{info, warn};
 
 use crate::config;
 use crate::logging::FieldValue;
 use crate::process::exit::critical;
-use crate::process::stop::Stop;
 use acceptor::Acceptor;
 use connection::Shared;
 use connection_limit::Slots;
@@ -42,19 +42,22 @@ use loop_threads::LoopThreads;
 const FIRST_REMINDER: Duration = Duration::from_secs(1);
 
 /// A server that runs.
-#[derive(Debug)]
 pub struct Server {
     slots: Arc<Slots>,
+    context: Arc<Context>,
+    threads: Arc<LoopThreads>,
+    acceptor: Arc<Waker>,
 }
 
-/// Serves what comes to `listener`, on threads of its own, until `stop`. At most `settings.max_connections` are open at once.
+/// Serves what comes to `listener`, on threads of its own, until [`Server::stop`]. At most `settings.max_connections` are open at
+/// once.
 ///
 /// # Errors
 /// When the system has no polls or threads for it.
-pub fn start(listener: Listener, settings: &config::Server, shared: Arc<Shared>, stop: &Stop) -> io::Result<Server> {
+pub fn start(listener: Listener, settings: &config::Server, shared: Arc<Shared>) -> io::Result<Server> {
     let context = Arc::new(Context {
         shared,
-        stop: stop.clone(),
+        is_stopping: AtomicBool::new(false),
         accepting: AtomicBool::new(true),
         tick: AtomicU32::new(0),
     });
@@ -63,18 +66,25 @@ pub fn start(listener: Listener, settings: &config::Server, shared: Arc<Shared>,
     let loops = (0..count).map(|_| EventLoop::new(Arc::clone(&context)).map(Arc::new));
     let threads = LoopThreads::start(loops.collect::<io::Result<_>>()?, Arc::clone(&context))?;
     let slots = Slots::new(settings.max_connections);
-    let (acceptor, waker) = Acceptor::new(listener, context, Arc::clone(&threads), Arc::clone(&slots))?;
-    let of_acceptor = Arc::clone(&slots);
-    stop.on_stop(move || {
-        of_acceptor.close();
-        let _ = waker.wake(); // fails when the system is out of memory; the next peer wakes it then
-        threads.loops().iter().for_each(|each| each.wake());
-    });
+    let (acceptor, waker) = Acceptor::new(listener, Arc::clone(&context), Arc::clone(&threads), Arc::clone(&slots))?;
     critical("accept", move || acceptor.run())?;
-    Ok(Server { slots })
+    Ok(Server {
+        slots,
+        context,
+        threads,
+        acceptor: waker,
+    })
 }
 
 impl Server {
+    /// Lets nobody in any more, and has connections answer what is here and end. Waits for nothing.
+    pub fn stop(&self) {
+        self.context.is_stopping.store(true, Ordering::Release);
+        self.slots.close();
+        let _ = self.acceptor.wake(); // fails when the system is out of memory; the next peer wakes it then
+        self.threads.loops().iter().for_each(|each| each.wake());
+    }
+
     /// Once the host stops: waits until all connections have ended, until `deadline` at most, and gives how many are left.
     /// Those are inside a call to a plugin, or have acks that the peer does not take; they go on until the process ends.
     /// `calls` gives the plugins that are inside a call: the log hears of them now and then, and at the end.

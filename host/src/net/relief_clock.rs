@@ -42,6 +42,7 @@ pub(super) fn keep_time(loops: &[Arc<EventLoop>], relay: &Loops, context: &Conte
     let mut tick = 0;
     loop {
         let is_quiet = relay.held() == 0 && seen.iter().all(|seen| seen.closely_until <= tick);
+        // A thread that sleeps and does nothing else: no timer of the control plane, which may be late when that has much to do.
         std::thread::sleep(if is_quiet { TICK } else { BUSY_TICK });
         let now = Instant::now();
         let ticks = now.duration_since(start).as_nanos() / TICK.as_nanos();

@@ -1,5 +1,12 @@
 //! The control plane's tokio runtime: one thread that waits for everything that is not a packet: timers, child processes, the
-//! control socket. Packet loops take nothing from it. Threads outside wait for its futures by [`AsyncRuntime::wait`].
+//! control socket, the end. Packet loops take nothing from it. Threads outside wait for its futures by [`AsyncRuntime::wait`].
+//! What stopping in order means for a connection or a plugin is theirs to know; who gives the word is `control::signals`'
+//! decision.
+//!
+//! A library whose start-up code never returns holds the dynamic linker's lock. A thread that has something registered for its
+//! own end for the first time takes that lock (a thread-local with a destructor, `__cxa_thread_atexit_impl`), as tokio does
+//! where a thread first waits or wakes a task. So every thread that does either has done it once before any library is opened:
+//! see [`AsyncRuntime::prime`].
 
 use std::future::Future;
 use std::io;
@@ -9,8 +16,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
 use super::exit;
+
+/// What the end may take beyond `server.drain_timeout` before it is cut short: something that it waits for does not come.
+const OVERTIME: Duration = Duration::from_secs(1);
 
 /// The runtime, and the word that it is time to stop. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,7 +37,19 @@ impl AsyncRuntime {
     /// # Errors
     /// When the system has no poll or no thread for it.
     pub fn start() -> io::Result<AsyncRuntime> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        AsyncRuntime::of(Builder::new_current_thread().enable_io().enable_time())
+    }
+
+    /// As [`AsyncRuntime::start`], for timers alone: without a descriptor that foreign code could close.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn with_timers_only() -> io::Result<AsyncRuntime> {
+        AsyncRuntime::of(Builder::new_current_thread().enable_time())
+    }
+
+    fn of(builder: &mut Builder) -> io::Result<AsyncRuntime> {
+        let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         exit::critical("control", move || runtime.block_on(std::future::pending::<()>()))?;
         let started = AsyncRuntime {
@@ -43,16 +66,17 @@ impl AsyncRuntime {
         &self.stop
     }
 
-    /// Whether it is time to stop.
+    /// Whether it is time to stop. Takes a lock for a moment: not for each packet.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Has the calling thread register with the C library what it needs to [`AsyncRuntime::wait`]. Registering takes the
-    /// dynamic linker's lock, which a library may hold whose start-up code never returns; so a thread does it before any
-    /// library is opened.
+    /// Has the calling thread register with the C library what it needs to [`AsyncRuntime::wait`], to spawn and to cancel. Also
+    /// waits for the runtime's own thread to have done as much.
     pub fn prime(&self) {
-        self.wait(async { tokio::time::sleep(Duration::ZERO).await });
+        let a_moment = || async { tokio::time::sleep(Duration::ZERO).await };
+        let _ = self.wait(self.handle.spawn(a_moment())); // no task of it fails
+        self.wait(a_moment());
     }
 
     /// Waits for a future on a thread outside of the runtime, while the runtime's own thread drives timers and sockets.
@@ -63,22 +87,64 @@ impl AsyncRuntime {
         self.handle.block_on(future)
     }
 
-    /// Runs a task for as long as there is something to do. Should it panic, the process ends and says so, rather than go on
-    /// half alive.
+    /// Runs a task for as long as there is something to do; [`AsyncRuntime::ended`] waits for it. It must not run code of
+    /// plugins, which may block: so it drops no last reference to one. Should it panic, the process ends and says so, rather
+    /// than go on half alive.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        let task = self.tasks.spawn_on(task, &self.handle);
+        self.watch(name, self.tasks.spawn_on(task, &self.handle))
+    }
+
+    fn watch(&self, name: &'static str, task: JoinHandle<()>) -> JoinHandle<()> {
         self.handle.spawn(async move {
             // The panic hook has said what and where.
             if task.await.is_err_and(|error| error.is_panic()) {
-                tracing::error!(task = name, "a fault of the host's own, ending: restart it");
+                error!(task = name, "a fault of the host's own, ending: restart it");
                 exit::at_once(exit::INTERNAL);
             }
         })
+    }
+
+    /// Ends the process when the end takes longer than it may: `drain_timeout`, and a second.
+    pub fn watch_over_the_end(&self, drain_timeout: Duration) {
+        let stop = self.stop.clone();
+        let watchdog = async move {
+            stop.cancelled().await;
+            tokio::time::sleep(drain_timeout + OVERTIME).await;
+            error!("the end takes too long, cut short");
+            exit::at_once(exit::INTERNAL);
+        };
+        // Not among those that the end waits for.
+        self.watch("watchdog", self.handle.spawn(watchdog));
     }
 
     /// Returns when all tasks have ended. To be called once, when it is time to stop.
     pub async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn the_end_waits_for_tasks_and_reaches_them() {
+        let runtime = AsyncRuntime::start().expect("a thread");
+        runtime.watch_over_the_end(Duration::from_secs(3600));
+        let (stop, has_ended) = (runtime.stop().clone(), Arc::new(AtomicBool::new(false)));
+        let ending = Arc::clone(&has_ended);
+        runtime.spawn("probe", async move {
+            stop.cancelled().await;
+            ending.store(true, Ordering::Relaxed);
+        });
+        assert!(!runtime.is_stopping());
+        runtime.stop().cancel();
+        assert!(runtime.is_stopping());
+        runtime.wait(runtime.ended());
+        assert!(has_ended.load(Ordering::Relaxed));
     }
 }

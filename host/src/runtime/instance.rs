@@ -24,7 +24,7 @@ use super::instance_numbers;
 use super::library::{Library, contain};
 use crate::admission::admit::Admitted;
 use crate::logging::{self, FieldValue, LEFT_OUT, RateLimit};
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::unavailable::LoadError;
 
 const FAILED: &str = "handler failed";
@@ -73,11 +73,11 @@ impl Handler {
         config: String,
         data_dir: &Path,
         timeout: Duration,
-        stop: &Stop,
+        runtime: &AsyncRuntime,
     ) -> Result<Handler, LoadError> {
         let data_dir = data_dir.to_owned();
         let init = move || Handler::init_here(library, &config, &data_dir);
-        within(timeout, stop, "init", init, |late| {
+        within(timeout, runtime, "init", init, |late| {
             if let Ok(late) = late {
                 late.shutdown();
             }

@@ -19,7 +19,7 @@ use super::retired::Retired;
 use crate::admission::admit::Admitted;
 use crate::admission::stage::Digest;
 use crate::admission::static_tls::Room;
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::selection::instance_key::InstanceKey;
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 
@@ -27,10 +27,10 @@ use crate::unavailable::{LoadError, Shortage, Unavailable};
 #[derive(Clone)]
 pub struct Instances {
     state: Arc<Mutex<State>>,
-    /// For who waits until handlers have ended. No channel: see `call_with_deadline`.
+    /// For who waits until handlers have ended.
     ended: Arc<Condvar>,
     on_change: Arc<dyn Fn(Option<Retired>) + Send + Sync>,
-    pub(super) stop: Stop,
+    pub(super) runtime: AsyncRuntime,
 }
 
 #[derive(Default)]
@@ -86,14 +86,14 @@ impl Live {
 }
 
 impl Instances {
-    /// None yet. `on_change` is called when a handler has ended (with it, if it was retired), when a library came back late, and when these
-    /// are closed; it must not block. When it is time to `stop`, no plugin's code is waited for any more.
-    pub fn new(on_change: impl Fn(Option<Retired>) + Send + Sync + 'static, stop: Stop) -> Instances {
+    /// None yet. `on_change` is called when a handler has ended (with it, if it was retired), when a library came back late, and
+    /// when these are closed; it must not block. When it is time to stop, no plugin's code is waited for any more.
+    pub fn new(on_change: impl Fn(Option<Retired>) + Send + Sync + 'static, runtime: AsyncRuntime) -> Instances {
         Instances {
             state: Arc::default(),
             ended: Arc::default(),
             on_change: Arc::new(on_change),
-            stop,
+            runtime,
         }
     }
 
@@ -149,7 +149,7 @@ impl Instances {
             Some(library) => library,
             None => self.open_new(admitted, file, timeout)?,
         };
-        library.check_config(config.to_owned(), timeout, &self.stop)?;
+        library.check_config(config.to_owned(), timeout, &self.runtime)?;
         Ok(library)
     }
 
@@ -164,10 +164,17 @@ impl Instances {
         self.lock().opening = Some(format!("{} {}", record.name, record.version));
         let late = self.clone();
         let (file, room) = (file.to_owned(), self.room());
-        let opened = Library::open(Arc::clone(admitted), file, room, timeout, &self.stop, move |library| {
-            late.came_back(library.ok());
-            (late.on_change)(None);
-        });
+        let opened = Library::open(
+            Arc::clone(admitted),
+            file,
+            room,
+            timeout,
+            &self.runtime,
+            move |library| {
+                late.came_back(library.ok());
+                (late.on_change)(None);
+            },
+        );
         match &opened {
             Ok(library) => self.came_back(Some(library.clone())),
             Err(error) if is_under_way(error) => {}
@@ -212,7 +219,7 @@ impl Instances {
         if self.lock().closed {
             return Err(LoadError::Stopping);
         }
-        let handler = Handler::init(library, key.config.clone(), data_dir, timeout, &self.stop)?;
+        let handler = Handler::init(library, key.config.clone(), data_dir, timeout, &self.runtime)?;
         let plugin = Arc::new(Plugin::new(handler));
         let mut state = self.lock();
         if state.closed {

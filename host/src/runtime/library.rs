@@ -24,7 +24,7 @@ use super::plugin_log::PluginLog;
 use crate::admission::admit::Admitted;
 use crate::admission::host_record::host_record;
 use crate::admission::static_tls::Room;
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::unavailable::LoadError;
 
 /// A library that is open, for good, and whose layout is the host's.
@@ -73,7 +73,7 @@ impl Library {
         file: PathBuf,
         room: Room,
         timeout: Duration,
-        stop: &Stop,
+        runtime: &AsyncRuntime,
         late: impl FnOnce(Result<Library, LoadError>) + Send + 'static,
     ) -> Result<Library, LoadError> {
         let open = move || {
@@ -86,17 +86,17 @@ impl Library {
             })?;
             Ok(Library { admitted, opened })
         };
-        within(timeout, stop, "load", open, late)
+        within(timeout, runtime, "load", open, late)
     }
 
     /// Has the plugin check its configuration (JSON), on a thread of its own.
     ///
     /// # Errors
     /// When it does not take the configuration, or does not return within `timeout`; and as for [`Library::open`].
-    pub fn check_config(&self, config: String, timeout: Duration, stop: &Stop) -> Result<(), LoadError> {
+    pub fn check_config(&self, config: String, timeout: Duration, runtime: &AsyncRuntime) -> Result<(), LoadError> {
         let library = self.clone();
         let check = move || library.opened.check_config(&library.record().name, &config);
-        within(timeout, stop, "load", check, drop)
+        within(timeout, runtime, "load", check, drop)
     }
 
     /// What was admitted.

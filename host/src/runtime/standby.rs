@@ -27,14 +27,16 @@ impl Instances {
         if !plugin.begin_pause() {
             return Ok(());
         }
-        let (paused, stop) = (Arc::clone(plugin), self.stop.clone());
+        let (paused, runtime) = (Arc::clone(plugin), self.runtime.clone());
+        // A thread and no task of the control plane: it may be the last to let go of the plugin, whose code then runs.
         let pause = move || {
+            runtime.prime();
             let here = Arc::clone(&paused);
             let work = move || {
                 here.pause();
                 Ok(())
             };
-            match within(timeout, &stop, "paused", work, |_| {}) {
+            match within(timeout, &runtime, "paused", work, |_| {}) {
                 Err(LoadError::Refused(refusal)) => late(&refusal),
                 Err(LoadError::Unavailable(_)) => paused.pause(),
                 Ok(()) | Err(LoadError::Stopping) => {}
@@ -57,6 +59,6 @@ impl Instances {
             return Ok(());
         }
         let resumed = Arc::clone(plugin);
-        within(timeout, &self.stop, "resumed", move || Ok(resumed.resume()?), |_| {})
+        within(timeout, &self.runtime, "resumed", move || Ok(resumed.resume()?), |_| {})
     }
 }

@@ -2,24 +2,28 @@
 //! plugin's own counters are read, so a packet costs nothing more.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use semver::Version;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::dispatch::routes::{RouteTable, Routes};
-use crate::process::stop::Stop;
+use crate::dispatch::routes::Routes;
+use crate::runtime::Plugin;
 
-/// Logs the totals once every `period` until `stop`, and a last time then.
-pub fn log_totals(routes: &Routes, period: Duration, stop: &Stop) {
+/// Logs the totals once every `period` until `end`, and a last time then.
+pub async fn log_totals(routes: Arc<Routes>, period: Duration, end: CancellationToken) {
     let mut totals = Totals::new();
-    let mut last = false;
-    while !last {
-        // Counted from the last line: after a pause of the machine one line that covers it is enough.
-        last = stop.wait_until(totals.at + period);
-        // No reference to a plugin is kept from one line to the next: it would hold up its end.
-        totals.log(&routes.current());
+    let mut period = interval(period);
+    // Counted from the last line: after a pause of the machine one line that covers it is enough.
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    period.tick().await; // the first is at once
+    while end.run_until_cancelled(period.tick()).await.is_some() {
+        totals.log(&routes);
     }
+    totals.log(&routes);
 }
 
 /// What was logged last.
@@ -36,13 +40,15 @@ impl Totals {
         }
     }
 
-    fn log(&mut self, routes: &RouteTable) {
+    fn log(&mut self, routes: &Routes) {
         let now = Instant::now();
         let seconds = now.duration_since(self.at).as_secs_f64();
         self.at = now;
-        for plugin in routes.plugins() {
-            let total = plugin.submits();
-            let key = (plugin.name().to_owned(), plugin.version().clone());
+        // No reference to a plugin leaves the table: the last one to go would have the plugin's own code run here.
+        let answered = |plugin: &Arc<Plugin>| (plugin.name().to_owned(), plugin.version().clone(), plugin.submits());
+        let plugins: Vec<_> = routes.read(|table| table.plugins().iter().map(answered).collect());
+        for (plugin, version, total) in plugins {
+            let key = (plugin.clone(), version.clone());
             let before = self.known.insert(key, total).unwrap_or(0);
             if total == before {
                 continue;
@@ -52,8 +58,8 @@ impl Totals {
             // In tenths, as finely as anybody reads it.
             let rate = (new as f64 / seconds.max(f64::MIN_POSITIVE) * 10.0).round() / 10.0;
             info!(
-                plugin = plugin.name(),
-                version = %plugin.version(),
+                plugin,
+                %version,
                 total,
                 rate,
                 "submits"

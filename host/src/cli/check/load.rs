@@ -6,7 +6,7 @@ use super::Admissions;
 use crate::admission::admit::Admitted;
 use crate::config::Config;
 use crate::directory::survey::Survey;
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::runtime::load_check::{LoadCheck, LoadChecks, NoProgram, Output};
 use crate::selection::candidate::Candidate;
 use crate::selection::command_claims::Plan;
@@ -14,6 +14,7 @@ use crate::selection::desired_version::at_start;
 use crate::selection::table_for::{TableFor, config_json};
 use crate::selection::tried::Tried;
 use crate::status::report::{Report, State};
+use crate::unavailable::Unavailable;
 
 /// Opens every content that is admitted, once; with the configuration that a start would give it, if it would.
 pub(super) fn open(
@@ -56,7 +57,11 @@ pub(super) fn open(
     let shared = trials.iter().take_while(|trial| together(trial)).count();
     let trials: Vec<LoadCheck> = trials.into_iter().map(|(_, trial)| trial).collect();
     let children = LoadChecks::here(Output::Shown)?;
-    let run = |trials: &[LoadCheck]| children.run(trials, &[], config.plugins.init_timeout, &Stop::never());
+    let runtime = AsyncRuntime::start();
+    let run = |trials: &[LoadCheck]| match &runtime {
+        Ok(runtime) => children.run(trials, &[], config.plugins.init_timeout, runtime),
+        Err(error) => vec![Err(Unavailable::thread("load", error).into()); trials.len()],
+    };
     let mut verdicts = run(&trials[..of_start]);
     verdicts.extend(run(&trials[of_start..shared]));
     trials[shared..].chunks(1).for_each(|trial| verdicts.extend(run(trial)));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use crate::net::connection::{Shared, Waiting};
-use crate::process::stop::Stop;
 
 /// What all event loops of a server have in common.
 pub(in crate::net) struct Context {
     pub(in crate::net) shared: Arc<Shared>,
-    pub(in crate::net) stop: Stop,
+    /// Whether the host stops. A flag of the loops' own: asking a token of the control plane takes a lock.
+    pub(in crate::net) is_stopping: AtomicBool,
     /// Whether there may be new connections.
     pub(in crate::net) accepting: AtomicBool,
     /// The current tick, which the relief clock counts.
@@ -18,6 +18,11 @@ pub(in crate::net) struct Context {
 }
 
 impl Context {
+    /// Whether the host stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
     /// The current tick.
     pub(super) fn now(&self) -> u32 {
         self.tick.load(Ordering::Relaxed)

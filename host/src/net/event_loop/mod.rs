@@ -117,7 +117,7 @@ impl EventLoop {
                     Mail::Back(key, connection, next) => members.put_back(key, connection, next),
                 }
             }
-            if self.context.stop.is_set() && self.has_ended(&mut members) {
+            if self.context.is_stopping() && self.has_ended(&mut members) {
                 return false;
             }
             if members.begins_round() {
@@ -125,7 +125,7 @@ impl EventLoop {
             }
             while let Some((key, mut connection, readable)) = members.next_turn() {
                 let is_last = members.is_round_over();
-                let stopping = self.context.stop.is_set();
+                let stopping = self.context.is_stopping();
                 let turn = self.turns.begin();
                 drop(members);
                 if !self.pace.is_normal() && self.pace.hands_over(self.context.now(), &mut probe) {

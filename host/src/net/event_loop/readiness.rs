@@ -62,7 +62,8 @@ impl Readiness {
                 if POLL_FAILS_LIMIT.admits() {
                     error!(%error, "{POLL_FAILS}");
                 }
-                std::thread::sleep(PAUSE); // it is not to spin if it lasts
+                // It is not to spin if it lasts. There is nothing to wait for: what it waits with is what fails.
+                std::thread::sleep(PAUSE);
             }
             return;
         }

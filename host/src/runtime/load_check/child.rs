@@ -12,11 +12,11 @@ use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit}
 
 use super::{Message, Task, Work};
 use crate::admission::static_tls::Room;
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::runtime::call_with_deadline::within;
 use crate::runtime::library::{Opened, hold};
 use crate::runtime::linker_errors::Subject;
-use crate::unavailable::LoadError;
+use crate::unavailable::{LoadError, Unavailable};
 
 /// Runs the child to its end.
 ///
@@ -41,6 +41,8 @@ pub fn run() -> io::Result<()> {
     BufReader::new(&socket).read_line(&mut line)?;
     let work: Work = serde_json::from_str(&line)?;
     let tell = |message: &Message| writeln!(&socket, "{}", serde_json::to_string(message)?);
+    // Without descriptors, which a library may close. Before any is opened: it may hold the dynamic linker for good.
+    let runtime = AsyncRuntime::with_timers_only();
     tell(&Message::Ready)?;
     if !work.before.iter().all(|copy| hold(copy).is_ok()) {
         kill_process(getpid(), Signal::KILL)?; // which tells it
@@ -49,7 +51,10 @@ pub fn run() -> io::Result<()> {
     for (number, task) in work.tasks.into_iter().enumerate() {
         tell(&Message::Opening(number))?;
         let static_tls = task.static_tls;
-        let verdict = open(task, room);
+        let verdict = match &runtime {
+            Ok(runtime) => open(task, room, runtime),
+            Err(error) => Err(Unavailable::thread("load", error).into()),
+        };
         if verdict.is_ok() {
             room = room.after(static_tls);
         }
@@ -65,7 +70,7 @@ pub fn run() -> io::Result<()> {
     Ok(())
 }
 
-fn open(task: Task, room: Room) -> Result<(), LoadError> {
+fn open(task: Task, room: Room, runtime: &AsyncRuntime) -> Result<(), LoadError> {
     let open = move || {
         let opened = Opened::open(Subject {
             copy: &task.copy,
@@ -79,5 +84,5 @@ fn open(task: Task, room: Room) -> Result<(), LoadError> {
             None => Ok(()),
         }
     };
-    within(task.timeout, &Stop::never(), "load", open, drop)
+    within(task.timeout, runtime, "load", open, drop)
 }

@@ -11,6 +11,7 @@
 //! comes of that is no newcomer's fault: if one of them does not open there, nothing is opened beforehand.
 
 mod child;
+mod end_watch;
 mod process;
 mod program;
 
@@ -19,17 +20,18 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugin_record::{Code, Refusal};
 use plugin_record::{Record, printable};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::call_with_deadline::timed_out;
 use crate::admission::admit::Admitted;
 use crate::admission::static_tls::{Room, StaticTls, is_known};
-use crate::process::stop::Stop;
+use crate::process::async_runtime::AsyncRuntime;
 use crate::unavailable::{LoadError, Shortage, Unavailable};
 pub use child::run as run_child;
 pub use process::Output;
@@ -121,13 +123,13 @@ impl LoadChecks {
 
     /// Opens each library in a child process, checks its layout and has the plugin check its configuration; gives a verdict on
     /// each, in their order. Each may take `timeout`. `open` are the libraries that take static TLS here, in the order in which
-    /// they were opened.
+    /// they were opened. When it is time to stop, those without a verdict are `Stopping`.
     pub fn run(
         &self,
         checks: &[LoadCheck],
         open: &[Arc<Admitted>],
         timeout: Duration,
-        stop: &Stop,
+        runtime: &AsyncRuntime,
     ) -> Vec<Result<(), LoadError>> {
         let mut verdicts: Vec<Option<Result<(), LoadError>>> = vec![None; checks.len()];
         let mut waiting: VecDeque<usize> = (0..checks.len()).collect();
@@ -137,10 +139,17 @@ impl LoadChecks {
                 let is_prepared = before.is_empty();
                 let tasks = indices.iter().map(|number| task(&checks[*number], timeout)).collect();
                 let work = Work { before, room, tasks };
-                match Process::start(&self.program, &work, self.output) {
-                    Ok(process) => Listener::new(process, checks, indices, timeout, is_prepared).listen(verdicts, stop),
-                    Err(error) => End::Failed(Unavailable::process(&self.program, &error).into()),
-                }
+                let run = async {
+                    match Process::start(&self.program, &work, self.output).await {
+                        Ok(process) => {
+                            let listener = Listener::new(process, checks, indices, timeout, is_prepared);
+                            listener.listen(verdicts).await
+                        }
+                        Err(error) => End::Failed(Unavailable::process(&self.program, &error).into()),
+                    }
+                };
+                let end = runtime.wait(runtime.stop().run_until_cancelled(run));
+                end.unwrap_or(End::Failed(LoadError::Stopping))
             };
             match run(before, verdicts) {
                 End::Unprepared => {
@@ -252,11 +261,11 @@ impl<'a> Listener<'a> {
     }
 
     /// Writes the verdicts on its tasks. At least one has a verdict, or the end says why not.
-    fn listen(mut self, verdicts: &mut [Option<Result<(), LoadError>>], stop: &Stop) -> End {
+    async fn listen(mut self, verdicts: &mut [Option<Result<(), LoadError>>]) -> End {
         let mut missing = self.indices.len();
         let mut deadline = Instant::now() + START;
         while missing > 0 {
-            let heard = match self.process.hear(deadline, stop) {
+            let heard = match self.process.hear(deadline).await {
                 Ok(heard) => heard,
                 Err(error) => {
                     let found = format!("the process to open it in can't be waited for: {error}");
@@ -264,7 +273,6 @@ impl<'a> Listener<'a> {
                 }
             };
             let broken = match heard {
-                Heard::Stop => return End::Failed(LoadError::Stopping),
                 // Once: what comes later is a plugin's.
                 Heard::Message(Message::Ready) if !self.is_ready => {
                     self.is_ready = true;
@@ -287,7 +295,8 @@ impl<'a> Listener<'a> {
                 }
                 _ if !self.is_prepared => return End::Unprepared,
                 Heard::Ended(_) if self.current.is_none() && missing < self.indices.len() => return End::Done,
-                Heard::Ended(status) => ended(status),
+                Heard::Ended(Some(status)) => ended(status),
+                Heard::Ended(None) => taken(),
                 Heard::Silent => LoadError::Refused(timed_out("load", self.timeout)),
                 Heard::Message(_) | Heard::Garbled => {
                     crashed("it disturbed the process that opened it, which could not tell what it found")
@@ -336,6 +345,18 @@ fn made_anew(verdict: Result<(), LoadError>) -> Result<(), LoadError> {
         .into(),
         LoadError::Stopping => LoadError::Stopping,
     })
+}
+
+/// How it ended is known to a plugin's code in the host at most.
+fn taken() -> LoadError {
+    let found = "the process that opened it ended, and other code of the host's process has taken its status";
+    let cure = "# a plugin that serves ignores SIGCHLD or waits for any child (waitpid of -1): its author should wait for its own \
+                children only; without that plugin a restarted host can tell what this one's fault is";
+    Unavailable {
+        cure: cure.to_owned(),
+        ..Unavailable::new(Shortage::Process, "load", found)
+    }
+    .into()
 }
 
 fn ended(status: ExitStatus) -> LoadError {

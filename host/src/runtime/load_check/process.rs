@@ -1,23 +1,29 @@
-//! The child as its parent sees it: started, told its work, listened to, and ended with all that it has forked.
+//! The child as its parent sees it: started, told its work, listened to, and ended with all that it has forked. Waits on the
+//! control plane's runtime: for its words and its end, whichever comes first.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::end_watch::EndWatch;
 use super::{COMMAND, Message, START, Work};
-use crate::process::stop::Stop;
 
-/// How often it is looked whether the child is still there.
-const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long after its socket was closed its end may take. The kernel closes a process's files before it can be waited for.
+const CLOSED: Duration = Duration::from_secs(1);
 /// No message is longer; what lies behind is the plugin's.
 const MAX_MESSAGE: usize = 1 << 20;
+/// How much is read at once.
+const PART: usize = 4096;
 
 /// Where goes what plugins print.
 #[derive(Clone, Copy, Debug)]
@@ -31,28 +37,34 @@ pub enum Output {
 /// A child process. Ended, with what it has forked, when dropped.
 pub(super) struct Process {
     child: Child,
+    pid: Pid,
+    end: EndWatch,
     socket: UnixStream,
     text: Vec<u8>,
-    /// Its number may be another process's by now.
+    /// It has ended, and all that it wrote is in `text`.
+    has_ended: bool,
+    /// Its status was taken: its number may be another process's by now.
     is_reaped: bool,
 }
 
 /// What is heard of it.
 pub(super) enum Heard {
     Message(Message),
-    /// It ended.
-    Ended(ExitStatus),
+    /// It ended. No status where other code of this process has taken it: a plugin's in the host, that waits for any child or
+    /// has the system reap them.
+    Ended(Option<ExitStatus>),
     /// It goes on, and its time is up.
     Silent,
     /// It goes on, but what came is no message, or the socket is closed.
     Garbled,
-    /// It is time to stop.
-    Stop,
 }
 
 impl Process {
-    pub(super) fn start(program: &Path, work: &Work, output: Output) -> io::Result<Process> {
-        let (socket, theirs) = UnixStream::pair()?;
+    /// Starts it and gives it its work. On a runtime.
+    pub(super) async fn start(program: &Path, work: &Work, output: Output) -> io::Result<Process> {
+        let (socket, theirs) = std::os::unix::net::UnixStream::pair()?;
+        socket.set_nonblocking(true)?;
+        let socket = UnixStream::from_std(socket)?;
         let mut command = Command::new(program);
         command.arg(COMMAND).stdin(Stdio::from(OwnedFd::from(theirs)));
         match output {
@@ -61,33 +73,42 @@ impl Process {
         };
         // Its own group, so that what it forks ends with it.
         command.process_group(0);
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
         drop(command); // and with it our copy of the child's end
+        let pid = Pid::from_child(&child);
+        let end = match EndWatch::of(pid) {
+            Ok(end) => end,
+            Err(error) => {
+                let _ = child.kill(); // it has forked nothing yet
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
         let mut process = Process {
             child,
+            pid,
+            end,
             socket,
             text: Vec::new(),
+            has_ended: false,
             is_reaped: false,
         };
         let mut line = serde_json::to_vec(work)?;
         line.push(b'\n');
-        process.socket.set_write_timeout(Some(START))?;
-        match process.socket.write_all(&line) {
+        match timeout(START, process.socket.write_all(&line)).await? {
             // A child that is gone already has its end told by `hear`.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(process),
         }
-        process.socket.set_read_timeout(Some(CHECK_INTERVAL))?;
-        Ok(process)
     }
 
-    /// Waits for its next message. What it has forked may hold the socket open, so its end is looked for as well.
-    pub(super) fn hear(&mut self, deadline: Instant, stop: &Stop) -> io::Result<Heard> {
-        let mut buffer = [0; 4096];
+    /// Waits for its next message. What it has forked may hold the socket open, so its end is waited for as well.
+    pub(super) async fn hear(&mut self, deadline: Instant) -> io::Result<Heard> {
+        timeout_at(deadline, self.next()).await.unwrap_or(Ok(Heard::Silent))
+    }
+
+    async fn next(&mut self) -> io::Result<Heard> {
         loop {
-            if stop.is_set() {
-                return Ok(Heard::Stop);
-            }
             if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.text.drain(..=end).collect();
                 return Ok(serde_json::from_slice(&line).map_or(Heard::Garbled, Heard::Message));
@@ -95,65 +116,66 @@ impl Process {
             if self.text.len() > MAX_MESSAGE {
                 return Ok(Heard::Garbled);
             }
-            // In this order: what it wrote before it ended is read after its end is seen.
-            let has_ended = self.has_ended()?;
-            let is_closed = match self.socket.read(&mut buffer) {
-                Ok(0) => true,
-                Ok(length) => {
-                    self.text.extend_from_slice(&buffer[..length]);
+            if self.has_ended {
+                return self.ended();
+            }
+            self.text.reserve(PART);
+            let read = tokio::select! {
+                biased;
+                read = self.socket.read_buf(&mut self.text) => read,
+                () = self.end.ended() => {
+                    self.read_rest()?;
+                    self.has_ended = true;
                     continue;
                 }
+            };
+            let is_closed = match read {
+                Ok(length) => length == 0,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if has_ended {
-                return self.reap().map(Heard::Ended);
-            }
             if is_closed {
-                // The kernel closes a process's files before it can be waited for.
-                return match self.ends_within(CHECK_INTERVAL * 20)? {
-                    true => self.reap().map(Heard::Ended),
-                    false => Ok(Heard::Garbled),
+                return match timeout(CLOSED, self.end.ended()).await {
+                    Ok(()) => self.ended(),
+                    Err(_) => Ok(Heard::Garbled),
                 };
-            }
-            if Instant::now() >= deadline {
-                return Ok(Heard::Silent);
             }
         }
     }
 
-    /// Whether it has ended. Its number stays its own until it is reaped.
-    fn has_ended(&self) -> io::Result<bool> {
-        let Some(pid) = self.pid() else { return Ok(true) };
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        Ok(waitid(WaitId::Pid(pid), look)?.is_some())
+    /// What it wrote before its end was seen. Asked of the system: the runtime may not have heard of it yet.
+    fn read_rest(&mut self) -> io::Result<()> {
+        let mut buffer = [0; PART];
+        while self.text.len() <= MAX_MESSAGE {
+            match recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(Errno::AGAIN | Errno::CONNRESET) => break,
+                Ok((length, _)) => self.text.extend_from_slice(&buffer[..length]),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
-    fn ends_within(&self, time: Duration) -> io::Result<bool> {
-        let deadline = Instant::now() + time;
-        loop {
-            match self.has_ended()? {
-                false if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                has_ended => return Ok(has_ended),
-            }
+    fn ended(&mut self) -> io::Result<Heard> {
+        match self.reap() {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::CHILD) => Ok(Heard::Ended(None)),
+            status => status.map(|status| Heard::Ended(Some(status))),
         }
     }
 
     /// Ends what it has forked, and it too, and takes its status. The group is ended first, while its number is certainly
     /// still this one.
+    ///
+    /// # Errors
+    /// `CHILD` where it was reaped already.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        if let Some(group) = self.pid().filter(|_| !self.is_reaped) {
-            let _ = kill_process_group(group, Signal::KILL);
+        if std::mem::replace(&mut self.is_reaped, true) {
+            return Err(Errno::CHILD.into());
         }
-        let status = self.child.wait();
-        self.is_reaped = true;
-        status
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        self.end.has_ended()?;
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        self.child.wait()
     }
 }
 
