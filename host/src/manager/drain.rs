@@ -104,10 +104,11 @@ impl Manager {
 
     /// Pauses an instance that waits in standby. What it makes of that changes nothing for others, so it is no more than a line.
     fn pause(&self, plugin: &Arc<Plugin>) {
-        let paused = Arc::clone(plugin);
-        let late = move |refusal: &Refusal| VersionEvent::not_paused(&paused, &refusal.plugin);
+        // No reference to the plugin: the last one to go would have its code run on the control plane's thread.
+        let (name, version) = (plugin.name().to_owned(), plugin.version().clone());
+        let late = move |refusal: &Refusal| VersionEvent::not_paused(&name, &version, &refusal.plugin);
         if let Err(reason) = self.instances.pause(plugin, self.config.plugins.init_timeout, late) {
-            VersionEvent::not_paused(plugin, &reason.found);
+            VersionEvent::not_paused(plugin.name(), plugin.version(), &reason.found);
         }
     }
 

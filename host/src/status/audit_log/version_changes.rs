@@ -135,13 +135,8 @@ impl VersionEvent {
     }
 
     /// A handler that waits in standby has not come back from its `paused`.
-    pub fn not_paused(plugin: &Plugin, reason: &str) {
-        tracing::error!(
-            plugin = plugin.name(),
-            version = %plugin.version(),
-            reason,
-            "in standby, but not paused"
-        );
+    pub fn not_paused(plugin: &str, version: &Version, reason: &str) {
+        tracing::error!(plugin, %version, reason, "in standby, but not paused");
     }
 
     /// The last call into a handler has returned.
