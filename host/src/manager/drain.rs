@@ -105,11 +105,10 @@ impl Manager {
 
     /// Pauses an instance that waits in standby. What it makes of that changes nothing for others, so it is no more than a line.
     fn pause(&self, plugin: &Arc<Plugin>, key: &InstanceKey) {
-        let paused = Arc::clone(plugin);
-        let (status, key) = (self.status.clone(), key.clone());
-        let id = move || VersionId::of_instance(&paused, &key);
+        // No reference to the plugin: the last one to go would have its code run on the control plane's thread.
+        let (status, id) = (self.status.clone(), VersionId::of_instance(plugin, key));
         let not_paused = move |reason: &str| {
-            let (id, reason) = (id(), reason.to_owned());
+            let (id, reason) = (id.clone(), reason.to_owned());
             status.record(Change::NotPaused { id, reason });
         };
         let late = not_paused.clone();

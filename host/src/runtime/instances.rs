@@ -68,11 +68,8 @@ impl State {
 
     /// What static TLS is left, by estimate.
     fn room(&self) -> Room {
-        let needs = self
-            .libraries
-            .iter()
-            .filter_map(|library| library.admitted().static_tls());
-        Room::at_start().after(needs)
+        let admitted = self.libraries.iter().map(Library::admitted);
+        Room::at_start().after(admitted.filter_map(|admitted| admitted.static_tls()))
     }
 }
 

@@ -2,19 +2,29 @@
 //! limit, as init has.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use plugin_record::Refusal;
+use tokio::time::sleep;
 
 use super::Plugin;
-use super::call_with_deadline::within;
+use super::call_with_deadline::{timed_out, within};
 use super::instances::Instances;
 use crate::unavailable::{LoadError, Unavailable};
 
+/// How far a call is.
+#[derive(Default)]
+struct Progress {
+    has_begun: AtomicBool,
+    has_returned: AtomicBool,
+}
+
 impl Instances {
     /// Has an instance told that it gets no more Submits until it is resumed, unless it knows. Only for one that has drained. Waits
-    /// for nothing: `late` learns of a plugin that does not return within `timeout`; it is paused all the same.
+    /// for nothing: `late` learns of a plugin that has not returned after `timeout`, on the control plane's thread; it is paused
+    /// all the same.
     ///
     /// # Errors
     /// When there is no thread for it: then it is not paused.
@@ -27,26 +37,27 @@ impl Instances {
         if !plugin.begin_pause() {
             return Ok(());
         }
-        let (paused, runtime) = (Arc::clone(plugin), self.runtime.clone());
-        // A thread and no task of the control plane: it may be the last to let go of the plugin, whose code then runs.
+        let progress = Arc::new(Progress::default());
+        let (paused, here) = (Arc::clone(plugin), Arc::clone(&progress));
         let pause = move || {
-            runtime.prime();
-            let here = Arc::clone(&paused);
-            let work = move || {
-                here.pause();
-                Ok(())
-            };
-            match within(timeout, &runtime, "paused", work, |_| {}) {
-                Err(LoadError::Refused(refusal)) => late(&refusal),
-                Err(LoadError::Unavailable(_)) => paused.pause(),
-                Ok(()) | Err(LoadError::Stopping) => {}
-            }
+            here.has_begun.store(true, Ordering::Release);
+            paused.pause();
+            here.has_returned.store(true, Ordering::Release);
         };
-        let thread = thread::Builder::new().name("pause".to_owned()).spawn(pause);
-        thread.map(drop).map_err(|error| {
+        let thread = thread::Builder::new().name("paused".to_owned()).spawn(pause);
+        thread.map_err(|error| {
             plugin.cancel_pause();
             Unavailable::thread("paused", &error)
-        })
+        })?;
+        let stop = self.runtime.stop().clone();
+        self.runtime.spawn("pause", async move {
+            // Looked at when the time is up: to wake a task takes something of the thread that runs the plugin's code.
+            let is_time = stop.run_until_cancelled(sleep(timeout)).await.is_some();
+            if is_time && progress.has_begun.load(Ordering::Acquire) && !progress.has_returned.load(Ordering::Acquire) {
+                late(&timed_out("paused", timeout));
+            }
+        });
+        Ok(())
     }
 
     /// Tells an instance that it may get Submits again, if it is paused. It must not serve before.
