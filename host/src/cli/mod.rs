@@ -104,8 +104,8 @@ pub fn main() -> ! {
     let signals = is_server.then(Signals::hold_back).and_then(Result::ok);
     logging::start(cli.log_format, !is_server);
     let run = AssertUnwindSafe(|| command.run(signals));
-    // The panic hook has said what and where. Nothing is told to unwind any further: the usual end would follow.
-    let outcome = catch_unwind(run).unwrap_or_else(|_| exit::at_once(exit::INTERNAL));
+    // Nothing is told to unwind any further: the usual end would follow.
+    let outcome = catch_unwind(run).unwrap_or_else(|_| exit::after_panic("host"));
     let code = outcome.unwrap_or_else(|failure| failed(&failure));
     if !is_server {
         logging::flush(LOG_TIMEOUT);

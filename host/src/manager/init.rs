@@ -36,8 +36,9 @@ impl Manager {
             let data_dir = config.plugins.data_dir().join(&ready.claim.candidate.plugin);
             let began = Instant::now();
             let (library, timeout) = (ready.library.clone(), config.plugins.init_timeout);
-            let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
             let record = ready.claim.admitted.record();
+            self.side_effects.expect(&record.name, &record.version);
+            let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
             self.side_effects.look(&record.name, &record.version, &self.staging);
             match plugin {
                 Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),

@@ -168,6 +168,7 @@ impl Manager {
         };
         self.status.record(Change::Opening { id });
         logging::flush(LOG_TIMEOUT);
+        self.side_effects.expect(&record.name, &record.version);
         let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
         self.side_effects.look(&record.name, &record.version, &self.staging);
         library

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
-use super::exit;
+use super::{exit, sentinel};
 
 /// What the end may take beyond `server.drain_timeout` before it is cut short: something that it waits for does not come.
 const OVERTIME: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ impl AsyncRuntime {
     /// # Errors
     /// When the system has no poll or no thread for it.
     pub fn start() -> io::Result<AsyncRuntime> {
+        sentinel::place();
         AsyncRuntime::of(Builder::new_current_thread().enable_io().enable_time())
     }
 
@@ -96,10 +97,8 @@ impl AsyncRuntime {
 
     fn watch(&self, name: &'static str, task: JoinHandle<()>) -> JoinHandle<()> {
         self.handle.spawn(async move {
-            // The panic hook has said what and where.
             if task.await.is_err_and(|error| error.is_panic()) {
-                error!(task = name, "a fault of the host's own, ending: restart it");
-                exit::at_once(exit::INTERNAL);
+                exit::after_panic(name);
             }
         })
     }

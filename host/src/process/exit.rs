@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::thread::{Builder, JoinHandle};
 
+use super::sentinel::{self, Suspect};
+
 /// A fault of the host's own, or of what it stands on, from which it can't go on. sysexits.h calls it EX_SOFTWARE.
 pub const INTERNAL: u8 = 70;
 
@@ -47,12 +49,23 @@ pub fn critical(name: &'static str, body: impl FnOnce() + Send + 'static) -> io:
         if let Some(hooks) = HOOKS.get() {
             (hooks.thread_started)();
         }
-        // The panic hook has said what and where.
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
-            tracing::error!(thread = name, "a fault of the host's own, ending: restart it");
-            at_once(INTERNAL);
+            after_panic(name);
         }
     })
+}
+
+/// Ends the process after a panic of the host's own code, of which the panic hook has said what and where. Says why: without its
+/// descriptors the host can't wait for anything, and tokio panics.
+pub fn after_panic(place: &str) -> ! {
+    match (sentinel::is_gone(), sentinel::suspected()) {
+        (true, Some(Suspect { plugin, version })) => {
+            tracing::error!(plugin, %version, "its code has closed the host's own descriptors, ending");
+        }
+        (true, None) => tracing::error!("the host's own descriptors are gone: closed by foreign code"),
+        (false, _) => tracing::error!(thread = place, "a fault of the host's own, ending: restart it"),
+    }
+    at_once(INTERNAL);
 }
 
 #[cfg(test)]

@@ -5,3 +5,4 @@ pub mod async_runtime;
 pub mod descriptors;
 pub mod exit;
 pub mod open_files;
+pub mod sentinel;

@@ -6,6 +6,7 @@ use std::fs;
 
 use crate::admission::stage::Staging;
 use crate::logging::FieldValue;
+use crate::process::sentinel::{self, Suspect};
 use crate::process::{descriptors, exit};
 
 /// SIGHUP, SIGINT and SIGTERM, signal(7).
@@ -24,12 +25,21 @@ impl SideEffects {
         SideEffects { taken: taken() }
     }
 
+    /// This plugin's code is about to run for the first time.
+    pub fn expect(&self, plugin: &str, version: &semver::Version) {
+        sentinel::suspect(Some(Suspect {
+            plugin: plugin.to_owned(),
+            version: version.to_string(),
+        }));
+    }
+
     /// Looks at what has changed since; it is this plugin's doing. Ends the process if it can't go on.
     pub fn look(&mut self, plugin: &str, version: &semver::Version, staging: &Staging) {
         if !staging.is_held() {
             tracing::error!(plugin, %version, "its code has closed the host's own descriptors, ending");
             exit::at_once(exit::INTERNAL);
         }
+        sentinel::suspect(None);
         let closed = descriptors::keep_standard_streams();
         if !closed.is_empty() {
             let closed = FieldValue::words(&closed);
