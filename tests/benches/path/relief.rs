@@ -21,31 +21,32 @@ const READ_FILE: u8 = 0x10;
 const ECHO: u8 = 0x02;
 
 pub(crate) fn measure(settings: &Settings, report: &mut Report) {
-    let window = Duration::from_millis(3 * settings.milliseconds);
+    let window = Duration::from_millis(settings.milliseconds);
     let mut plugin = PluginCrate::new("blocking");
     plugin.source = include_str!("../../plugins/blocking.rs").to_owned();
     plugin.dependencies = "tracing = \"0.1\"".to_owned();
     let plugin = plugin.library();
     let handlers = std::thread::available_parallelism().unwrap().get();
-    let servers = [
-        ("host", Server::host_that_blocks(&plugin)),
-        ("tokio", Server::tokio_that_blocks(&plugin)),
-    ];
-    let mut rows = Vec::new();
-    for (name, server) in &servers {
-        for hanging in [0, handlers] {
-            rows.push(row(name, hanging, beside(server, hanging, window)));
+    let (host, tokio) = (Server::host_that_blocks(&plugin), Server::tokio_that_blocks(&plugin));
+    let mut cases =
+        [(&host, "host"), (&tokio, "tokio")].map(|server| [0, handlers].map(|hanging| (server, hanging, Vec::new())));
+    let cases = cases.as_flattened_mut();
+    for round in 0..settings.rounds {
+        for turn in 0..cases.len() {
+            // Back and forth: after a window in which nothing was answered, the system gives this process more than its share.
+            let which = if round % 2 == 0 { turn } else { cases.len() - 1 - turn };
+            let ((server, _), hanging, latencies) = &mut cases[which];
+            latencies.extend(beside(server, *hanging, window));
         }
     }
-    let header = ["", "handlers that hang", "acks in the window", "p50", "p99", "max"];
-    report.table(
-        &format!(
-            "One connection, window 1, for {} ms beside handlers that hang",
-            window.as_millis()
-        ),
-        &header,
-        &rows,
-    );
+    let rows: Vec<_> = cases
+        .iter_mut()
+        .map(|((_, name), hanging, latencies)| row(name, *hanging, latencies))
+        .collect();
+    let header = ["", "handlers that hang", "acks", "p50", "p99", "max"];
+    let (rounds, milliseconds) = (settings.rounds, settings.milliseconds);
+    let title = format!("One connection, window 1, beside handlers that hang: {rounds} rounds of {milliseconds} ms");
+    report.table(&title, &header, &rows);
 }
 
 /// The latencies of the Submits that a bystander got acked within a window that begins as soon as so many handlers hang.
@@ -104,7 +105,7 @@ fn submits(bystander: &mut Client, window: Duration) -> (Vec<Duration>, bool) {
     }
 }
 
-fn row(name: &str, hanging: usize, mut latencies: Vec<Duration>) -> Vec<String> {
+fn row(name: &str, hanging: usize, latencies: &mut [Duration]) -> Vec<String> {
     latencies.sort_unstable();
     let at = |percent: usize| match latencies.len() {
         0 => "starved".to_owned(),
