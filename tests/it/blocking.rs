@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::client::{Client, frame, id};
-use tests::crates::{PluginCrate, source};
+use tests::crates::PluginCrate;
 use tests::files::{fifo, writer};
 use tests::host::{Site, show};
 
@@ -199,16 +199,12 @@ fn the_time_that_a_handler_takes_is_not_its_peers() {
     }
 }
 
-/// Reads the file that the payload names: a pipe keeps it waiting until we write. Acks at once when it names none.
+/// A pipe keeps its handler waiting until we write.
 fn plugin() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut plugin = PluginCrate::new("blocking");
-        let read = "let path = String::from_utf8_lossy(submit.payload).into_owned();
-            if path.trim_matches('/').is_empty() { return Ack::ok() }
-            tracing::info!(\"reading\");
-            Ack::ok().body(std::fs::read(path).unwrap_or_default())";
-        plugin.source = source("", read);
+        plugin.source = include_str!("../plugins/blocking.rs").to_owned();
         plugin.dependencies = "tracing = \"0.1\"".to_owned();
         plugin.library()
     })

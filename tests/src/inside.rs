@@ -6,10 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use host::config::Config;
+use host::dispatch::routes::Routes;
 use host::manager::events::Events;
 use host::manager::{self, Running};
 use host::net::connection::Shared;
@@ -25,29 +27,53 @@ use crate::host::{PATIENCE, Site};
 /// To be written before a site's tables: nothing but packets, one event loop, and private copies in a folder of the site.
 pub const CONFIGURATION: &str = "plugins.watch = false\nplugins.staging = \"run\"\nserver.threads = 1\n";
 
+/// The plugins that a configuration asks for, loaded as the host loads them, and nothing that serves them.
+pub struct Plugins {
+    config: Config,
+    runtime: AsyncRuntime,
+    manager: Running,
+}
+
+impl Plugins {
+    /// Loads what is in the plugin directory; plugins.toml must begin with [`CONFIGURATION`].
+    #[track_caller]
+    pub fn load(path: &Path) -> Plugins {
+        let config = Config::read(path).unwrap();
+        assert!(!config.plugins.watch, "the manager would look, and be measured too");
+        let runtime = AsyncRuntime::start().unwrap();
+        let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
+        let (events, status) = (Events::default(), Publisher::new(None));
+        let manager = manager::start(path, config.clone(), events, children, &runtime, status).unwrap();
+        Plugins {
+            config,
+            runtime,
+            manager,
+        }
+    }
+
+    /// Which of them answers a command.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.manager.routes()
+    }
+}
+
 /// A host with one connection to it.
 pub struct Inside {
     stream: TcpStream,
     server: Server,
-    runtime: AsyncRuntime,
-    manager: Running,
+    plugins: Plugins,
 }
 
 impl Inside {
     /// Starts what is in the site's plugin directory; the site must begin with [`CONFIGURATION`].
     #[track_caller]
     pub fn start(site: &Site) -> Inside {
-        let path = site.configuration();
-        let config = Config::read(&path).unwrap();
-        assert!(!config.plugins.watch, "the manager would look, and be measured too");
-        let runtime = AsyncRuntime::start().unwrap();
-        let children = LoadChecks::in_program(host_binary().to_owned(), Output::Null);
-        let (events, status) = (Events::default(), Publisher::new(None));
-        let manager = manager::start(&path, config.clone(), events, children, &runtime, status).unwrap();
+        let plugins = Plugins::load(&site.configuration());
+        let config = &plugins.config;
         let listener = net::Bound::new(&config.server.listen).unwrap().listen().unwrap();
         let listen = listener.address();
         let address = listen.to_string();
-        let shared = Shared::new(&config.server, config.protocol.ack, &listen, manager.routes());
+        let shared = Shared::new(&config.server, config.protocol.ack, &listen, plugins.routes());
         let server = net::start(listener, &config.server, Arc::new(shared)).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -55,8 +81,7 @@ impl Inside {
         Inside {
             stream,
             server,
-            runtime,
-            manager,
+            plugins,
         }
     }
 
@@ -92,10 +117,10 @@ impl Inside {
     #[track_caller]
     pub fn stop(self) {
         drop(self.stream);
-        self.runtime.stop().cancel();
+        self.plugins.runtime.stop().cancel();
         self.server.stop();
         assert_eq!(self.server.drain(Instant::now() + PATIENCE, Vec::new), 0);
-        self.manager.shutdown(Instant::now() + PATIENCE);
+        self.plugins.manager.shutdown(Instant::now() + PATIENCE);
     }
 }
 

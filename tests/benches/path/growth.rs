@@ -113,32 +113,35 @@ pub(crate) fn window(settings: &Settings, report: &mut Report) {
 }
 
 fn against_floor(settings: &Settings, report: &mut Report, title: &str, what: &str, loads: &[(usize, Load)]) {
-    let (host, floor) = (Server::host(1), Server::floor());
-    let (mut rows, mut points) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let names = ["host", "floor", "tokio"];
+    let servers = [Server::host(1), Server::floor(), Server::tokio()];
+    let (mut rows, mut points) = (Vec::new(), names.map(|_| Vec::new()));
     for (size, load) in loads {
-        let rounds = settings.take_turns(&[(&host, load.clone()), (&floor, load.clone())]);
+        let rounds = settings.take_turns(&servers.each_ref().map(|server| (server, load.clone())));
+        let mut row = vec![size.to_string()];
         for (at, points) in points.iter_mut().enumerate() {
-            points.push((*size as f64, rounds.median(at, CPU)));
+            let median = rounds.median(at, CPU);
+            points.push((*size as f64, median));
+            row.push(format!("{median:.0}"));
         }
-        rows.push(vec![
-            size.to_string(),
-            format!("{:.0}", rounds.median(0, CPU)),
-            format!("{:.0}", rounds.median(1, CPU)),
-            rounds.ratio(0, 1, CPU).show(),
-        ]);
+        row.push(rounds.ratio(0, 1, CPU).show());
+        row.push(rounds.ratio(2, 1, CPU).show());
+        rows.push(row);
     }
-    report.table(title, &[what, "host, CPU-ns per ack", "floor", "ratio"], &rows);
-    let [host, floor] = points;
-    let lines = [
-        Line {
-            name: "host",
-            points: host,
-        },
-        Line {
-            name: "floor",
-            points: floor,
-        },
+    let header = [
+        what,
+        "host, CPU-ns per ack",
+        "floor",
+        "tokio",
+        "host/floor",
+        "tokio/floor",
     ];
+    report.table(title, &header, &rows);
+    let lines: Vec<Line> = names
+        .into_iter()
+        .zip(points)
+        .map(|(name, points)| Line { name, points })
+        .collect();
     let name = what.split(',').next().unwrap();
     report.plot(name, plot(&format!("CPU time per ack: {title}"), what, &lines));
 }

@@ -94,7 +94,12 @@ fn connect(count: usize, address: SocketAddr, source: Ipv4Addr) -> Vec<TcpStream
 pub(crate) fn memory(_settings: &Settings, report: &mut Report) {
     const COUNT: usize = 10_000;
     let count = COUNT.min(Idle::most());
-    let rows = [("host", Server::host(1)), ("floor", Server::floor())].map(|(name, server)| {
+    let servers = [
+        ("host", Server::host(1)),
+        ("floor", Server::floor()),
+        ("tokio", Server::tokio()),
+    ];
+    let rows = servers.map(|(name, server)| {
         // The buffers that a thread has, and not a connection.
         let address: SocketAddr = server.address().parse().unwrap();
         let mut first = connect(100, address, Ipv4Addr::LOCALHOST);

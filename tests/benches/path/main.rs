@@ -1,9 +1,11 @@
 //! What the packet path costs. The host, in a release build with everything at its defaults, is put under the same load as a
-//! bare epoll loop (`floor`), in turn and several times over; what counts are the ratios of each round, for machines drift.
+//! bare epoll loop (`floor`) and as a tokio server with the same plugin (`tokio_server`), in turn and several times over; what
+//! counts are the ratios of each round, for machines drift.
 //!
 //! ```text
 //! cargo bench -p tests --bench path                        all of it
-//! cargo bench -p tests --bench path -- grid                one part: grid, plugins, idle, payload, window, memory, fairness
+//! cargo bench -p tests --bench path -- grid                one part: grid, plugins, idle, payload, window, memory, fairness,
+//!                                                          relief
 //! cargo bench -p tests --bench path -- --write             and write tables and plots to host/docs/performance
 //! ```
 //!
@@ -18,9 +20,11 @@ mod growth;
 mod idle;
 mod load;
 mod plot;
+mod relief;
 mod report;
 mod rounds;
 mod servers;
+mod tokio_server;
 
 use clap::{Parser, ValueEnum};
 
@@ -30,7 +34,7 @@ use report::Report;
 struct Arguments {
     /// What to measure; everything unless named.
     parts: Vec<Part>,
-    /// How often each pair is measured.
+    /// How often each server is measured under each load.
     /// Fewer than six have no bounds.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(6..))]
     rounds: u64,
@@ -43,6 +47,9 @@ struct Arguments {
     /// Be the floor, with this many loops.
     #[arg(long, hide = true)]
     floor: Option<usize>,
+    /// Be the tokio server, with this many runtimes and the plugins of this plugins.toml.
+    #[arg(long, hide = true, num_args = 2, value_names = ["RUNTIMES", "FILE"])]
+    tokio: Vec<String>,
     /// Hold this many connections to ADDRESS from SOURCE, until the standard input ends.
     #[arg(long, hide = true, num_args = 3, value_names = ["COUNT", "ADDRESS", "SOURCE"])]
     idle: Vec<String>,
@@ -60,6 +67,7 @@ enum Part {
     Window,
     Memory,
     Fairness,
+    Relief,
 }
 
 type Measure = fn(&rounds::Settings, &mut Report);
@@ -68,6 +76,9 @@ fn main() {
     let arguments = Arguments::parse();
     if let Some(loops) = arguments.floor {
         return floor::serve(loops);
+    }
+    if let [runtimes, configuration] = arguments.tokio.as_slice() {
+        return tokio_server::serve(runtimes.parse().unwrap(), configuration.as_ref());
     }
     if let [count, address, source] = arguments.idle.as_slice() {
         return idle::hold(
@@ -82,7 +93,7 @@ fn main() {
         milliseconds: arguments.milliseconds,
     };
     let mut report = Report::new();
-    let parts: [(Part, Measure); 7] = [
+    let parts: [(Part, Measure); 8] = [
         (Part::Grid, grid::measure),
         (Part::Plugins, growth::plugins),
         (Part::Idle, growth::idle),
@@ -90,6 +101,7 @@ fn main() {
         (Part::Window, growth::window),
         (Part::Memory, idle::memory),
         (Part::Fairness, fairness::measure),
+        (Part::Relief, relief::measure),
     ];
     for (part, measure) in parts {
         if asked(part) {

@@ -41,7 +41,8 @@ fn draw(svg: &mut String, title: &str, what: &str, lines: &[Line]) -> Result<(),
         .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(WHITE)
         .draw()?;
-    for (line, colour) in lines.iter().zip([RGBColor(0, 90, 181), RGBColor(220, 50, 32)]) {
+    let colours = [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(90, 140, 30)];
+    for (line, colour) in lines.iter().zip(colours) {
         let points = || line.points.iter().map(|(x, y)| (x.max(1.0), *y));
         chart
             .draw_series(LineSeries::new(points(), colour.stroke_width(2)))?
