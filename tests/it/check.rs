@@ -12,12 +12,16 @@ use crate::cli::keys;
 
 const ECHO: &str = "libsubmit_echo.so.1.1.0";
 
+// Long: a list of fields.
 #[test]
 fn a_checks_json_has_the_documented_fields() {
     let site = directory_with_one_of_each();
     let (code, report) = site.check(&[]);
     assert_eq!(code, 1);
-    assert_eq!(keys(&report), "files misnamed plugins unversioned");
+    assert_eq!(
+        keys(&report),
+        "files misnamed plugins running running_error summary unversioned"
+    );
     let states: Vec<(&str, &str)> = report["files"]
         .as_array()
         .unwrap()
@@ -78,8 +82,8 @@ fn a_check_for_people_shows_both_values_and_the_cures() {
     let (code, stdout, stderr) = site.with_configuration(&["check"]);
     assert_eq!((code, &*stderr), (1, ""), "{stdout}");
     for line in [
-        "| submit-echo 1.1.0 | serves [0x02]; layout: at load |",
-        "| submit-echo 1.2.0 | admitted, does not serve |",
+        "| libsubmit_echo.so.1.1.0 | serves [0x02]; layout: at load |",
+        "| libsubmit_echo.so.1.2.0 | admitted, does not serve |",
         "| panic strategy | unwind | abort | refused: abi-panic |",
         "libsubmit_log.so.1.0.0:\n  abi-panic:\n    cargo build --release -p submit-log # after removing `panic = \"abort\"`",
         "not served: plugin-missing |",

@@ -38,7 +38,7 @@ const CALLS: &[(&[&str], i32, &str, &str)] = &[
     (
         &["check", "FILE"],
         0,
-        "| submit-echo 1.1.0 | admitted; layout: at load |",
+        "submit-echo 1.1.0 admitted; layout: at load |",
         "",
     ),
     (&["check", "TEXT"], 1, "file-format", ""),

@@ -244,7 +244,7 @@ fn a_plugin_directory_that_is_missing_is_named_and_made_only_when_that_is_asked_
 
     site.configure("plugins.dir = \"a b/plugins\"\nplugins.create = true\n");
     let (code, stdout, stderr) = site.with_configuration(&["check"]);
-    assert_eq!((code, &*stdout), (0, "no plugins\n"), "{stderr}");
+    assert!(code == 0 && stdout.ends_with("\nno plugins\n"), "{stdout}{stderr}");
     assert!(!directory.exists(), "check makes nothing");
     // Never writable by others, whatever the umask.
     let host = site.spawn_after("umask 0");

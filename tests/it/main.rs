@@ -11,6 +11,7 @@ mod blocking;
 mod cargo_arguments;
 mod changes_during_init;
 mod check;
+mod check_running;
 mod claims;
 mod cli;
 mod compilers;

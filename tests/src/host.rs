@@ -191,14 +191,19 @@ impl Site {
 
     /// Starts the host with further environment; waits for nothing.
     pub fn spawn(&self, environment: &[(&str, &str)]) -> Host {
+        self.spawn_changed(|command| {
+            command.envs(environment.iter().copied());
+        })
+    }
+
+    /// Starts the host by a command that is changed first; waits for nothing.
+    pub fn spawn_changed(&self, change: impl FnOnce(&mut Command)) -> Host {
         let mut command = self.command();
         command
             .args(["--log-format", "json", "--plugins"])
             .arg(self.configuration());
-        command
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        change(&mut command);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         Host::spawn(command)
     }
 }

@@ -1,7 +1,8 @@
-//! Decides which version of each soname should serve: by what its link says, what serves already, and what is new. Pure.
+//! Decides which version of each soname should serve. Pure.
 //!
-//! At start only the links as they stand are known. Later there is more: a link that is gone was taken away, a damaged one
-//! changes nothing, and a file that was not there before is meant to take over.
+//! At the start: what the soname's link leads to, or the file there; without either, the highest version that is no pre-release.
+//! While the host runs: the same, except that a file that was not there before takes over where its version is higher than what
+//! serves, that a link that is gone was taken away, and that a damaged one changes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::directory::survey::Survey;
 use crate::directory::verdicts::{NotAdmitted, Verdict};
 use crate::selection::command_claims::Plan;
 use crate::selection::desired_version;
-use crate::selection::idle::{Idle, Outcome};
+use crate::selection::idle::{Idle, Outcome, Reason};
 use crate::selection::tried::Tried;
 use crate::selection::unserved::Unserved;
 use crate::shell::{quoted, rename};
@@ -124,13 +124,13 @@ impl Report {
                     .claims
                     .iter()
                     .find(|claim| claim.admitted.digest() == admitted.digest());
-                report.state = if claim.is_some() {
-                    State::Serving
-                } else {
-                    State::Standby
+                report.idle = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
+                report.state = match &report.idle {
+                    None => State::Serving,
+                    Some(idle) if idle.reason == Reason::Disabled => State::Disabled,
+                    Some(_) => State::Standby,
                 };
                 report.commands = claim.map(|claim| claim.commands.clone()).unwrap_or_default();
-                report.idle = claim.is_none().then(|| outcome.why(admitted, plan.serving(admitted)));
             }
             report
         });

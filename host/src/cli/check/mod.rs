@@ -1,7 +1,10 @@
 //! `host check`: admission without running anything of a plugin; with `--load` what only opening it can tell (`load`). What it
-//! knows of hosts that run is in `running`, how it is printed in `print`.
+//! knows of the host that runs is in `running` and `not_taken_over`, what it says of each plugin in `plugins`, how it is printed in
+//! `print`.
 
 mod load;
+mod not_taken_over;
+mod plugins;
 mod print;
 mod running;
 
@@ -10,21 +13,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 
+use self::plugins::{PluginSummary, summaries};
+use self::running::Running;
 use crate::admission::admit::Admitted;
 use crate::admission::stage::Staging;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::config::Config;
-use crate::control::client::Client;
 use crate::directory::survey::{Survey, judge_foreign};
 use crate::directory::verdicts::Verdict;
 use crate::manager;
 use crate::manager::StartError;
-use crate::process::async_runtime::AsyncRuntime;
 use crate::runtime::library;
 use crate::selection::command_claims::resolve_at_start;
 use crate::status::report::{FileReport, Report};
+use crate::status::snapshot::Status;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -47,7 +52,13 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let config = match &self.plugins {
-            Some(path) => Config::read(path)?,
+            Some(path) => Config::read(path).or_else(|error| {
+                // A host that runs goes on with the configuration that it has.
+                if !self.json {
+                    print::running_alone(&Running::with_file(path))?;
+                }
+                Err(Failure::from(error))
+            })?,
             None => Config::default(),
         };
         let staging = Staging::for_judging(config.plugins.staging.as_deref())?;
@@ -66,13 +77,10 @@ impl Check {
             .iter()
             .filter_map(|finding| by_digest(&finding.verdict))
             .collect();
-        // Without a thread nothing is asked; the verdicts of a start need none.
-        if let Ok(runtime) = AsyncRuntime::start()
-            && let Some((_, running)) = Client::find(&config, &runtime)?
-        {
-            report
-                .plugins
-                .extend(running::not_taken_over(&report, &survey, &admitted, &running, &config));
+        let running = Running::with(&config);
+        if let Some(status) = running.status() {
+            let others = not_taken_over::not_taken_over(&report, &survey, &admitted, status, &config);
+            report.plugins.extend(others);
         }
         if !self.files.is_empty() {
             report = self.only_named(report, &mut admitted, &survey, &staging, &config)?;
@@ -82,8 +90,9 @@ impl Check {
             load::open(&mut report, &admitted, &survey, &plan, &config)?;
         }
         match self.json {
-            true => output::json(&report)?,
-            false => print::print(&report, &config)?,
+            true => output::json(&Json::new(&report, &running))?,
+            false if self.files.is_empty() => print::print(&report, &running, &survey.directory, &config)?,
+            false => print::print_files(&report, &survey.directory, &config)?,
         }
         Ok(match report.is_good() {
             true => crate::cli::GOOD,
@@ -134,6 +143,50 @@ impl Check {
             unversioned: Vec::new(),
             misnamed: Vec::new(),
         })
+    }
+}
+
+/// The report for machines: what a start would do, and what the host that runs is about.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Each plugin once: what of it serves now, and after a start.
+    summary: Vec<PluginSummary>,
+    /// The host that runs, without its events; nothing where this user can see none.
+    running: Option<RunningJson>,
+    /// Why a host that is there can't be asked.
+    running_error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RunningJson {
+    socket: String,
+    status: Status,
+}
+
+impl<'a> Json<'a> {
+    fn new(report: &'a Report, running: &'a Running) -> Json<'a> {
+        let view = running.status().map(|status| &*status.view);
+        let (host, error) = match running {
+            Running::NotSeen => (None, None),
+            Running::Silent(reason) => (None, Some(reason.as_str())),
+            Running::Host { socket, status } => {
+                let events = Vec::new();
+                let status = Status {
+                    events,
+                    ..Status::clone(status)
+                };
+                let socket = socket.display().to_string();
+                (Some(RunningJson { socket, status }), None)
+            }
+        };
+        Json {
+            report,
+            summary: summaries(report, view),
+            running: host,
+            running_error: error,
+        }
     }
 }
 
