@@ -70,7 +70,7 @@ impl Install {
         match host {
             // A pre-release is the operator's to link.
             Some(mut host) if unwatched.is_none() && !installation.is_pre_release() => {
-                let (end, back) = wait::follow(&mut host, &installation, before, timeout)?;
+                let (end, back) = wait::follow(&mut host, &installation, before, &config.source, timeout)?;
                 print::end(&end, &back, &host, &installation, &config)
             }
             host => {

@@ -30,6 +30,7 @@ impl Manager {
         View {
             directory: printable(survey.directory.display().to_string()),
             watch: self.config.plugins.watch,
+            configuration_digest: self.watched.digest().map(str::to_owned),
             configuration_error: self.watched.error().map(str::to_owned),
             instances: self.instances_by_state(),
             files: self.files(survey, outcome),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use plugin_record::Refusal;
 use semver::Version;
 
+use crate::config::Source;
 use crate::control::client::{Client, ClientError};
 use crate::manager::install::link::{AtSoname, Moved, at_soname, lead, lead_back, says};
 use crate::manager::install::outcome::{Outcome, Pending, Placed, outcome};
@@ -90,10 +91,11 @@ pub(super) fn follow(
     host: &mut Host,
     installation: &Installation,
     before: Before,
+    source: &Source,
     timeout: Duration,
 ) -> Result<(End, TakenBack), InstallError> {
     let mut moved = None;
-    let end = wait(host, installation, timeout, &mut moved);
+    let end = wait(host, installation, source, timeout, &mut moved);
     let mut back = TakenBack::default();
     if !end.is_to_stay() {
         if let Some(moved) = moved {
@@ -104,7 +106,13 @@ pub(super) fn follow(
     Ok((end, back))
 }
 
-fn wait(host: &mut Host, installation: &Installation, timeout: Duration, moved: &mut Option<Moved>) -> End {
+fn wait(
+    host: &mut Host,
+    installation: &Installation,
+    source: &Source,
+    timeout: Duration,
+    moved: &mut Option<Moved>,
+) -> End {
     let digest = installation.admitted.digest().to_string();
     let mut deadline = Instant::now() + timeout;
     loop {
@@ -117,6 +125,7 @@ fn wait(host: &mut Host, installation: &Installation, timeout: Duration, moved: 
             digest: &digest,
             is_linked: at == AtSoname::Own,
             link: says(installation),
+            configuration: source.digest_now(),
         };
         let pending = match outcome(&host.status.view, &placed) {
             Outcome::Serves(others) => return End::Serves(others),

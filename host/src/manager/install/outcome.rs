@@ -1,5 +1,5 @@
 //! Decides what a running host has made of an installed file, by the host's status. Only what the host says of this content counts,
-//! with the soname's link as it is now: the status may be older than the installation. Pure.
+//! with the soname's link and the configuration as they are now: the status may be older than the installation. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ pub struct Placed<'a> {
     pub digest: &'a str,
     /// Whether the soname's link leads to it.
     pub is_linked: bool,
+    /// SHA-256 of the configuration's text, in hexadecimal, if it could be read.
+    pub configuration: Option<String>,
     /// What the soname's link says, if there is one, as the status has it.
     pub link: Option<PathBuf>,
 }
@@ -55,6 +57,12 @@ pub enum Pending {
 
 /// What the host has made of it, by its last status.
 pub fn outcome(view: &View, placed: &Placed<'_>) -> Outcome {
+    // What the host says by an older configuration may be otherwise by this one.
+    if let (Some(read), Some(now)) = (&view.configuration_digest, &placed.configuration)
+        && read != now
+    {
+        return Outcome::Pending(Pending::NotSeen);
+    }
     let entry = |name: &str| {
         view.files
             .iter()
@@ -180,6 +188,7 @@ mod tests {
             soname: LINK,
             digest: DIGEST,
             is_linked: link == Some(FILE),
+            configuration: None,
             link: link.map(PathBuf::from),
         }
     }
@@ -207,6 +216,11 @@ mod tests {
         assert_eq!(outcome(&old, &placed(Some(FILE))), PENDING, "its link was moved since");
         assert_eq!(of(refused, Some(FILE)), Outcome::Refused(vec![refusal()]));
         assert_eq!(of(report(State::Candidate), None), PENDING);
+        let mut edited = view(report(State::Serving), Some(FILE));
+        edited.configuration_digest = Some("before".to_owned());
+        let mut placed = placed(Some(FILE));
+        placed.configuration = Some("now".to_owned());
+        assert_eq!(outcome(&edited, &placed), PENDING, "the host has not read it yet");
     }
 
     #[test]
