@@ -7,11 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use tests::cargo::{run, succeed, text};
 use tests::files::{fifo, writer};
-use tests::host::Site;
+use tests::host::{PATIENCE, Site};
 use tests::installing::{expect, install, linked, offered, with_first};
 use tests::scene::SONAME;
 
@@ -90,6 +91,30 @@ fn time_is_bounded_and_the_host_goes_on() {
 }
 
 #[test]
+fn a_host_that_starts_is_waited_for() {
+    let site = Site::default();
+    let pipe = fifo(&site.path().join("pipe"));
+    site.configure(&format!("[plugin.hot-probe.config]\npipe = {pipe:?}\n"));
+    site.copy(&offered(&site, "1.0.0"), "libhot_probe.so.1.0.0");
+    let host = site.spawn(&[]);
+    host.wait_for("opening"); // its init waits for the pipe
+    let said = install(&site, "1.1.0", &["--timeout", "1s"], 1);
+    expect(&said, &["its start", "nothing was installed", &host.pid().to_string()]);
+    assert!(!site.plugins().join("libhot_probe.so.1.1.0").exists());
+    std::thread::scope(|scope| {
+        let installed = scope.spawn(|| install(&site, "1.1.0", &[], 0));
+        drop(writer(&pipe));
+        host.wait_for("listening");
+        drop(writer(&pipe));
+        expect(
+            &installed.join().unwrap(),
+            &["libhot_probe.so.1.1.0 serves", "; 1.0.0 is "],
+        );
+    });
+    host.stop();
+}
+
+#[test]
 fn a_host_that_ends_meanwhile_has_served_nothing() {
     for signal in [Signal::KILL, Signal::TERM] {
         let (site, host) = with_first("");
@@ -106,7 +131,8 @@ fn a_host_that_ends_meanwhile_has_served_nothing() {
             .arg(site.configuration());
         let install = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It is in the directory: the host has it, or will.
-        while !site.plugins().join("libhot_probe.so.1.1.0").exists() {
+        let deadline = Instant::now() + PATIENCE;
+        while !site.plugins().join("libhot_probe.so.1.1.0").exists() && Instant::now() < deadline {
             std::thread::yield_now();
         }
         host.signal(signal);

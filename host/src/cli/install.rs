@@ -91,11 +91,17 @@ fn running(config: &Config, timeout: Duration) -> Result<Option<Host>, Failure> 
         Some((client, status)) => Host { client, status }.started(timeout),
         None => Ok(None),
     });
-    found.map_err(|error| {
-        Failure::Failed(format!(
+    match found {
+        Ok(Some(host)) if !host.has_started() => Err(Failure::Failed(format!(
+            "the host that runs (process ID {}) has not come to the end of its start in time; nothing was installed: repeat later, or \
+             with --no-wait, which asks no host",
+            host.pid()
+        ))),
+        Ok(host) => Ok(host),
+        Err(error) => Err(Failure::Failed(format!(
             "{error}; nothing was installed: mend that host, or repeat with --no-wait, which asks no host"
-        ))
-    })
+        ))),
+    }
 }
 
 /// Moves the link without a host, and says what a start would make of it.

@@ -34,10 +34,15 @@ impl Host {
         status.host.pid == self.pid() && status.host.phase != Phase::Stopping
     }
 
-    /// What it has made of the directory at its start, should it be at that; nothing where it has ended.
+    /// Whether it has looked at its plugin directory.
+    pub(super) fn has_started(&self) -> bool {
+        !self.status.view.directory.is_empty()
+    }
+
+    /// The same host when it has started, or the time is over; nothing where it has ended.
     pub(super) fn started(mut self, timeout: Duration) -> Result<Option<Host>, ClientError> {
         let deadline = Instant::now() + timeout;
-        while self.status.view.directory.is_empty() && Instant::now() < deadline {
+        while !self.has_started() && Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.client.after(self.status.revision, left)? {
                 Some(status) if self.is_alive(&status) => self.status = status,
