@@ -32,6 +32,8 @@ mod hostile;
 mod hot_claims;
 mod idle;
 mod install;
+mod install_refused;
+mod install_running;
 mod interface;
 mod layers;
 mod limits;

@@ -58,10 +58,10 @@ pub fn source(items: &str, body: &str) -> String {
 
 /// A plugin that writes its life down: its constructor into the file that the host's variable CONSTRUCTED names (with the
 /// extension `trial` in the process that opens it before the host does), the rest
-/// into [`life`], and into the log that it was shut down. Its configuration makes its init fail, panic, or wait for
-/// somebody to write into a pipe, and its shutdown hang.
+/// into [`life`], and into the log that it was shut down. Its configuration makes its init fail, panic, take a
+/// lock that one instance alone can have, or wait for somebody to write into a pipe, and its shutdown hang.
 const JOURNAL: &str = r#"
-use std::fs::{OpenOptions, create_dir_all, read};
+use std::fs::{File, OpenOptions, create_dir_all, read};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -95,11 +95,13 @@ struct Config {
     fail: bool,
     panic: bool,
     pipe: Option<PathBuf>,
+    lock: bool,
     hang_at_end: bool,
     number: u32,
 }
 
 struct Plugin {
+    _lock: Option<File>,
     hang_at_end: bool,
     life: PathBuf,
     number: u32,
@@ -119,7 +121,9 @@ impl Handler for Plugin {
         if config.fail {
             return Err(Error::new("told to fail"));
         }
-        Ok(Plugin { hang_at_end: config.hang_at_end, life, number: config.number })
+        let lock = config.lock.then(|| File::create(context.data_dir().join("lock"))).transpose()?;
+        lock.as_ref().map_or(Ok(()), File::try_lock)?;
+        Ok(Plugin { _lock: lock, hang_at_end: config.hang_at_end, life, number: config.number })
     }
 
     fn handle<'a>(&'a self, _: Submit<'a>) -> Ack<'a> {

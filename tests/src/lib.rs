@@ -12,6 +12,7 @@ pub mod files;
 pub mod follow;
 pub mod host;
 pub mod inside;
+pub mod installing;
 pub mod interface;
 pub mod ledger;
 pub mod macho;

@@ -5,12 +5,14 @@
 //! something. At a start the operator waits for the file that they have named, so a pipe (`--plugins <(generate)`) is read to
 //! its end.
 
+use std::fmt::Write;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, fcntl_setfl};
+use sha2::{Digest, Sha256};
 
 use super::ConfigError;
 use crate::files::stability::Stamp;
@@ -33,6 +35,18 @@ pub(super) struct Found {
     pub(super) text: String,
     /// How it looked before it was read; `None` for what can be read once only.
     pub(super) stamp: Option<Stamp>,
+}
+
+impl Found {
+    /// SHA-256 of the content, in hexadecimal: tells whether two processes have read the same. None for what can be read once only.
+    pub(super) fn digest(&self) -> Option<String> {
+        self.stamp?;
+        let mut digest = String::new();
+        for byte in Sha256::digest(self.text.as_bytes()) {
+            let _ = write!(digest, "{byte:02x}"); // writing to a string can't fail
+        }
+        Some(digest)
+    }
 }
 
 /// Reads the file at `path`.

@@ -61,6 +61,8 @@ pub struct Source {
     pub stamp: Option<Stamp>,
     /// Whether there was anything in it but white space.
     pub has_content: bool,
+    /// SHA-256 of its content, in hexadecimal; `None` where `stamp` is.
+    pub digest: Option<String>,
 }
 
 /// `[server]`
@@ -236,6 +238,12 @@ impl Source {
     pub fn quoted(&self) -> String {
         self.file.as_ref().map_or_else(|| "FILE".to_owned(), quoted)
     }
+
+    /// The digest of what the file holds now; `None` where it can't be read.
+    pub fn digest_now(&self) -> Option<String> {
+        let found = file::read(self.file.as_ref()?, file::Accept::Regular).ok()?;
+        found.digest()
+    }
 }
 
 impl Config {
@@ -267,6 +275,7 @@ impl Config {
             file,
             stamp: found.stamp,
             has_content: !found.text.trim().is_empty(),
+            digest: found.digest(),
         };
         Ok(config)
     }

@@ -1,6 +1,7 @@
 //! Asks a running host what it is about, over its control socket. Decides which host that is, and how long it is waited for; what
 //! is made of the answer is the command's part.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::header;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::server::STATUS;
 use super::socket_path::SocketPath;
@@ -23,6 +24,8 @@ use crate::status::snapshot::Status;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a host holds a request for a later status, and the time to answer it.
 const POLL_TIMEOUT: Duration = Duration::from_secs(35);
+/// Before a request that broke is made again.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How large an answer may be, in bytes: what listens there may not be a host.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
 
@@ -57,7 +60,7 @@ impl Client {
                 runtime: runtime.clone(),
                 socket,
             };
-            if let Some(status) = client.get(STATUS, TIMEOUT)? {
+            if let Some(status) = client.now()? {
                 return Ok(Some((client, status)));
             }
         }
@@ -69,57 +72,98 @@ impl Client {
         &self.socket
     }
 
-    /// Waits for a later status than this revision, some half a minute at most; then gives what there is. None where the host has
-    /// ended.
+    /// Waits for a later status than this revision, some half a minute and `longest` at most; then gives what there is. None where
+    /// the host has ended.
     ///
     /// # Errors
     /// When it does not answer.
-    pub fn after(&self, revision: u64) -> Result<Option<Status>, ClientError> {
-        self.get(&format!("{STATUS}?after={revision}"), POLL_TIMEOUT)
+    pub fn after(&self, revision: u64, longest: Duration) -> Result<Option<Status>, ClientError> {
+        let path = format!("{STATUS}?after={revision}");
+        let later = request(&self.socket, &path);
+        match self
+            .runtime
+            .wait(async { timeout(longest.min(POLL_TIMEOUT), later).await })
+        {
+            Ok(Ok(answer)) => self.status(answer),
+            // The time is over; or the host has ended in the middle of its answer.
+            Ok(Err(_)) | Err(_) => self.now(),
+        }
     }
 
-    fn get(&self, path: &str, longest: Duration) -> Result<Option<Status>, ClientError> {
-        let no_answer = |found: String| ClientError::NoAnswer {
+    /// What the host is about now. A process that ends closes its connections before its socket: what breaks is asked again.
+    fn now(&self) -> Result<Option<Status>, ClientError> {
+        let ask = async {
+            loop {
+                match request(&self.socket, STATUS).await {
+                    Err(RequestError::Broken(_)) => sleep(PAUSE).await,
+                    end => return end,
+                }
+            }
+        };
+        let answer = self.runtime.wait(async { timeout(TIMEOUT, ask).await });
+        let answer = answer.map_err(|_| self.no_answer(format!("no answer within {TIMEOUT:?}")))?;
+        self.status(answer.map_err(|error| self.no_answer(error.to_string()))?)
+    }
+
+    fn status(&self, answer: Option<Bytes>) -> Result<Option<Status>, ClientError> {
+        let status = answer.map(|json| serde_json::from_slice(&json)).transpose();
+        status.map_err(|error| self.no_answer(format!("an answer of another version: {error}")))
+    }
+
+    fn no_answer(&self, found: String) -> ClientError {
+        ClientError::NoAnswer {
             path: self.socket.clone(),
             found,
-        };
-        let answer = self.runtime.wait(async {
-            timeout(longest, request(&self.socket, path))
-                .await
-                .unwrap_or_else(|_| Err(format!("no answer within {longest:?}")))
-        });
-        let Some(json) = answer.map_err(no_answer)? else {
-            return Ok(None);
-        };
-        let status = serde_json::from_slice(&json);
-        let status = status.map_err(|error| no_answer(format!("an answer of another version: {error}")))?;
-        Ok(Some(status))
+        }
+    }
+}
+
+/// Why there is no answer to a request.
+#[derive(Debug, thiserror::Error)]
+enum RequestError {
+    /// The connection has ended too early.
+    #[error("the connection was closed: {0}")]
+    Broken(hyper::Error),
+    /// What came is no answer.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<hyper::Error> for RequestError {
+    fn from(error: hyper::Error) -> RequestError {
+        match error.is_parse() || error.is_timeout() {
+            true => RequestError::Other(error.to_string()),
+            false => RequestError::Broken(error),
+        }
     }
 }
 
 /// The body of an answer; nothing where nobody listens, or this user may not ask.
-async fn request(socket: &Path, path: &str) -> Result<Option<Bytes>, String> {
+async fn request(socket: &Path, path: &str) -> Result<Option<Bytes>, RequestError> {
+    let other = |error: &dyn Display| RequestError::Other(error.to_string());
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
         Err(error) if is_nobody(&error) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(other(&error)),
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = hyper::Request::get(path)
         .header(header::HOST, "localhost")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        .map_err(|error| other(&error))?;
+    let response = sender.send_request(request).await?;
     let code = response.status();
     let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => RequestError::from(*error),
+        Err(error) => other(&error),
+    })?;
+    let body = body.to_bytes();
     connection.abort();
     match code.is_success() {
         true => Ok(Some(body)),
-        false => Err(format!("{code}: {}", String::from_utf8_lossy(&body))),
+        false => Err(other(&format!("{code}: {}", String::from_utf8_lossy(&body)))),
     }
 }
 

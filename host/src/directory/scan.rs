@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use plugin_record::{Code, Refusal};
 
+use super::links;
 use super::misnamed::Misnamed;
 use crate::admission::names::LibraryName;
 use crate::admission::permissions;
@@ -145,9 +146,9 @@ impl Entry {
         })
     }
 
-    /// Where a link points, as it is written; for messages.
+    /// Where a link points, as it is written, for messages and JSON.
     pub fn target(&self) -> Option<PathBuf> {
-        fs::read_link(&self.path).ok()
+        links::target(&self.path)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::open::Ready;
+use super::predecessor::{Predecessor, with_predecessor};
 use super::state::Manager;
 use crate::config::Config;
 use crate::runtime::Plugin;
@@ -42,6 +43,11 @@ impl Manager {
             self.side_effects.look(&record.name, &record.version, &self.staging);
             match plugin {
                 Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),
+                Err(LoadError::Refused(refusal)) => {
+                    let refusal = with_predecessor(refusal, &record.name, &self.predecessors(&record.name));
+                    self.failed(&ready.claim, LoadError::Refused(refusal));
+                    is_complete = false;
+                }
                 Err(error) => {
                     self.failed(&ready.claim, error);
                     is_complete = false;
@@ -49,6 +55,17 @@ impl Manager {
             }
         }
         is_complete
+    }
+
+    /// The versions of a plugin that are alive, whatever their soname: they may share what is not theirs alone.
+    fn predecessors(&self, plugin: &str) -> Vec<Predecessor> {
+        let alive = self.instances.alive().into_iter();
+        let of_plugin = alive.filter(|(_, alive)| alive.name() == plugin);
+        let with_state = of_plugin.map(|(key, alive)| Predecessor {
+            version: alive.version().clone(),
+            state: self.state_of(&key),
+        });
+        with_state.collect()
     }
 
     /// Has an instance that waits in standby go on. One that can't is shut down: it is not what it was. Tells whether it can.

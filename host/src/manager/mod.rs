@@ -16,6 +16,7 @@ mod links;
 mod open;
 mod pass;
 mod pass_inputs;
+mod predecessor;
 mod publish;
 mod reconcile;
 mod required;

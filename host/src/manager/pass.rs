@@ -9,6 +9,7 @@ use super::open::{Opened, Ready};
 use super::start_error::StartError;
 use super::state::Manager;
 use crate::config::Config;
+use crate::directory::links;
 use crate::directory::survey::Survey;
 use crate::selection::candidate::Candidate;
 use crate::selection::command_claims::{Plan, resolve};
@@ -250,6 +251,6 @@ fn is_link_as_surveyed(survey: &Survey, soname: &str) -> bool {
     if survey.undecided.contains(soname) {
         return true; // where it led was not seen
     }
-    let now = std::fs::read_link(survey.directory.join(soname)).ok();
+    let now = links::target(&survey.directory.join(soname));
     now.as_deref() == survey.link(soname)
 }

@@ -23,8 +23,14 @@ impl Manager {
             let reconcile = [poll, self.stability.next_check()].into_iter().flatten().min();
             let drain = self.drain_again(Instant::now());
             let deadline = [reconcile, drain].into_iter().flatten().min();
-            let news = events.next(deadline, &mut self.stability, &self.runtime);
+            let mut news = events.next(deadline, &mut self.stability, &self.runtime);
             if self.is_ending() {
+                news.extend(events.close());
+                for event in news {
+                    if let Event::InstanceEnded(Some(retired)) = event {
+                        self.status.record(retirement(retired));
+                    }
+                }
                 return;
             }
             let mut is_time = reconcile.is_some_and(|at| Instant::now() >= at);
@@ -33,7 +39,11 @@ impl Manager {
                 is_time |= !matches!(event, Event::Due);
                 match event {
                     Event::Changed | Event::Due => {}
-                    Event::InstanceEnded(retired) => self.retired(retired),
+                    Event::InstanceEnded(retired) => {
+                        retired
+                            .into_iter()
+                            .for_each(|retired| self.status.record(retirement(retired)));
+                    }
                     Event::Request(Request::Reload(reply)) => replies.push(reply),
                 }
             }
@@ -46,20 +56,6 @@ impl Manager {
             } else if let Some(at) = reconcile {
                 self.stability.check_by(at);
             }
-        }
-    }
-
-    fn retired(&self, retired: Option<Retired>) {
-        if let Some(Retired { id, reason }) = retired {
-            let (plugin, version, digest) = id;
-            self.status.record(Change::Retired {
-                id: VersionId {
-                    plugin,
-                    version,
-                    digest: digest.to_string(),
-                },
-                reason: reason.to_owned(),
-            });
         }
     }
 
@@ -132,5 +128,20 @@ impl Manager {
             false => self.stability.check_by(Instant::now() + self.back_off.wait()),
         }
         self.reported.unavailable(unavailable, &self.status);
+    }
+}
+
+/// What is told of an instance that was shut down.
+pub(super) fn retirement(retired: Retired) -> Change {
+    let Retired { id, reason } = retired;
+    let (plugin, version, digest) = id;
+    let digest = digest.to_string();
+    Change::Retired {
+        id: VersionId {
+            plugin,
+            version,
+            digest,
+        },
+        reason: reason.to_owned(),
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 use super::events::Events;
 use super::install;
 use super::pass::PassKind;
+use super::reconcile::retirement;
 use super::start_error::StartError;
 use super::state::{Decisions, Manager};
 use crate::admission::stage::Staging;
@@ -87,7 +88,14 @@ pub fn start(
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
     let sender = events.sender();
-    let instances = Instances::new(move |retired| sender.instance_ended(retired), runtime.clone());
+    let last = status.clone();
+    let on_change = move |retired| {
+        // The manager tells of it, which may do so while start-up code holds the linker's lock; after its end nobody opens any.
+        if let Some(retired) = sender.instance_ended(retired) {
+            last.record(retirement(retired));
+        }
+    };
+    let instances = Instances::new(on_change, runtime.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),

@@ -12,6 +12,7 @@ use crate::admission::stage::Digest;
 use crate::admission::static_tls;
 use crate::directory::survey::Survey;
 use crate::selection::idle::{Outcome, Reason};
+use crate::selection::instance_key::InstanceKey;
 use crate::selection::unserved::other_content;
 use crate::status::report::{FileReport, MisnamedReport, State};
 use crate::status::snapshot::{InstanceStatus, Lack, StaticTlsStatus, View};
@@ -29,6 +30,7 @@ impl Manager {
         View {
             directory: printable(survey.directory.display().to_string()),
             watch: self.config.plugins.watch,
+            configuration_digest: self.watched.digest().map(str::to_owned),
             configuration_error: self.watched.error().map(str::to_owned),
             instances: self.instances_by_state(),
             files: self.files(survey, outcome),
@@ -61,25 +63,29 @@ impl Manager {
             commands: served.commands.clone(),
             file: served.file.clone(),
         });
-        let keys: Vec<_> = self.sonames.all_served().map(|(_, served)| &served.key).collect();
-        let others = self
-            .instances
-            .alive()
-            .into_iter()
-            .filter(|(key, _)| !keys.contains(&key));
+        let alive = self.instances.alive().into_iter();
+        let others = alive.filter(|(key, _)| self.state_of(key) != State::Serving);
         let others = others.map(|(key, plugin)| InstanceStatus {
             plugin: plugin.name().to_owned(),
             soname: names::soname(plugin.admitted().record()),
             version: plugin.version().clone(),
             digest: key.digest.to_string(),
-            state: match self.draining.iter().any(|draining| draining.key == key) {
-                true => State::Draining,
-                false => State::Standby,
-            },
+            state: self.state_of(&key),
             commands: Vec::new(),
             file: self.tried.names_of(key.digest).next().map(str::to_owned),
         });
         serving.chain(others).collect()
+    }
+
+    /// What an instance that is alive does.
+    pub(super) fn state_of(&self, key: &InstanceKey) -> State {
+        if self.sonames.all_served().any(|(_, served)| served.key == *key) {
+            State::Serving
+        } else if self.draining.iter().any(|draining| draining.key == *key) {
+            State::Draining
+        } else {
+            State::Standby
+        }
     }
 
     fn files(&self, survey: &Survey, outcome: Outcome<'_>) -> Vec<FileReport> {

@@ -65,6 +65,8 @@ pub struct View {
     pub directory: String,
     /// Whether it follows changes there.
     pub watch: bool,
+    /// SHA-256 of the configuration's text that the host has read last, in hexadecimal; none where it is no file.
+    pub configuration_digest: Option<String>,
     /// Why the configuration's file can't be used, where the running configuration is an older one.
     pub configuration_error: Option<String>,
     /// Instances that are alive: those that serve, then those that don't any more.

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::file::{self, Accept, is_missing};
+use super::file::{self, Accept, Found, is_missing};
 use super::reload::due::{Due, STABLE_FOR, Step};
 use super::{Config, ConfigError, Source};
 use crate::files::stability::{StabilityTracker, Stamp};
@@ -23,6 +23,8 @@ pub struct Watched {
     path: PathBuf,
     is_followed: bool,
     had_content: bool,
+    /// Of the content that was read last, whether it can be used or not.
+    digest: Option<String>,
     due: Due,
     /// Why what lies there can't be used.
     refused: Option<String>,
@@ -55,6 +57,7 @@ impl Watched {
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
             is_followed,
             had_content: source.has_content,
+            digest: source.digest.clone(),
             due: Due::new(source.stamp),
             refused: None,
             is_gone: false,
@@ -64,6 +67,11 @@ impl Watched {
     /// Its absolute path, if it is a file that can change.
     pub fn path(&self) -> Option<&Path> {
         self.is_followed.then_some(self.path.as_path())
+    }
+
+    /// SHA-256 of the content that was read last, in hexadecimal; `None` where that was no regular file.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// Why the file as it is now can't be used, where the running configuration is an older one.
@@ -141,6 +149,7 @@ impl Watched {
             found => found,
         };
         self.due.was_read(found.as_ref().map_or(seen, |found| found.stamp));
+        self.digest = found.as_ref().ok().and_then(Found::digest);
         let config = found.and_then(|found| Config::parse(&self.path, &found));
         match config {
             Ok(config) if self.had_content && !config.source.has_content => {
