@@ -1,4 +1,4 @@
-//! Decides when the manager wakes, and gives it what has happened as [`Event`]s: something changed in the plugin directory, somebody asks
+//! Decides when the manager wakes, and gives it what has happened as `Event`s: something changed in the plugin directory, somebody asks
 //! for something, or an instance has ended. Decides nothing about what has changed: a pass finds that out, and a slow poll finds
 //! what no event reported.
 //!
