@@ -17,6 +17,7 @@ mod compilers;
 mod configuration;
 mod configuration_file;
 mod connections;
+mod control_attacks;
 mod cures;
 mod damage;
 mod deliveries;

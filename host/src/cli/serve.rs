@@ -43,7 +43,7 @@ impl Serve {
         let events = Events::default();
         let runtime = AsyncRuntime::start().context("can't start a thread")?;
         let stop = signals
-            .listen(reload::on_hangup(events.sender(), runtime.clone()))
+            .listen(&runtime, reload::on_hangup(events.sender(), runtime.clone()))
             .context("can't wait for signals")?;
         let config = Config::read(&path)?;
         stop.in_order();
@@ -58,8 +58,9 @@ impl Serve {
         let status = Publisher::new(file.map(|file| plugin_record::printable(file.display().to_string())));
         let control = ControlSocket::open(&config, status.subscribe(), &runtime)?;
         if control.is_some() {
-            // Before there is a plugin: what a thread does for the first time may take a lock that a plugin holds for good.
-            Client::find(&config, &runtime)?;
+            // Before there is a plugin: what a thread does for the first time may take a lock that a plugin holds for good. What
+            // is answered does not matter.
+            let _ = Client::find(&config, &runtime);
         }
         let manager = manager::start(&path, config.clone(), events, children, &stop, &runtime, status.clone())?;
         if stop.is_set() {

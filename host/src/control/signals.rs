@@ -6,6 +6,7 @@ use std::io;
 use nix::sys::signal::{SigSet, Signal};
 use tracing::{info, warn};
 
+use crate::process::async_runtime::AsyncRuntime;
 use crate::process::exit;
 use crate::process::stop::Stop;
 
@@ -38,15 +39,17 @@ impl Signals {
     /// Gives a [`Stop`] that is set at the first SIGTERM or SIGINT; the second ends the process at once with 128 + its number, and
     /// so does the first before [`Stop::in_order`].
     ///
-    /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by.
+    /// `on_hangup` is called at each SIGHUP: it is what daemons are told to reread their configuration by. It may use this runtime.
     ///
     /// # Errors
     /// When the thread that asks for signals can't be started.
-    pub fn listen(self, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
+    pub fn listen(self, runtime: &AsyncRuntime, on_hangup: impl Fn() + Send + 'static) -> io::Result<Stop> {
         let (stopper, stop) = Stop::channel();
         let state = stop.clone();
+        let runtime = runtime.clone();
         // A thread of its own: whatever else is blocked, a second signal must work.
         exit::critical("signals", move || {
+            runtime.prime(); // whatever a plugin holds for good: the next signal must find this thread waiting
             let mut stopper = Some(stopper);
             loop {
                 let signal = match self.asked_for.wait() {

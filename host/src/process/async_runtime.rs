@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +28,8 @@ impl AsyncRuntime {
     pub fn start() -> io::Result<AsyncRuntime> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
+        // Never dropped: where foreign code has closed its descriptors it panics, and closing them again would be an abort.
+        let runtime: &'static Runtime = Box::leak(Box::new(runtime));
         exit::critical("control", move || runtime.block_on(std::future::pending::<()>()))?;
         let started = AsyncRuntime {
             handle,
