@@ -13,20 +13,16 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tests::cargo::sample;
 use tests::client::{Client, frame};
-use tests::control::{Answer, STATUS, request, sockets};
+use tests::control::{Answer, STATUS, request};
 use tests::crates::{PluginCrate, source};
 use tests::host::{PATIENCE, Site, show};
 use tests::swaps::{NAME, Probe, body, real_name, start};
 use tests::traffic::Traffic;
 
+use crate::control::socket;
+
 const COMMAND: u8 = 0x10;
 const MIB: u64 = 1 << 20;
-
-fn socket(site: &Site) -> PathBuf {
-    let found = sockets(&site.runtime_directory());
-    assert_eq!(found.len(), 1, "{found:?}");
-    found[0].clone()
-}
 
 /// What comes of these bytes: all that is answered until the host closes, or nothing if it does not answer.
 fn answer_to(socket: &Path, bytes: &[u8]) -> Vec<u8> {
@@ -46,6 +42,7 @@ fn is_served(socket: &Path) {
     assert_eq!(answer.json()["host"]["phase"], "serving");
 }
 
+// Long: tables of cases.
 #[test]
 fn what_is_no_request_is_refused_and_costs_its_own_connection() {
     let site = Site::with("", &[&sample("submit-echo")]);
@@ -127,6 +124,7 @@ fn what_is_no_request_is_refused_and_costs_its_own_connection() {
 }
 
 /// All at once, while plugins are exchanged under load.
+// Long: one scene.
 #[test]
 fn clients_that_mean_no_good_delay_neither_packets_nor_the_manager() {
     raise_open_files();

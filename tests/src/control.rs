@@ -121,6 +121,14 @@ impl Host {
         })
     }
 
+    /// The events of this kind that its status has.
+    #[track_caller]
+    pub fn changes(&self, kind: &str) -> Vec<Value> {
+        let status = self.status();
+        let events = status["events"].as_array().unwrap();
+        events.iter().filter(|event| event["kind"] == kind).cloned().collect()
+    }
+
     fn later_status(&self, after: Option<u64>) -> Option<Value> {
         let known = self.control_socket.lock().unwrap().clone();
         if let Some(socket) = known {

@@ -27,7 +27,7 @@ impl<'a> Follower<'a> {
         let from = self.seen;
         let event = self.host.wait_for_status(kind, |status| {
             let events = status["events"].as_array().unwrap();
-            let first = events.first().map_or(0, |event| number(event));
+            let first = events.first().map_or(0, number);
             assert!(first <= from + 1, "events from {} to {first} are forgotten", from + 1);
             let mut later = events
                 .iter()

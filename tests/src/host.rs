@@ -172,7 +172,7 @@ impl Site {
                 None => shell.env_remove(name),
             };
         }
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        shell.stdin(Stdio::null());
         Host::spawn(shell)
     }
 
@@ -194,10 +194,7 @@ impl Site {
         command
             .args(["--log-format", "json", "--plugins"])
             .arg(self.configuration());
-        command
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.envs(environment.iter().copied());
         Host::spawn(command)
     }
 }
@@ -213,7 +210,9 @@ pub struct Host {
 }
 
 impl Host {
-    fn spawn(mut command: Command) -> Host {
+    /// Runs this command, which becomes a host with a JSON log; waits for nothing.
+    pub fn spawn(mut command: Command) -> Host {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let log = Log::read(child.stderr.take().unwrap());
         let mut environment = command.get_envs();
