@@ -12,6 +12,7 @@ use tests::host::{Site, fatal, show};
 
 /// Another user, who is none in particular.
 const OTHER: u32 = 65534;
+const ANEW: &str = "the control socket was removed, made anew";
 const NO_SOCKET: &str = "no control socket: no command can ask this host what runs";
 
 pub(crate) fn socket(site: &Site) -> PathBuf {
@@ -172,12 +173,24 @@ fn a_place_that_can_not_be_had_costs_the_socket_and_nothing_else() {
         host.pid()
     );
     host.stop();
-    // It goes while the host runs.
+    // It goes while the host runs, with all that lies in it, and comes back: so does the socket.
     let site = Site::with("", &[&sample("submit-echo")]);
     let host = site.start();
-    fs::remove_dir_all(socket(&site).parent().unwrap()).unwrap();
-    assert_eq!(host.connect().submit(0x02, b"").result, 0);
+    let path = socket(&site);
+    for file in [site.runtime_directory(), path.clone()] {
+        let anew = host.events(ANEW).len();
+        match file.is_dir() {
+            true => fs::remove_dir_all(&file).unwrap(),
+            false => fs::remove_file(&file).unwrap(),
+        }
+        assert_eq!(host.connect().submit(0x02, b"").result, 0);
+        fs::create_dir_all(site.runtime_directory()).unwrap();
+        host.wait_for_nth(ANEW, anew + 1);
+        assert_eq!(status(&path, None).unwrap()["host"]["pid"], host.pid());
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+    }
     host.stop();
+    assert!(!path.exists());
 }
 
 /// What `curl` gets from a socket as a user; nothing where there is no `curl`, and says so.

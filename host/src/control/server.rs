@@ -57,8 +57,13 @@ struct Source {
     json: Mutex<Option<(u64, Bytes)>>,
 }
 
-/// Serves until it is time to stop.
-pub async fn serve(listener: UnixListener, status: watch::Receiver<Arc<Status>>, stop: CancellationToken) {
+/// Serves until it is time to stop, or the socket's file is not there any more, which it looks for now and then.
+pub async fn serve(
+    listener: &UnixListener,
+    status: watch::Receiver<Arc<Status>>,
+    stop: &CancellationToken,
+    is_there: impl Fn() -> bool,
+) {
     let source = Arc::new(Source {
         status,
         json: Mutex::default(),
@@ -74,8 +79,11 @@ pub async fn serve(listener: UnixListener, status: watch::Receiver<Arc<Status>>,
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
             () = sleep(LOOK) => {
-                still_listens(&listener);
-                continue;
+                still_listens(listener);
+                match is_there() {
+                    true => continue,
+                    false => return,
+                }
             }
         };
         match accepted {
@@ -86,10 +94,10 @@ pub async fn serve(listener: UnixListener, status: watch::Receiver<Arc<Status>>,
             }
             Ok(_) => {}
             Err(error) => {
-                end_if_gone(&error);
                 tracing::debug!(%error, "no client of the control socket can be accepted, trying again");
                 clients.make_room(clients.connected.len().saturating_sub(1));
                 sleep(PAUSE).await;
+                end_if_gone(&error); // after the pause: who knows which plugin's doing it is says so first
             }
         }
     }

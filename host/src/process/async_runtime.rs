@@ -1,16 +1,34 @@
 //! The control plane's tokio runtime: one thread that waits for everything that is not a packet: timers, child processes, the
 //! control socket. Packet loops take nothing from it. Threads outside wait for its futures by [`AsyncRuntime::wait`].
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::exit;
+use super::{descriptors, exit};
+
+/// How long a runtime that is broken leaves to whoever knows which plugin's doing that is: it is said first, and ends the process.
+const TIME_TO_TELL: Duration = Duration::from_millis(500);
+
+thread_local! {
+    // Has no destructor, see `logging`.
+    static IS_CONTROL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the process where the runtime itself panics on its thread, and no task: it does where its descriptors are closed. To be
+/// called by the panic hook, for to unwind would close them once more, which is an abort.
+pub(crate) fn end_if_broken() {
+    if IS_CONTROL.get() && tokio::task::try_id().is_none() {
+        std::thread::sleep(TIME_TO_TELL);
+        descriptors::end(&"the control thread can't wait for anything any more");
+    }
+}
 
 /// The runtime, and the word that it is time to stop. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,9 +46,10 @@ impl AsyncRuntime {
     pub fn start() -> io::Result<AsyncRuntime> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
-        // Never dropped: where foreign code has closed its descriptors it panics, and closing them again would be an abort.
-        let runtime: &'static Runtime = Box::leak(Box::new(runtime));
-        exit::critical("control", move || runtime.block_on(std::future::pending::<()>()))?;
+        exit::critical("control", move || {
+            IS_CONTROL.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        })?;
         let started = AsyncRuntime {
             handle,
             stop: CancellationToken::new(),

@@ -2,6 +2,7 @@
 //! more it ends: a process that holds connections and doesn't read them is worse. A standard stream that was closed is opened again,
 //! to nothing: else the next connection would have its number, and what is printed would go to a peer.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
@@ -21,9 +22,14 @@ pub(crate) fn end_if_gone(error: &io::Error) {
         Errno::from_io_error(error),
         Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK)
     ) {
-        error!(%error, "the host's own descriptors are gone: closed by foreign code");
-        exit::at_once(exit::INTERNAL);
+        end(error);
     }
+}
+
+/// Ends the process: its descriptors are gone, as this shows.
+pub(super) fn end(error: &dyn Display) -> ! {
+    error!(%error, "the host's own descriptors are gone: closed by foreign code");
+    exit::at_once(exit::INTERNAL)
 }
 
 /// Opens standard streams that are closed, to nothing; names them.
