@@ -34,7 +34,7 @@ fn main() {
 fn until_a_new_version_answers(probe: &Probe) {
     let scene = Scene::new(probe, DROPS);
     let host = scene.site.start();
-    let mut log = Follower::new(&host);
+    let mut follower = Follower::new(&host);
     let mut client = host.connect();
     let before = host.memory("VmRSS");
     let (mut first_acks, mut events) = (Vec::new(), Vec::new());
@@ -47,8 +47,8 @@ fn until_a_new_version_answers(probe: &Probe) {
             sleep(Duration::from_micros(100));
         }
         first_acks.push(start.elapsed().as_secs_f64() * 1e3);
-        events.push(log.next("upgraded", &version(number)));
-        log.next("drained", &version(number - 1));
+        events.push(follower.next("upgraded", &version(number)));
+        follower.next("drained", &version(number - 1));
     }
     let standby = (host.memory("VmRSS").saturating_sub(before)) as f64 / DROPS as f64;
     let size = fs::metadata(scene.file(1)).unwrap().len() as f64;
@@ -79,7 +79,9 @@ fn until_a_new_version_answers(probe: &Probe) {
 }
 
 fn milliseconds(event: &Value, phase: &str) -> f64 {
-    event[phase].as_f64().unwrap_or_else(|| panic!("no {phase} in {event}"))
+    event["took"][phase]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no {phase} in {event}"))
 }
 
 /// The same load without changes, with links moved, and with new versions dropped in. The rounds take turns, so that what
@@ -93,7 +95,7 @@ fn what_clients_notice(probe: &Probe) {
     let host = scene.site.start();
     let mut load = Load {
         scene: &scene,
-        log: Follower::new(&host),
+        events: Follower::new(&host),
         newest: 1,
         changes: [0; 3],
     };
@@ -128,7 +130,7 @@ fn what_clients_notice(probe: &Probe) {
 /// What is changed under load: by kind nothing, the link, or what lies there.
 struct Load<'a> {
     scene: &'a Scene,
-    log: Follower<'a>,
+    events: Follower<'a>,
     newest: usize,
     changes: [usize; 3],
 }
@@ -143,9 +145,9 @@ impl Load<'_> {
                 0 => sleep(pause),
                 1 => {
                     // There and back, so that the newest serves when the round is over.
-                    for (message, number) in [("rolled back", self.newest - 1), ("upgraded", self.newest)] {
+                    for (kind, number) in [("rolled-back", self.newest - 1), ("upgraded", self.newest)] {
                         let plugins = self.scene.site.plugins();
-                        self.change(&traffic, message, number, || point(&plugins, NAME, &version(number)));
+                        self.change(&traffic, kind, number, || point(&plugins, NAME, &version(number)));
                         sleep(pause);
                     }
                     self.changes[kind] += 2;
@@ -162,10 +164,10 @@ impl Load<'_> {
         traffic.finish().latencies
     }
 
-    fn change(&mut self, traffic: &Traffic, message: &str, number: usize, change: impl FnOnce()) {
+    fn change(&mut self, traffic: &Traffic, kind: &str, number: usize, change: impl FnOnce()) {
         traffic.may_answer(&body(&version(number)));
         change();
-        self.log.next(message, &version(number));
+        self.events.next(kind, &version(number));
         traffic.must_answer();
     }
 }

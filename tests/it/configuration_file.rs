@@ -16,7 +16,6 @@ use tests::files::fifo;
 use tests::follow::quiet;
 use tests::host::{Host, Site, show};
 
-const REREAD: &str = "configuration reread";
 const UNUSABLE: &str = "configuration unusable, the running one stays";
 
 /// A site with one plugin, which serves 0x02 and echoes: `reply` is not its default.
@@ -49,6 +48,17 @@ fn wait_for_another(host: &Host, message: &str, before: usize) -> Value {
     })
 }
 
+/// How often it has reread its configuration.
+fn rereads(host: &Host) -> usize {
+    host.changes("configuration-reread").len()
+}
+
+/// Waits until it has done so more often than `before`.
+#[track_caller]
+fn wait_for_reread(host: &Host, before: usize) {
+    host.wait_for_status("another reread", |_| (rereads(host) > before).then_some(()));
+}
+
 fn says(line: &Value, message: &str) -> bool {
     line["message"].as_str().is_some_and(|text| text.starts_with(message))
 }
@@ -62,15 +72,15 @@ fn a_file_that_is_written_in_steps_counts_once_it_rests() {
     let site = site("[plugin.submit-echo]\nenabled = false\n");
     let host = site.start();
     quiet(&host, 0);
-    let before = count(&host, REREAD);
+    let before = rereads(&host);
     for round in 0..3 {
         // Each closing leaves a configuration in which the plugin is not disabled.
         site.configure("");
         append(&site.configuration(), "[plugin.submit-echo]\n");
         append(&site.configuration(), "enabled = false\n");
-        wait_for_another(&host, REREAD, before + round);
+        wait_for_reread(&host, before + round);
     }
-    assert!(host.events("added").is_empty(), "{}", show(&host.log()));
+    assert!(host.changes("added").is_empty(), "{}", show(&host.log()));
     assert_eq!(echoes(&host), None);
 
     // A rename over it is followed, and the new file after it, whose inode is another one.
@@ -79,7 +89,7 @@ fn a_file_that_is_written_in_steps_counts_once_it_rests() {
         let listen = "server.listen = \"127.0.0.1:0\"\n";
         fs::write(&new, format!("{listen}[plugin.submit-echo.config]\nreply = {reply}\n")).unwrap();
         fs::rename(new, site.configuration()).unwrap();
-        wait_for_another(&host, REREAD, before + 3 + round);
+        wait_for_reread(&host, before + 3 + round);
         assert_eq!(echoes(&host), Some(reply));
     }
     host.stop();
@@ -99,11 +109,11 @@ fn a_file_cut_to_nothing_is_damage() {
     let told = wait_for_another(&host, empty, 2);
     assert_eq!(told["level"], "ERROR", "{told:#}");
     assert_eq!(told["file"], site.configuration().to_str().unwrap());
-    assert_eq!((echoes(&host), count(&host, REREAD)), (Some(true), 0));
+    assert_eq!((echoes(&host), rereads(&host)), (Some(true), 0));
 
     // A comment alone says that nothing is what is meant.
     fs::write(site.configuration(), "# all defaults\n").unwrap();
-    host.wait_for(REREAD);
+    wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     host.stop();
 }
@@ -127,11 +137,11 @@ fn a_file_that_is_gone_is_told_once_and_found_when_it_is_back() {
     let text = fs::read_to_string(aside).unwrap().replace("true", "false");
     fs::write(site.configuration(), text).unwrap();
     host.wait_for("the configuration is back");
-    host.wait_for(REREAD);
+    wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     // It is watched again, though no poll is near.
     site.configure(ECHO);
-    wait_for_another(&host, REREAD, 1);
+    wait_for_reread(&host, 1);
     assert_eq!(echoes(&host), Some(true));
     host.stop();
 }
@@ -164,7 +174,7 @@ fn what_is_no_file_holds_nobody_up() {
 
     assert_eq!(echoes(&host), Some(true));
     site.configure("");
-    host.wait_for(REREAD);
+    wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     host.stop();
 }
@@ -213,7 +223,7 @@ fn relative_paths_are_those_of_the_start() {
     assert_eq!(folder, Path::new("/"));
 
     site.configure("");
-    host.wait_for(REREAD);
+    wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
     host.wait_for("added");
@@ -264,7 +274,7 @@ fn what_the_machine_can_not_open_is_no_verdict_and_tried_again() {
         "{told:#}"
     );
     prlimit(pid, Resource::Nofile, limit).unwrap();
-    host.wait_for(REREAD);
+    wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     assert_eq!(
         (count(&host, "configuration unavailable"), count(&host, UNUSABLE)),
@@ -293,9 +303,9 @@ fn a_busy_file_beside_it_or_beside_a_plugin_costs_no_memory() {
     fs::copy(sample("submit-log"), &asleep).unwrap();
     fs::rename(asleep, site.plugins().join("libsubmit_log.so.1.0.0")).unwrap();
     host.wait_for("added");
-    let seen = count(&host, REREAD);
+    let seen = rereads(&host);
     site.configure("");
-    wait_for_another(&host, REREAD, seen);
+    wait_for_reread(&host, seen);
     assert_eq!(echoes(&host), Some(false));
     host.stop();
 }
@@ -329,11 +339,11 @@ fn what_can_not_be_watched_is_polled_and_tried_again() {
         }
         // It is polled, and tried in vain; one line has said so.
         for reply in [false, true] {
-            let seen = count(&host, REREAD);
+            let seen = rereads(&host);
             site.configure(&format!(
                 "plugins.poll = \"1s\"\n[plugin.submit-echo.config]\nreply = {reply}\n"
             ));
-            wait_for_another(&host, REREAD, seen);
+            wait_for_reread(&host, seen);
             assert_eq!(echoes(&host), Some(reply));
         }
         assert_eq!(

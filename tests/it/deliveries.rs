@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tests::cargo::run;
 use tests::files::fifo;
-use tests::follow::quiet;
+use tests::follow::{Follower, quiet};
 use tests::host::{Site, show};
 use tests::scene::{NAME, SONAME, bring, made};
 use tests::swaps::{constructed, real_name, start};
@@ -78,9 +78,9 @@ fn however_a_file_is_delivered_it_is_judged_once_and_whole() {
             while !fs::metadata(file(&site, &version)).is_ok_and(|file| file.len() == 100_000) {
                 std::thread::yield_now();
             }
-            let seen = host.events("configuration reread").len();
+            let mut events = Follower::new(&host);
             host.signal(Signal::HUP);
-            host.wait_for_nth("configuration reread", seen + 1);
+            events.next_where("configuration-reread", |_| true);
             File::options()
                 .write(true)
                 .open(&pipe)

@@ -14,18 +14,15 @@ use tests::host::{Host, Site};
 use tests::scene::{bring, bring_on};
 use tests::swaps;
 
-/// Which plugin and version serves, as the log tells it.
+/// Which plugin and version serves, as the status tells it.
 fn serving(host: &Host) -> BTreeMap<String, String> {
-    let mut serving = BTreeMap::new();
-    for line in host.log() {
-        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        match line["message"].as_str().unwrap_or_default() {
-            "serving" | "added" | "upgraded" | "rolled back" => drop(serving.insert(text("plugin"), text("version"))),
-            "removed" => drop(serving.remove(&text("plugin"))),
-            _ => {}
-        }
-    }
-    serving
+    let status = host.status();
+    let instances = status["instances"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    instances
+        .filter(|instance| instance["state"] == "serving")
+        .map(|instance| (text(&instance["plugin"]), text(&instance["version"])))
+        .collect()
 }
 
 /// What a host serves that is started now, on a copy of the directory.
@@ -67,9 +64,9 @@ fn claims_are_settled_as_at_a_start_whatever_the_order_of_arrival() {
     bring(&site, "hot-proba", "1.0.0");
     assert_as_fresh(&site, &host, "", &[("hot-probx", "1.0.0")]);
     assert!(
-        host.events("refused")
+        host.changes("refused")
             .iter()
-            .any(|refusal| refusal["code"] == "command-taken")
+            .any(|event| event["refusal"]["code"] == "command-taken")
     );
     assert!(
         !site.plugins().join("libhot_proba.so.1").exists(),
@@ -91,7 +88,7 @@ fn claims_are_settled_as_at_a_start_whatever_the_order_of_arrival() {
     site.configure(line);
     quiet(&host, 0);
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
-    assert!(host.events("added").iter().any(|line| line["version"] == "2.0.0"));
+    assert!(host.changes("added").iter().any(|line| line["version"] == "2.0.0"));
     host.stop();
 }
 

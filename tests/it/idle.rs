@@ -54,6 +54,9 @@ fn one_line(site: &Site, host: &Host, bring: impl FnOnce() -> PathBuf) -> (Value
     });
     quiet(host, 0);
     quiet(host, 0);
+    // Lines of the log come a moment after the status; the last of them is there when these are.
+    let rereads = host.changes("configuration-reread").len();
+    host.wait_for_nth("configuration reread", rereads);
     let lines: Vec<Value> = host.log()[before..]
         .iter()
         .filter(|line| line["file"] == name.as_str())

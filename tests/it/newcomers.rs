@@ -107,7 +107,7 @@ fn a_hole_of_zeros_in_its_code_harms_nobody() {
     assert!(serves(&mut client), "{}", show(&host.log()));
     drop(client);
     // It is said once why it does not serve.
-    assert_eq!(host.events("does not serve"), Vec::<serde_json::Value>::new());
+    assert_eq!(host.changes("not-served"), Vec::<serde_json::Value>::new());
     host.stop();
 }
 

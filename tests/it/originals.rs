@@ -44,8 +44,8 @@ fn damage_changes_nothing() {
     quiet(&host, 0);
     assert!(answers(&mut client));
     assert_eq!(lived(&site), ["init"]);
-    for message in ["removed", "upgraded", "added", "replaced"] {
-        assert!(host.events(message).is_empty(), "{message}:\n{}", show(&host.log()));
+    for kind in ["removed", "upgraded", "added", "replaced"] {
+        assert!(host.changes(kind).is_empty(), "{kind}:\n{}", show(&host.log()));
     }
     host.stop();
 }
@@ -72,8 +72,8 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
         assert!(text.ends_with(digest.as_str().unwrap()), "{refusal:#}");
     }
     quiet(&host, 0);
-    assert_eq!(host.events("other content").len(), 1);
-    assert!(host.events("replaced").is_empty());
+    assert_eq!(host.changes("other-content").len(), 1);
+    assert!(host.changes("replaced").is_empty());
     assert_eq!(lived(&site), ["init"]);
 
     // Nor where the file was away for a while.
@@ -83,7 +83,7 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     quiet(&host, 0);
     fs::write(file(&site, "1.0.0"), &other).unwrap();
     quiet(&host, 0);
-    assert!(host.events("replaced").is_empty(), "{}", show(&host.log()));
+    assert!(host.changes("replaced").is_empty(), "{}", show(&host.log()));
 
     site.configure("plugins.replace = \"allow\"\n");
     let replaced = host.wait_for_where("replaced", "version", "1.0.0");

@@ -155,6 +155,50 @@ fn reports_of_bench_are_as_the_schema_says() {
     }
 }
 
+/// Something in every place: serving, standby, disabled, refused with and without a record, unversioned, misnamed.
+#[test]
+fn statuses_are_as_the_schema_says() {
+    let status = status();
+    let site = Site::new("[plugin.gone]\nrequired = false\n[plugin.submit-log]\nenabled = false\n");
+    status.accepts(&site.start().status());
+    let plugin = small(site.path());
+    site.install(&sample("submit-echo"));
+    site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
+    Bad::new(&site, &plugin, "submit-echo", "lib?.so.1.0.0").record(|record| record.version.minor = 0);
+    Bad::new(&site, &plugin, "schema-ab-x", "lib?.so.1.1.0").record(|record| record.panic = "abort".into());
+    Bad::new(&site, &plugin, "schema-cd-x", "lib?.so.1.1.0").is(b"");
+    site.copy(&plugin, "libschema.so");
+    site.copy(&plugin, "schema-1.0.so");
+    site.copy(crate::static_tls::library(), "libstatic.so.1.0.0");
+    let host = site.start();
+    let report = host.status();
+    status.accepts(&report);
+    let states = report["files"].as_array().unwrap().iter();
+    let states: BTreeSet<&str> = states.map(|file| file["state"].as_str().unwrap()).collect();
+    assert_eq!(
+        states,
+        BTreeSet::from(["disabled", "refused", "serving", "standby"]),
+        "{report:#}"
+    );
+    host.stop();
+
+    let spoil: [fn(&mut Value); 8] = [
+        |report| report["more"] = json!(1),
+        |report| report["host"]["more"] = json!(1),
+        |report| report["host"]["phase"] = json!("asleep"),
+        |report| report["files"][0]["state"] = json!("admitted"),
+        |report| report["events"][0]["kind"] = json!("other"),
+        |report| report["events"][0]["more"] = json!(1),
+        |report| report["revision"] = Value::Null,
+        |report| drop(report.as_object_mut().unwrap().remove("instances")),
+    ];
+    for (number, spoil) in spoil.iter().enumerate() {
+        let mut report = report.clone();
+        spoil(&mut report);
+        assert!(!status.0.is_valid(&report), "wrong status {number} is accepted");
+    }
+}
+
 #[test]
 fn acks_of_submit_are_as_the_schema_says() {
     let schema = schema("submit");
@@ -238,7 +282,12 @@ fn every_code_is_explained_and_no_other() {
     }
 }
 
-struct Schema(jsonschema::Validator);
+/// The schema of statuses.
+pub(crate) fn status() -> Schema {
+    Schema::new(&schema("status"))
+}
+
+pub(crate) struct Schema(jsonschema::Validator);
 
 impl Schema {
     fn new(schema: &Value) -> Schema {
@@ -247,7 +296,7 @@ impl Schema {
     }
 
     #[track_caller]
-    fn accepts(&self, value: &Value) {
+    pub(crate) fn accepts(&self, value: &Value) {
         let errors: Vec<String> = self
             .0
             .iter_errors(value)

@@ -185,7 +185,7 @@ fn a_staging_directory_that_goes_is_made_anew_with_its_copies() {
     let directory = only(&directories(&base));
     assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(copies(&directory), 2, "those that are served");
-    assert!(host.events("refused").is_empty(), "{}", show(&host.log()));
+    assert!(host.changes("refused").is_empty(), "{}", show(&host.log()));
     host.stop();
     assert_eq!(directories(&base), Vec::<PathBuf>::new());
 }

@@ -26,27 +26,29 @@ extern "C" fn construct() {
 }
 "#;
 
-fn stuck() -> PathBuf {
+/// The library.
+pub(crate) fn library() -> PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let library = LIBRARY.get_or_init(|| {
+    let built = LIBRARY.get_or_init(|| {
         let mut plugin = PluginCrate::new("stuck-constructor");
         plugin.source = source(CONSTRUCTOR, "Ack::ok()");
         plugin.library()
     });
-    library.clone()
+    built.clone()
 }
 
-const FILE: &str = "libstuck_constructor.so.1.0.0";
+/// Its name in a plugin directory.
+pub(crate) const FILE: &str = "libstuck_constructor.so.1.0.0";
 
 const SHORT: &str = "plugins.init_timeout = \"2s\"\nserver.drain_timeout = \"5s\"\n";
 
 fn site() -> Site {
-    let site = Site::with(SHORT, &[&sample("submit-echo")]);
-    fifo(&site.path().join("pipe"));
-    site
+    Site::with(SHORT, &[&sample("submit-echo")])
 }
 
-fn spawn(site: &Site) -> Host {
+/// A host in which the library is stuck until somebody writes into the site's pipe.
+pub(crate) fn spawn(site: &Site) -> Host {
+    fifo(&site.path().join("pipe"));
     let [first, pipe] = ["first", "pipe"].map(|name| site.path().join(name));
     site.spawn(&[
         ("STUCK_FIRST", first.to_str().unwrap()),
@@ -57,7 +59,7 @@ fn spawn(site: &Site) -> Host {
 #[test]
 fn a_host_that_starts_says_so_and_ends() {
     let site = site();
-    site.copy(&stuck(), FILE);
+    site.copy(&library(), FILE);
     let (status, log) = spawn(&site).wait();
     let log = show(&log);
     assert_eq!(status.code(), Some(78), "{log}");
@@ -74,7 +76,7 @@ fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     host.wait_for("listening");
     let mut client = host.connect();
     assert_eq!(client.submit(0x02, b"").result, 0);
-    site.copy(&stuck(), FILE);
+    site.copy(&library(), FILE);
     refused(&host, "load-once");
     assert_eq!(client.submit(0x02, b"").result, 0);
     assert_eq!(host.connect().submit(0x02, b"").result, 0, "a new connection, too");
@@ -110,7 +112,7 @@ fn a_plugin_that_is_reconfigured_meanwhile_serves_on() {
     let site = site();
     let host = spawn(&site);
     host.wait_for("listening");
-    site.copy(&stuck(), FILE);
+    site.copy(&library(), FILE);
     refused(&host, "load-once");
     site.configure(&format!("{SHORT}[plugin.submit-echo]\nconfig.reply = true\n"));
     host.wait_until("submit-echo waits", |log| {
@@ -135,7 +137,7 @@ fn it_ends_in_time_all_the_same() {
     let site = site();
     let host = spawn(&site);
     host.wait_for("listening");
-    site.copy(&stuck(), FILE);
+    site.copy(&library(), FILE);
     refused(&host, "load-once");
     host.signal(Signal::TERM);
     let (status, log) = host.wait();

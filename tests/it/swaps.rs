@@ -38,11 +38,11 @@ fn nothing_is_lost_when_links_are_moved_under_load() {
     let mut changes = Changes::start(&host, "1.1.0");
     let swaps = sizes().0;
     for swap in 0..swaps {
-        let (message, version) = match swap % 2 {
-            0 => ("rolled back", "1.0.0"),
+        let (kind, version) = match swap % 2 {
+            0 => ("rolled-back", "1.0.0"),
             _ => ("upgraded", "1.1.0"),
         };
-        changes.make(message, version, || point(&site.plugins(), NAME, version));
+        changes.make(kind, version, || point(&site.plugins(), NAME, version));
     }
     changes.finish(swaps + 1);
     let log = host.stop();
@@ -72,10 +72,10 @@ fn nothing_is_lost_when_new_versions_are_dropped_in_under_load() {
         changes.make("upgraded", version, || fs::rename(aside.join(version), &file).unwrap());
     }
     // Those whose files go end while the load goes on, and the others with the host.
-    let mut log = Follower::new(&host);
+    let mut events = Follower::new(&host);
     for version in &versions[..versions.len() / 2] {
         fs::remove_file(site.plugins().join(real_name(NAME, version))).unwrap();
-        log.next("retired", version);
+        events.next("retired", version);
     }
     changes.finish(versions.len());
     host.stop();
@@ -113,7 +113,7 @@ fn nothing_is_lost_when_the_file_that_serves_is_damaged_under_load() {
 /// Changes under load, one after another.
 struct Changes<'a> {
     traffic: Traffic,
-    log: Follower<'a>,
+    events: Follower<'a>,
     probe: Client,
 }
 
@@ -123,17 +123,17 @@ impl<'a> Changes<'a> {
         traffic.flow();
         Changes {
             traffic,
-            log: Follower::new(host),
+            events: Follower::new(host),
             probe: host.connect(),
         }
     }
 
     #[track_caller]
-    fn make(&mut self, message: &str, version: &str, change: impl FnOnce()) {
+    fn make(&mut self, kind: &str, version: &str, change: impl FnOnce()) {
         let body = body(version);
         self.traffic.may_answer(&body);
         change();
-        self.log.next(message, version);
+        self.events.next(kind, version);
         self.traffic.must_answer();
         let ack = self.probe.submit(COMMAND, b"");
         assert_eq!((ack.result, ack.body), (0, body.into_bytes()));

@@ -28,7 +28,7 @@ fn a_plugin_that_has_no_room_waits_for_it_and_the_others_serve() {
     assert_eq!(lack["code"], "staging", "{lack:#}");
     assert!(lack["file"].as_str().unwrap().ends_with("libsubmit_log.so.1.0.0"));
     assert!(lack["cure"].as_str().unwrap().contains("plugins.staging"));
-    assert!(host.events("refused").is_empty(), "no verdict on the file");
+    assert!(host.changes("refused").is_empty(), "no verdict on the file");
 
     // Room is made, by nobody that the host hears of.
     let grow = Command::new("nsenter")
@@ -103,7 +103,7 @@ fn descriptors_that_are_lacking_are_no_verdict_either() {
     });
     limit(before.min(20_000));
     assert_eq!(host.wait_for("added")["plugin"], "submit-log");
-    assert!(host.events("refused").is_empty(), "{}", show(&host.log()));
+    assert!(host.changes("refused").is_empty(), "{}", show(&host.log()));
     host.stop();
 }
 
@@ -130,6 +130,7 @@ fn a_place_that_becomes_noexec_is_the_machine_s_fault() {
     let lack = host.wait_for("unavailable, trying again");
     assert_eq!(lack["code"], "staging", "{lack:#}");
     assert!(lack["cure"].as_str().unwrap().starts_with("findmnt -T /"), "{lack:#}");
+    // Its control socket is where only it can see it.
     assert_eq!(host.events("refused"), Vec::<serde_json::Value>::new());
     host.stop();
 }

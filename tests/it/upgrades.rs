@@ -101,7 +101,7 @@ fn a_re_sent_old_file_undoes_no_roll_back_and_a_lower_version_takes_nothing_over
     bring(&site, NAME, "1.0.0");
     quiet(&host, 0);
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.1.0");
-    assert!(host.events("upgraded").is_empty());
+    assert!(host.changes("upgraded").is_empty());
 
     // What is really new takes over.
     bring(&site, NAME, "1.3.0");
@@ -124,9 +124,11 @@ fn what_is_removed_whole_and_brought_again_serves_again() {
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.0.0");
 
     // The link alone: that is the operator's decision, and the file of before does not undo it.
-    let removals = host.events("removed").len();
+    let removals = host.changes("removed").len();
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
-    host.wait_for_nth("removed", removals + 1);
+    host.wait_for_status("its removal", |_| {
+        (host.changes("removed").len() > removals).then_some(())
+    });
     quiet(&host, 0);
     assert!(!answers(&mut host.connect()));
     host.stop();
@@ -190,9 +192,12 @@ fn a_newcomer_that_is_no_good_leaves_what_serves_alone() {
 
     // Each reason is told once, however often the directory is looked at.
     quiet(&host, 0);
-    let refusals = host.events("refused");
+    let refusals = host.changes("refused");
     for code in ["abi-panic", "command-taken"] {
-        let told = refusals.iter().filter(|refusal| refusal["code"] == code).count();
+        let told = refusals
+            .iter()
+            .filter(|refusal| refusal["refusal"]["code"] == code)
+            .count();
         assert_eq!(told, 1, "{code}: {refusals:#?}");
     }
 
@@ -223,7 +228,7 @@ fn an_init_that_fails_panics_or_never_returns_changes_nothing() {
         site.configure(&format!("plugins.init_timeout = \"2s\"\n{table}"));
         host.wait_for_where("refused", "code", code);
         assert!(answers(&mut client), "{config}");
-        assert!(host.events("reconfigured").is_empty(), "{config}");
+        assert!(host.changes("reconfigured").is_empty(), "{config}");
         // A newcomer under that configuration fares no better.
         bring(&site, NAME, "1.1.0");
         host.wait_until("both", |log| {

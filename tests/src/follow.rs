@@ -1,4 +1,4 @@
-//! Follows what a host does while its plugins change: its log is where it says so.
+//! Follows what a host does while its plugins change: its status is where it says so.
 
 use std::time::Instant;
 
@@ -7,48 +7,63 @@ use serde_json::Value;
 
 use crate::host::{Host, PATIENCE, show};
 
-/// Reads a host's log onwards: an event is found once.
+/// Reads a host's events onwards: each is found once, and none is missed.
 pub struct Follower<'a> {
     host: &'a Host,
-    seen: usize,
+    seen: u64,
 }
 
 impl<'a> Follower<'a> {
     /// From here on.
+    #[track_caller]
     pub fn new(host: &'a Host) -> Follower<'a> {
-        let seen = host.log().len();
+        let seen = last_number(&host.status());
         Follower { host, seen }
     }
 
-    /// The next event of this kind about this version. Those before it are passed over.
+    /// The next event of this kind that is as asked for. Those before it are passed over.
     #[track_caller]
-    pub fn next(&mut self, message: &str, version: &str) -> Value {
+    pub fn next_where(&mut self, kind: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let from = self.seen;
-        let (at, event) = self.host.wait_until(&format!("{message} {version}"), |log| {
-            let mut later = log.iter().enumerate().skip(from);
-            later
-                .find(|(_, event)| event["message"] == message && event["version"] == version)
-                .map(|(at, event)| (at, event.clone()))
+        let event = self.host.wait_for_status(kind, |status| {
+            let events = status["events"].as_array().unwrap();
+            let first = events.first().map_or(0, number);
+            assert!(first <= from + 1, "events from {} to {first} are forgotten", from + 1);
+            let mut later = events
+                .iter()
+                .filter(|event| number(event) > from && event["kind"] == kind);
+            later.find(|event| is_it(event)).cloned()
         });
-        self.seen = at + 1;
+        self.seen = number(&event);
         event
     }
+
+    /// The next event of this kind about this version.
+    #[track_caller]
+    pub fn next(&mut self, kind: &str, version: &str) -> Value {
+        self.next_where(kind, |event| event["version"] == version)
+    }
+}
+
+fn number(event: &Value) -> u64 {
+    event["number"].as_u64().unwrap()
+}
+
+fn last_number(status: &Value) -> u64 {
+    let events = status["events"].as_array().unwrap();
+    events.last().map_or(0, number)
 }
 
 /// Waits until the host has looked at everything, and has nothing left to wait for but as many files as are still being
 /// written. Twice: what it changes itself (a link that it moves) is a change to look at.
 #[track_caller]
 pub fn quiet(host: &Host, being_written: usize) {
-    let rereads = |log: &[Value]| {
-        let lines = log.iter().filter(|line| line["message"] == REREAD);
-        lines.map(|line| line["unsettled"].as_u64()).collect::<Vec<_>>()
-    };
+    let mut events = Follower::new(host);
     let deadline = Instant::now() + PATIENCE;
     let mut calm = 0;
     while calm < 2 {
-        let seen = rereads(&host.log()).len();
         host.signal(Signal::HUP);
-        let unsettled = host.wait_until(REREAD, |log| rereads(log).into_iter().nth(seen));
+        let unsettled = events.next_where("configuration-reread", |_| true)["unsettled"].as_u64();
         let is_calm = unsettled.is_some_and(|unsettled| unsettled <= being_written as u64);
         calm = if is_calm { calm + 1 } else { 0 };
         assert!(
@@ -59,10 +74,8 @@ pub fn quiet(host: &Host, being_written: usize) {
     }
 }
 
-const REREAD: &str = "configuration reread";
-
 /// A log as text, without the answers to [`quiet`].
 pub fn told(log: &[Value]) -> String {
-    let lines = log.iter().filter(|line| line["message"] != REREAD);
+    let lines = log.iter().filter(|line| line["message"] != "configuration reread");
     show(&lines.cloned().collect::<Vec<_>>())
 }

@@ -1,11 +1,9 @@
 //! The host as a process: started on a configuration of its own, watched through its JSON log, stopped by a signal.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::cargo::{host_binary, run, succeed, text};
 use crate::client::Client;
+use crate::log::Log;
 
 /// How long anything may take before a test gives up; nothing is expected to take nearly as long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -173,7 +172,7 @@ impl Site {
                 None => shell.env_remove(name),
             };
         }
-        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        shell.stdin(Stdio::null());
         Host::spawn(shell)
     }
 
@@ -212,36 +211,31 @@ impl Site {
 pub struct Host {
     child: Child,
     log: Arc<Log>,
-}
-
-#[derive(Default)]
-struct Log {
-    lines: Mutex<(Vec<Value>, bool)>,
-    changed: Condvar,
-    /// Nobody reads it for now.
-    is_left: AtomicBool,
+    /// Where its control socket is, if it is in its default place.
+    pub(crate) runtime_directory: PathBuf,
+    /// The same, once it was found.
+    pub(crate) control_socket: Mutex<Option<PathBuf>>,
 }
 
 impl Host {
-    fn spawn(mut command: Command) -> Host {
+    /// Runs this command, which becomes a host with a JSON log; waits for nothing.
+    pub fn spawn(mut command: Command) -> Host {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::new(Log::default());
-        let writer = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in stderr.split(b'\n').map_while(Result::ok) {
-                let text = String::from_utf8_lossy(&line);
-                let event = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
-                writer.lines.lock().unwrap().0.push(event);
-                writer.changed.notify_all();
-                while writer.is_left.load(SeqCst) {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-            }
-            writer.lines.lock().unwrap().1 = true;
-            writer.changed.notify_all();
-        });
-        Host { child, log }
+        let log = Log::read(child.stderr.take().unwrap());
+        let mut environment = command.get_envs();
+        let runtime_directory = environment.find(|(name, _)| *name == "XDG_RUNTIME_DIR");
+        Host {
+            child,
+            log,
+            runtime_directory: runtime_directory.unwrap().1.unwrap().into(),
+            control_socket: Mutex::default(),
+        }
+    }
+
+    /// Whether its log has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.log.so_far().1
     }
 
     /// The process ID.
@@ -263,12 +257,12 @@ impl Host {
 
     /// Whether its log is read. What it logs meanwhile fills the pipe, then its queue, then is lost.
     pub fn read_log(&self, is_read: bool) {
-        self.log.is_left.store(!is_read, SeqCst);
+        self.log.leave(!is_read);
     }
 
     /// Everything logged so far.
     pub fn log(&self) -> Vec<Value> {
-        self.log.lines.lock().unwrap().0.clone()
+        self.log.so_far().0
     }
 
     /// The events so far with this message.

@@ -1,11 +1,14 @@
 //! Serves the control socket: HTTP over a Unix socket, for the host's user and root alone. Decides who may ask, how many at once
 //! and for how long; what there is to tell is the status'. A client that reads nothing, sends nothing or sends rubbish costs its
-//! own connection and no other thread's time.
+//! own connection and no other thread's time; where there are too many, the one that came first makes room.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,16 +19,20 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::logging::{LEFT_OUT, RateLimit};
+use crate::process::descriptors::end_if_gone;
 use crate::status::snapshot::Status;
 
 /// The path of the status.
 pub const STATUS: &str = "/api/status";
-/// How many clients there are at once; further ones wait unaccepted.
-const MOST_CLIENTS: usize = 128;
+/// How many clients there are at once: each holds a descriptor and, while it reads slowly, a status. One more takes the place of
+/// the one that came first, for who connects and does nothing must keep nobody out.
+const MOST_CLIENTS: usize = 32;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request for a later status is held.
@@ -36,6 +43,12 @@ const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
 const MAX_REQUEST: usize = 16 * 1024;
 /// The pause after a connection could not be accepted, mostly for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often it looks whether it still listens: no event reports a listener that foreign code has closed.
+const LOOK: Duration = Duration::from_secs(1);
+
+const OTHER_USER: &str = "a client of the control socket is another user's, closed";
+static OTHER_USER_LIMIT: LazyLock<RateLimit> =
+    LazyLock::new(|| RateLimit::new(|lines| tracing::warn!(lines, like = OTHER_USER, "{LEFT_OUT}")));
 
 /// What requests are answered from.
 struct Source {
@@ -44,40 +57,76 @@ struct Source {
     json: Mutex<Option<(u64, Bytes)>>,
 }
 
-/// Serves until it is time to stop.
-pub async fn serve(listener: UnixListener, status: watch::Receiver<Arc<Status>>, stop: CancellationToken) {
+/// Serves until it is time to stop, or the socket's file is not there any more, which it looks for now and then.
+pub async fn serve(
+    listener: &UnixListener,
+    status: watch::Receiver<Arc<Status>>,
+    stop: &CancellationToken,
+    is_there: impl Fn() -> bool,
+) {
     let source = Arc::new(Source {
         status,
         json: Mutex::default(),
     });
     let router = Router::new()
         .route(STATUS, get(show))
+        .method_not_allowed_fallback(|| async { error(StatusCode::METHOD_NOT_ALLOWED, "expected GET") })
         .fallback(|| async { error(StatusCode::NOT_FOUND, "there is GET /api/status") })
         .with_state(source);
-    let clients = Arc::new(Semaphore::new(MOST_CLIENTS));
+    let mut clients = Clients::default();
     loop {
-        let accept = async {
-            let room = Arc::clone(&clients).acquire_owned().await;
-            (room, listener.accept().await)
-        };
-        let (room, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = accept => accepted,
+            accepted = listener.accept() => accepted,
+            () = sleep(LOOK) => {
+                still_listens(listener);
+                match is_there() {
+                    true => continue,
+                    false => return,
+                }
+            }
         };
         match accepted {
             Ok((stream, _)) if is_allowed(&stream) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                tokio::spawn(async move {
-                    answer(stream, router, stop).await;
-                    drop(room);
-                });
+                clients.make_room(MOST_CLIENTS - 1);
+                let client = tokio::spawn(answer(stream, router.clone(), stop.clone()));
+                clients.connected.push_back(client.abort_handle());
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(%error, "no client of the control socket can be accepted, trying again");
+                clients.make_room(clients.connected.len().saturating_sub(1));
                 sleep(PAUSE).await;
+                end_if_gone(&error); // after the pause: who knows which plugin's doing it is says so first
             }
         }
+    }
+}
+
+/// Those that are connected, in the order in which they came.
+#[derive(Default)]
+struct Clients {
+    connected: VecDeque<AbortHandle>,
+}
+
+impl Clients {
+    /// Closes those that came first, until there are no more than `most`.
+    fn make_room(&mut self, most: usize) {
+        self.connected.retain(|client| !client.is_finished());
+        while self.connected.len() > most
+            && let Some(first) = self.connected.pop_front()
+        {
+            first.abort();
+        }
+    }
+}
+
+/// Ends the process where the listener is not there any more: no command could ask it what runs.
+fn still_listens(listener: &UnixListener) {
+    match rustix::net::sockopt::socket_acceptconn(listener) {
+        Ok(true) => {}
+        Ok(false) => end_if_gone(&rustix::io::Errno::NOTSOCK.into()), // another socket has its number by now
+        Err(error) => end_if_gone(&io::Error::from(error)),
     }
 }
 
@@ -89,7 +138,9 @@ fn is_allowed(stream: &UnixStream) -> bool {
     match uid {
         Ok(uid) if uid == own || uid == 0 => true,
         Ok(uid) => {
-            tracing::warn!(user = uid, "a client of the control socket is another user's, closed");
+            if OTHER_USER_LIMIT.admits() {
+                tracing::warn!(user = uid, "{OTHER_USER}");
+            }
             false
         }
         Err(_) => false, // gone already
@@ -126,7 +177,11 @@ struct After {
 }
 
 /// `GET /api/status[?after=REVISION]`: the status, with `after` a later one than that if there is one within some time.
-async fn show(State(source): State<Arc<Source>>, Query(After { after }): Query<After>) -> Response {
+async fn show(State(source): State<Arc<Source>>, query: Result<Query<After>, QueryRejection>) -> Response {
+    let after = match query {
+        Ok(Query(After { after })) => after,
+        Err(fault) => return error(fault.status(), &fault.body_text()),
+    };
     let mut receiver = source.status.clone();
     if let Some(after) = after {
         // Without a later one it is the same again.

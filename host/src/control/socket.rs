@@ -3,11 +3,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::UnixListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::server;
 use super::socket_path::SocketPath;
@@ -24,12 +25,18 @@ const KEY: &str = "admin.socket";
 
 /// A control socket that is ours. Its file is removed when this is dropped.
 pub struct ControlSocket {
-    _file: SocketFile,
+    file: Arc<Mutex<Option<SocketFile>>>,
+}
+
+/// Where it is, and whether the configuration says so.
+struct Place {
+    path: PathBuf,
+    is_configured: bool,
 }
 
 impl ControlSocket {
     /// Listens, and answers from `status` until the runtime stops. None where there is to be no socket, or its default path can't
-    /// be had.
+    /// be had. Where its file is removed, as a runtime directory goes with its user's last logout, it is made anew.
     ///
     /// # Errors
     /// When the configuration names a path that can't be had.
@@ -43,39 +50,76 @@ impl ControlSocket {
             SocketPath::Configured(path) => (path, true),
             SocketPath::Default(path) => (path, false),
         };
-        match listen(&path, is_configured, status, runtime) {
-            Ok(socket) => {
-                tracing::debug!(socket = %path.display(), "control socket open");
-                Ok(Some(socket))
-            }
-            Err(error) if is_configured => Err(error),
+        let place = Place { path, is_configured };
+        let (listener, file) = match runtime.wait(async { place.listen() }) {
+            Ok(open) => open,
+            Err(error) if is_configured => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "no control socket: no command can ask this host what runs");
-                Ok(None)
+                return Ok(None);
+            }
+        };
+        tracing::debug!(socket = %place.path.display(), "control socket open");
+        let file = Arc::new(Mutex::new(Some(file)));
+        let task = serve(place, listener, Arc::clone(&file), status, runtime.stop().clone());
+        runtime.spawn("control socket", task);
+        Ok(Some(ControlSocket { file }))
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        lock(&self.file).take();
+    }
+}
+
+impl Place {
+    /// Takes the path and listens there.
+    fn listen(&self) -> Result<(UnixListener, SocketFile), ListenError> {
+        let path = &self.path;
+        if let (false, Some(directory)) = (self.is_configured, path.parent()) {
+            make_private(directory).map_err(|reason| unusable(path, directory, reason))?;
+        }
+        let (socket, file) = SocketFile::bind(path, KEY)?;
+        socket.listen(BACKLOG).map_err(|error| file.unusable(error))?;
+        let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
+        let listener = UnixListener::from_std(listener).map_err(|error| file.unusable(error))?;
+        Ok((listener, file))
+    }
+}
+
+/// Serves until it is time to stop, at a new socket where the file of the one before is gone.
+async fn serve(
+    place: Place,
+    mut listener: UnixListener,
+    file: Arc<Mutex<Option<SocketFile>>>,
+    status: watch::Receiver<Arc<Status>>,
+    stop: CancellationToken,
+) {
+    let is_there = || lock(&file).as_ref().is_some_and(SocketFile::is_there);
+    loop {
+        server::serve(&listener, status.clone(), &stop, is_there).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        // The old lock goes first: both have one name.
+        lock(&file).take();
+        match place.listen() {
+            Ok((new, taken)) => {
+                listener = new;
+                *lock(&file) = Some(taken);
+                tracing::warn!(socket = %place.path.display(), "the control socket was removed, made anew");
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the control socket was removed and can't be made anew yet");
             }
         }
     }
 }
 
-fn listen(
-    path: &Path,
-    is_configured: bool,
-    status: watch::Receiver<Arc<Status>>,
-    runtime: &AsyncRuntime,
-) -> Result<ControlSocket, ListenError> {
-    if let (false, Some(directory)) = (is_configured, path.parent()) {
-        make_private(directory).map_err(|reason| unusable(path, directory, reason))?;
-    }
-    let (socket, file) = SocketFile::bind(path, KEY)?;
-    socket.listen(BACKLOG).map_err(|error| file.unusable(error))?;
-    let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
-    let listener = runtime.wait(async { UnixListener::from_std(listener) });
-    let listener = listener.map_err(|error| file.unusable(error))?;
-    runtime.spawn(
-        "control socket",
-        server::serve(listener, status, runtime.stop().clone()),
-    );
-    Ok(ControlSocket { _file: file })
+fn lock(file: &Mutex<Option<SocketFile>>) -> MutexGuard<'_, Option<SocketFile>> {
+    // Nothing panics while it is held.
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unusable(path: &Path, directory: &Path, reason: NotPrivate) -> ListenError {

@@ -13,6 +13,7 @@ use tracing::error;
 
 use super::QUEUE;
 use super::rate_limit::{LEFT_OUT, RateLimit};
+use crate::process::async_runtime;
 
 thread_local! {
     // Has no destructor, see `logging`.
@@ -63,6 +64,7 @@ pub(super) fn install() {
             super::fatal(&format_args!("panicked at {}: {}", untold.place, untold.message));
         }
         INSIDE.set(false);
+        async_runtime::end_if_broken();
     }));
 }
 

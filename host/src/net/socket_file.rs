@@ -68,6 +68,12 @@ impl SocketFile {
         Ok((socket, file))
     }
 
+    /// Whether it is still there under its name.
+    pub fn is_there(&self) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| identity(metadata) == self.identity)
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -80,8 +86,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.identity;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        if self.is_there() {
             let _ = fs::remove_file(&self.path); // what is left is stale, and replaced by the next one
         }
     }

@@ -8,6 +8,7 @@
 //! where a thread first waits or wakes a task. So every thread that does either has done it once before any library is opened:
 //! see [`AsyncRuntime::prime`].
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -22,6 +23,19 @@ use super::{exit, sentinel};
 
 /// What the end may take beyond `server.drain_timeout` before it is cut short: something that it waits for does not come.
 const OVERTIME: Duration = Duration::from_secs(1);
+
+thread_local! {
+    // Has no destructor, see `logging`.
+    static IS_CONTROL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Ends the process where the runtime itself panics on its thread, and no task: it does where its descriptors are closed. To be
+/// called by the panic hook, for to unwind would close them once more, which is an abort.
+pub(crate) fn end_if_broken() {
+    if IS_CONTROL.get() && tokio::task::try_id().is_none() {
+        exit::after_panic("control");
+    }
+}
 
 /// The runtime, and the word that it is time to stop. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -52,7 +66,10 @@ impl AsyncRuntime {
     fn of(builder: &mut Builder) -> io::Result<AsyncRuntime> {
         let runtime = builder.build()?;
         let handle = runtime.handle().clone();
-        exit::critical("control", move || runtime.block_on(std::future::pending::<()>()))?;
+        exit::critical("control", move || {
+            IS_CONTROL.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        })?;
         let started = AsyncRuntime {
             handle,
             stop: CancellationToken::new(),

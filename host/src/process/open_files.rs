@@ -4,7 +4,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// What else is open: the listener, what event loops wait with, logs, plugin files and their staged copies.
+/// What else is open: the listener, what event loops wait with, logs, clients of the control socket, plugin files and their staged
+/// copies.
 const RESERVE: u64 = 256;
 
 /// Raises the soft limit on open files to the hard one, and warns if that is too low for `max_connections`. Returns
