@@ -19,7 +19,7 @@ use crate::selection::instance_key::InstanceKey;
 use crate::selection::table_for::TableFor;
 use crate::selection::tried::Setback;
 use crate::status::change::{Change, VersionId};
-use crate::status::version_change::milliseconds;
+use crate::status::change_kind::milliseconds;
 
 /// How often it is looked whether the calls into a version that was replaced have returned: soon at first, and less often
 /// while one of them does not.

@@ -17,7 +17,7 @@ use crate::selection::candidate::Candidate;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::soname_state::{LinkState, Served, Sonames};
 use crate::status::change::Took;
-use crate::status::version_change::between;
+use crate::status::change_kind::between;
 
 /// What is to serve at a soname.
 struct Replacement {

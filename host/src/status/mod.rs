@@ -4,10 +4,10 @@
 
 pub mod audit_log;
 pub mod change;
+pub mod change_kind;
 pub mod history;
 pub mod publisher;
 pub mod report;
 pub mod reported;
 pub mod snapshot;
 pub mod submit_totals;
-pub mod version_change;
