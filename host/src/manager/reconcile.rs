@@ -7,8 +7,7 @@ use super::events::{Event, Events, Places, Reloaded, Request};
 use super::pass::{PassEnd, PassKind};
 use super::state::Manager;
 use crate::directory::survey::Survey;
-use crate::runtime::retired::Retired;
-use crate::status::change::{Change, VersionId};
+use crate::status::change::Change;
 
 /// How many passes there are at most before what was made ready is put in force. So often the operator may change his mind
 /// meanwhile; a directory that never stops changing must keep nothing from serving, and no handler from draining.
@@ -25,6 +24,8 @@ impl Manager {
             let deadline = [reconcile, drain].into_iter().flatten().min();
             let news = events.next(deadline, &mut self.stability, &self.runtime);
             if self.is_ending() {
+                let last = news.into_iter().chain(events.close());
+                last.for_each(|event| self.note_retired(event));
                 return;
             }
             let mut is_time = reconcile.is_some_and(|at| Instant::now() >= at);
@@ -32,9 +33,8 @@ impl Manager {
             for event in news {
                 is_time |= !matches!(event, Event::Due);
                 match event {
-                    Event::Changed | Event::Due => {}
-                    Event::InstanceEnded(retired) => self.retired(retired),
                     Event::Request(Request::Reload(reply)) => replies.push(reply),
+                    event => self.note_retired(event),
                 }
             }
             if self.drain() || is_time {
@@ -49,17 +49,9 @@ impl Manager {
         }
     }
 
-    fn retired(&self, retired: Option<Retired>) {
-        if let Some(Retired { id, reason }) = retired {
-            let (plugin, version, digest) = id;
-            self.status.record(Change::Retired {
-                id: VersionId {
-                    plugin,
-                    version,
-                    digest: digest.to_string(),
-                },
-                reason: reason.to_owned(),
-            });
+    fn note_retired(&self, event: Event) {
+        if let Event::InstanceEnded(Some(retired)) = event {
+            self.status.record(retired.into());
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::events::Events;
+use super::events::{Events, Sender};
 use super::install;
 use super::pass::PassKind;
 use super::start_error::StartError;
@@ -85,8 +85,7 @@ pub fn start(
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
-    let sender = events.sender();
-    let instances = Instances::new(move |retired| sender.instance_ended(retired), stop.clone());
+    let instances = instances(events.sender(), status.clone(), stop);
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -132,6 +131,16 @@ pub fn start(
         thread,
         staging,
     })
+}
+
+/// No instances yet. The manager is told when one has ended; where it has ended itself, the history has it at once.
+fn instances(manager: Sender, status: Publisher, stop: &Stop) -> Instances {
+    let ended = move |retired| {
+        if let Some(retired) = manager.instance_ended(retired) {
+            status.record(retired.into());
+        }
+    };
+    Instances::new(ended, stop.clone())
 }
 
 impl Manager {

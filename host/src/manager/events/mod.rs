@@ -76,9 +76,12 @@ impl Sender {
         self.send(Event::Request(request))
     }
 
-    /// An instance has ended.
-    pub(super) fn instance_ended(&self, retired: Option<Retired>) {
-        let _ = self.send(Event::InstanceEnded(retired)); // without a manager no instance takes its place
+    /// An instance has ended. Gives back what is to be told of it where the manager has ended, too.
+    pub(super) fn instance_ended(&self, retired: Option<Retired>) -> Option<Retired> {
+        match self.messages.try_send(Event::InstanceEnded(retired)) {
+            Err(mpsc::error::TrySendError::Closed(Event::InstanceEnded(retired))) => retired,
+            _ => None,
+        }
     }
 
     fn send(&self, event: Event) -> Result<(), ManagerEnded> {
@@ -137,6 +140,12 @@ impl Events {
             stability.forget_events();
         }
         !fresh.is_empty()
+    }
+
+    /// The manager ends, and who sends from now on learns of it. Gives what was sent before.
+    pub(super) fn close(mut self) -> Vec<Event> {
+        self.messages.close();
+        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
     }
 
     /// Waits for events, no longer than until `deadline` (for ever without one), and takes all that are there. `stability` learns
