@@ -7,8 +7,7 @@ use super::events::{Event, Events, Places, Reloaded, Request};
 use super::pass::{PassEnd, PassKind};
 use super::state::Manager;
 use crate::directory::survey::Survey;
-use crate::runtime::retired::Retired;
-use crate::status::change::{Change, VersionId};
+use crate::status::change::Change;
 
 /// How many passes there are at most before what was made ready is put in force. So often the operator may change his mind
 /// meanwhile; a directory that never stops changing must keep nothing from serving, and no handler from draining.
@@ -23,14 +22,10 @@ impl Manager {
             let reconcile = [poll, self.stability.next_check()].into_iter().flatten().min();
             let drain = self.drain_again(Instant::now());
             let deadline = [reconcile, drain].into_iter().flatten().min();
-            let mut news = events.next(deadline, &mut self.stability, &self.runtime);
+            let news = events.next(deadline, &mut self.stability, &self.runtime);
             if self.is_ending() {
-                news.extend(events.close());
-                for event in news {
-                    if let Event::InstanceEnded(Some(retired)) = event {
-                        self.status.record(retirement(retired));
-                    }
-                }
+                let last = news.into_iter().chain(events.close());
+                last.for_each(|event| self.note_retired(event));
                 return;
             }
             let mut is_time = reconcile.is_some_and(|at| Instant::now() >= at);
@@ -38,13 +33,8 @@ impl Manager {
             for event in news {
                 is_time |= !matches!(event, Event::Due);
                 match event {
-                    Event::Changed | Event::Due => {}
-                    Event::InstanceEnded(retired) => {
-                        retired
-                            .into_iter()
-                            .for_each(|retired| self.status.record(retirement(retired)));
-                    }
                     Event::Request(Request::Reload(reply)) => replies.push(reply),
+                    event => self.note_retired(event),
                 }
             }
             if self.drain() || is_time {
@@ -56,6 +46,12 @@ impl Manager {
             } else if let Some(at) = reconcile {
                 self.stability.check_by(at);
             }
+        }
+    }
+
+    fn note_retired(&self, event: Event) {
+        if let Event::InstanceEnded(Some(retired)) = event {
+            self.status.record(retired.into());
         }
     }
 
@@ -128,20 +124,5 @@ impl Manager {
             false => self.stability.check_by(Instant::now() + self.back_off.wait()),
         }
         self.reported.unavailable(unavailable, &self.status);
-    }
-}
-
-/// What is told of an instance that was shut down.
-pub(super) fn retirement(retired: Retired) -> Change {
-    let Retired { id, reason } = retired;
-    let (plugin, version, digest) = id;
-    let digest = digest.to_string();
-    Change::Retired {
-        id: VersionId {
-            plugin,
-            version,
-            digest,
-        },
-        reason: reason.to_owned(),
     }
 }

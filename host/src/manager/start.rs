@@ -8,10 +8,9 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use super::events::Events;
+use super::events::{Events, Sender};
 use super::install;
 use super::pass::PassKind;
-use super::reconcile::retirement;
 use super::start_error::StartError;
 use super::state::{Decisions, Manager};
 use crate::admission::stage::Staging;
@@ -87,15 +86,7 @@ pub fn start(
     library::check_dynamic()?;
     let staging = Arc::new(Staging::create(config.plugins.staging.as_deref())?);
     let routes = Arc::new(Routes::default());
-    let sender = events.sender();
-    let last = status.clone();
-    let on_change = move |retired| {
-        // The manager tells of it, which may do so while start-up code holds the linker's lock; after its end nobody opens any.
-        if let Some(retired) = sender.instance_ended(retired) {
-            last.record(retirement(retired));
-        }
-    };
-    let instances = Instances::new(on_change, runtime.clone());
+    let instances = instances(events.sender(), status.clone(), runtime.clone());
     let drain_timeout = config.server.drain_timeout;
     let mut manager = Manager {
         watched: Watched::new(path, &config.source),
@@ -135,6 +126,16 @@ pub fn start(
         runtime: runtime.clone(),
         staging,
     })
+}
+
+/// No instances yet. The manager is told when one has ended; where it has ended itself, the history has it at once.
+fn instances(manager: Sender, status: Publisher, runtime: AsyncRuntime) -> Instances {
+    let ended = move |retired| {
+        if let Some(retired) = manager.instance_ended(retired) {
+            status.record(retired.into());
+        }
+    };
+    Instances::new(ended, runtime)
 }
 
 /// Starts the manager's thread; gives what tells of its end.

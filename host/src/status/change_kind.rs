@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::change::{Change, Started, Swapped, Took, VersionId};
 use crate::directory::verdicts::AdmissionTimings;
 use crate::runtime::Plugin;
+use crate::runtime::retired::Retired;
 use crate::selection::instance_key::InstanceKey;
 use crate::selection::soname_state::Served;
 
@@ -55,6 +56,20 @@ impl VersionId {
             plugin: plugin.name().to_owned(),
             version: plugin.version().clone(),
             digest: key.digest.to_string(),
+        }
+    }
+}
+
+impl From<Retired> for Change {
+    fn from(Retired { id, reason }: Retired) -> Change {
+        let (plugin, version, digest) = id;
+        Change::Retired {
+            id: VersionId {
+                plugin,
+                version,
+                digest: digest.to_string(),
+            },
+            reason: reason.to_owned(),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Sender {
         self.send(Event::Request(request))
     }
 
-    /// An instance has ended. Gives it back where the manager has ended, and tells of nothing any more.
+    /// An instance has ended. Gives back what is to be told of it where the manager has ended, too.
     pub(super) fn instance_ended(&self, retired: Option<Retired>) -> Option<Retired> {
         match self.messages.try_send(Event::InstanceEnded(retired)) {
             Err(mpsc::error::TrySendError::Closed(Event::InstanceEnded(retired))) => retired,
@@ -142,8 +142,8 @@ impl Events {
         !fresh.is_empty()
     }
 
-    /// Takes no more events, and gives those that are there.
-    pub(super) fn close(&mut self) -> Vec<Event> {
+    /// The manager ends, and who sends from now on learns of it. Gives what was sent before.
+    pub(super) fn close(mut self) -> Vec<Event> {
         self.messages.close();
         std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
     }
