@@ -12,8 +12,8 @@ use tests::host::{Site, fatal, show};
 
 /// Another user, who is none in particular.
 const OTHER: u32 = 65534;
-const ANEW: &str = "the control socket was removed, made anew";
-const NO_SOCKET: &str = "no control socket: no command can ask this host what runs";
+const ANEW: &str = "the control socket is open now";
+const NO_SOCKET: &str = "no control socket yet: no command can ask this host what runs; it is tried again";
 
 pub(crate) fn socket(site: &Site) -> PathBuf {
     let found = sockets(&site.runtime_directory());

@@ -228,7 +228,7 @@ impl Host {
         Host {
             child,
             log,
-            runtime_directory: runtime_directory.unwrap().1.unwrap().into(),
+            runtime_directory: runtime_directory.and_then(|(_, path)| path).unwrap_or_default().into(),
             control_socket: Mutex::default(),
         }
     }

@@ -75,6 +75,7 @@ impl Serve {
         let deadline = *served.as_ref().unwrap_or(&(Instant::now() + drain_timeout));
         manager.shutdown(deadline);
         served?;
+        drop(control); // it answered until now
         let _ = runtime.wait(async { timeout_at(deadline.into(), runtime.ended()).await });
         tracing::info!("stopped");
         Ok(super::GOOD)

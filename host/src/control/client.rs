@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use super::server::STATUS;
-use super::socket_path::SocketPath;
+use super::socket_path::{Candidate, SocketPath};
 use crate::config::Config;
 use crate::process::async_runtime::AsyncRuntime;
 use crate::status::snapshot::Status;
@@ -46,7 +46,7 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     runtime: AsyncRuntime,
-    socket: PathBuf,
+    socket: Candidate,
 }
 
 impl Client {
@@ -60,8 +60,11 @@ impl Client {
                 runtime: runtime.clone(),
                 socket,
             };
-            if let Some(status) = client.now()? {
-                return Ok(Some((client, status)));
+            match client.now() {
+                Ok(Some(status)) => return Ok(Some((client, status))),
+                // What another user has there is no reason not to look further.
+                Err(error) if !client.is_foreign() => return Err(error),
+                Ok(None) | Err(_) => {}
             }
         }
         Ok(None)
@@ -69,7 +72,18 @@ impl Client {
 
     /// Where it was found.
     pub fn socket(&self) -> &Path {
-        &self.socket
+        &self.socket.path
+    }
+
+    /// Whether who asks is to stop.
+    pub fn is_interrupted(&self) -> bool {
+        self.runtime.is_stopping()
+    }
+
+    /// Whether it is another user's, which root alone asks.
+    fn is_foreign(&self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        self.socket.owner.is_some_and(|owner| owner != own)
     }
 
     /// Waits for a later status than this revision, some half a minute and `longest` at most; then gives what there is. None where
@@ -79,14 +93,11 @@ impl Client {
     /// When it does not answer.
     pub fn after(&self, revision: u64, longest: Duration) -> Result<Option<Status>, ClientError> {
         let path = format!("{STATUS}?after={revision}");
-        let later = request(&self.socket, &path);
-        match self
-            .runtime
-            .wait(async { timeout(longest.min(POLL_TIMEOUT), later).await })
-        {
-            Ok(Ok(answer)) => self.status(answer),
-            // The time is over; or the host has ended in the middle of its answer.
-            Ok(Err(_)) | Err(_) => self.now(),
+        let later = async { timeout(longest.min(POLL_TIMEOUT), request(&self.socket, &path)).await };
+        match self.runtime.wait(self.runtime.stop().run_until_cancelled(later)) {
+            Some(Ok(Ok(answer))) => self.status(answer),
+            // The time is over; or the host has ended in the middle of its answer; or who asks is to stop.
+            Some(Ok(Err(_)) | Err(_)) | None => self.now(),
         }
     }
 
@@ -105,17 +116,29 @@ impl Client {
         self.status(answer.map_err(|error| self.no_answer(error.to_string()))?)
     }
 
-    fn status(&self, answer: Option<Bytes>) -> Result<Option<Status>, ClientError> {
-        let status = answer.map(|json| serde_json::from_slice(&json)).transpose();
-        status.map_err(|error| self.no_answer(format!("an answer of another version: {error}")))
+    fn status(&self, answer: Option<Answer>) -> Result<Option<Status>, ClientError> {
+        let Some(Answer { json, pid }) = answer else {
+            return Ok(None);
+        };
+        let status = serde_json::from_slice::<Status>(&json);
+        let mut status = status.map_err(|error| self.no_answer(format!("an answer of another version: {error}")))?;
+        // As this process sees it: a signal goes to no process that somebody names.
+        status.host.pid = pid.unwrap_or(status.host.pid);
+        Ok(Some(status))
     }
 
     fn no_answer(&self, found: String) -> ClientError {
         ClientError::NoAnswer {
-            path: self.socket.clone(),
+            path: self.socket.path.clone(),
             found,
         }
     }
+}
+
+/// What came, and from which process.
+struct Answer {
+    json: Bytes,
+    pid: Option<u32>,
 }
 
 /// Why there is no answer to a request.
@@ -123,7 +146,7 @@ impl Client {
 enum RequestError {
     /// The connection has ended too early.
     #[error("the connection was closed: {0}")]
-    Broken(hyper::Error),
+    Broken(String),
     /// What came is no answer.
     #[error("{0}")]
     Other(String),
@@ -133,19 +156,29 @@ impl From<hyper::Error> for RequestError {
     fn from(error: hyper::Error) -> RequestError {
         match error.is_parse() || error.is_timeout() {
             true => RequestError::Other(error.to_string()),
-            false => RequestError::Broken(error),
+            false => RequestError::Broken(error.to_string()),
         }
     }
 }
 
 /// The body of an answer; nothing where nobody listens, or this user may not ask.
-async fn request(socket: &Path, path: &str) -> Result<Option<Bytes>, RequestError> {
+async fn request(socket: &Candidate, path: &str) -> Result<Option<Answer>, RequestError> {
     let other = |error: &dyn Display| RequestError::Other(error.to_string());
-    let stream = match UnixStream::connect(socket).await {
+    let stream = match UnixStream::connect(&socket.path).await {
         Ok(stream) => stream,
         Err(error) if is_nobody(&error) => return Ok(None),
+        // Its backlog is full.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(RequestError::Broken(error.to_string())),
         Err(error) => return Err(other(&error)),
     };
+    let peer = stream.peer_cred().map_err(|error| other(&error))?;
+    if socket.owner.is_some_and(|owner| owner != peer.uid()) {
+        return Err(RequestError::Other(format!("who listens there is user {}", peer.uid())));
+    }
+    let pid = peer
+        .pid()
+        .and_then(|pid| u32::try_from(pid).ok())
+        .filter(|pid| *pid > 0);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = hyper::Request::get(path)
@@ -162,7 +195,7 @@ async fn request(socket: &Path, path: &str) -> Result<Option<Bytes>, RequestErro
     let body = body.to_bytes();
     connection.abort();
     match code.is_success() {
-        true => Ok(Some(body)),
+        true => Ok(Some(Answer { json: body, pid })),
         false => Err(other(&format!("{code}: {}", String::from_utf8_lossy(&body)))),
     }
 }

@@ -22,10 +22,11 @@ pub fn on_hangup(manager: Sender, runtime: AsyncRuntime) -> impl Fn() + Send + '
         if manager.request(Request::Reload(reply)).is_err() {
             return; // the host ends
         }
-        let limit = std::sync::Arc::clone(&limit);
+        let (limit, stop) = (std::sync::Arc::clone(&limit), runtime.stop().clone());
         runtime.spawn("reload", async move {
             // An answer that never comes is one of many that were asked for at once, or of a host that ends.
-            if timeout(LONG, answer).await.is_err() && limit.admits() {
+            let waited = stop.run_until_cancelled(timeout(LONG, answer)).await;
+            if waited.is_some_and(|waited| waited.is_err()) && limit.admits() {
                 tracing::warn!("{WAITS}");
             }
         });

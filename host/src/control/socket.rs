@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::server;
@@ -22,10 +24,13 @@ use crate::status::snapshot::Status;
 /// How many clients the kernel may hold for us.
 const BACKLOG: i32 = 128;
 const KEY: &str = "admin.socket";
+/// Before a path that can't be had is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A control socket that is ours. Its file is removed when this is dropped.
 pub struct ControlSocket {
     file: Arc<Mutex<Option<SocketFile>>>,
+    end: CancellationToken,
 }
 
 /// Where it is, and whether the configuration says so.
@@ -35,8 +40,9 @@ struct Place {
 }
 
 impl ControlSocket {
-    /// Listens, and answers from `status` until the runtime stops. None where there is to be no socket, or its default path can't
-    /// be had. Where its file is removed, as a runtime directory goes with its user's last logout, it is made anew.
+    /// Listens, and answers from `status` until this is dropped: also while the host ends. None where there is to be no socket. A
+    /// default path that can't be had is tried again, as another host may have it until it has ended; and so is one whose file is
+    /// removed, as a runtime directory goes with its user's last logout.
     ///
     /// # Errors
     /// When the configuration names a path that can't be had.
@@ -52,23 +58,26 @@ impl ControlSocket {
         };
         let place = Place { path, is_configured };
         let (listener, file) = match runtime.wait(async { place.listen() }) {
-            Ok(open) => open,
+            Ok((listener, file)) => (Some(listener), Some(file)),
             Err(error) if is_configured => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "no control socket: no command can ask this host what runs");
-                return Ok(None);
+                tracing::warn!(%error, "no control socket yet: no command can ask this host what runs; it is tried again");
+                (None, None)
             }
         };
-        tracing::debug!(socket = %place.path.display(), "control socket open");
-        let file = Arc::new(Mutex::new(Some(file)));
-        let task = serve(place, listener, Arc::clone(&file), status, runtime.stop().clone());
+        if listener.is_some() {
+            tracing::debug!(socket = %place.path.display(), "control socket open");
+        }
+        let (file, end) = (Arc::new(Mutex::new(file)), CancellationToken::new());
+        let task = serve(place, listener, Arc::clone(&file), status, end.clone());
         runtime.spawn("control socket", task);
-        Ok(Some(ControlSocket { file }))
+        Ok(Some(ControlSocket { file, end }))
     }
 }
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
+        self.end.cancel();
         lock(&self.file).take();
     }
 }
@@ -88,32 +97,36 @@ impl Place {
     }
 }
 
-/// Serves until it is time to stop, at a new socket where the file of the one before is gone.
+/// Serves until the end, at a new socket where the file of the one before is gone, or there is none yet.
 async fn serve(
     place: Place,
-    mut listener: UnixListener,
+    mut listener: Option<UnixListener>,
     file: Arc<Mutex<Option<SocketFile>>>,
     status: watch::Receiver<Arc<Status>>,
-    stop: CancellationToken,
+    end: CancellationToken,
 ) {
     let is_there = || lock(&file).as_ref().is_some_and(SocketFile::is_there);
     loop {
-        server::serve(&listener, status.clone(), &stop, is_there).await;
-        if stop.is_cancelled() {
+        match &listener {
+            Some(listener) => server::serve(listener, status.clone(), &end, is_there).await,
+            None => drop(end.run_until_cancelled(sleep(AGAIN)).await),
+        }
+        if end.is_cancelled() {
             return;
         }
         // The old lock goes first: both have one name.
         lock(&file).take();
-        match place.listen() {
+        listener = match place.listen() {
             Ok((new, taken)) => {
-                listener = new;
                 *lock(&file) = Some(taken);
-                tracing::warn!(socket = %place.path.display(), "the control socket was removed, made anew");
+                tracing::info!(socket = %place.path.display(), "the control socket is open now");
+                Some(new)
             }
             Err(error) => {
-                tracing::debug!(%error, "the control socket was removed and can't be made anew yet");
+                tracing::debug!(%error, "the control socket can't be had yet");
+                None
             }
-        }
+        };
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -41,30 +42,61 @@ impl SocketPath {
         }
     }
 
-    /// Where this user may find hosts with this configuration: its own socket first. Root looks at those of all users.
-    pub fn candidates(config: &Config) -> Vec<PathBuf> {
-        let own = match SocketPath::of(config) {
-            SocketPath::Nowhere => return Vec::new(),
-            SocketPath::Configured(path) => return vec![path],
-            SocketPath::Default(path) => path,
+    /// Where this user may find hosts with this configuration: its own socket first, also where its host was started in another
+    /// environment, as services are. Root looks at those of all users.
+    pub fn candidates(config: &Config) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        match SocketPath::of(config) {
+            SocketPath::Nowhere => return candidates,
+            // A host that was started before the configuration named it has the default one.
+            SocketPath::Configured(path) => candidates.push(Candidate { path, owner: None }),
+            SocketPath::Default(_) => {}
+        }
+        let Some(name) = name(config) else { return candidates };
+        let user = rustix::process::geteuid();
+        let uid = user.as_raw();
+        let temporary = [std::env::temp_dir(), PathBuf::from("/tmp")];
+        let of_users: Vec<PathBuf> = match user.is_root() {
+            true => entries(Path::new(OF_USERS)).collect(),
+            false => vec![Path::new(OF_USERS).join(uid.to_string())],
         };
-        let mut candidates = vec![own];
-        if let (true, Some(name)) = (rustix::process::geteuid().is_root(), name(config)) {
-            let mut parents: Vec<PathBuf> = entries(Path::new(OF_USERS)).collect();
-            parents.push(std::env::temp_dir());
-            let sockets = parents.iter().flat_map(|parent| entries(parent));
-            let of_hosts = sockets.filter(|path| {
-                let name = path.file_name().unwrap_or_default();
-                name.as_bytes().starts_with(DIRECTORY.as_bytes())
-            });
-            for path in of_hosts.map(|directory| directory.join(&name)) {
-                if !candidates.contains(&path) && path.exists() {
-                    candidates.push(path);
-                }
+        let mut directories = vec![runtime_directory().join(format!("{DIRECTORY}{uid}"))];
+        for parent in of_users.iter().chain(&temporary) {
+            match user.is_root() {
+                true => directories.extend(entries(parent)),
+                false => directories.push(parent.join(format!("{DIRECTORY}{uid}"))),
+            }
+        }
+        for directory in directories {
+            let path = directory.join(&name);
+            if let Some(owner) = owner(&directory)
+                && !candidates.iter().any(|candidate| candidate.path == path)
+            {
+                let owner = Some(owner);
+                candidates.push(Candidate { path, owner });
             }
         }
         candidates
     }
+}
+
+/// Where a host may answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The socket's path.
+    pub path: PathBuf,
+    /// The user whose host it must be; none where the configuration names the path.
+    pub owner: Option<u32>,
+}
+
+/// The user that a directory of control sockets is for: the one in its name, to whom it must belong alone, for anybody may make
+/// a directory of that name.
+fn owner(directory: &Path) -> Option<u32> {
+    let name = directory.file_name()?.to_str()?;
+    let owner: u32 = name.strip_prefix(DIRECTORY)?.parse().ok()?;
+    let metadata = fs::symlink_metadata(directory).ok()?;
+    let is_private = metadata.is_dir() && metadata.uid() == owner && metadata.mode() & 0o777 == 0o700;
+    is_private.then_some(owner)
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {

@@ -53,8 +53,8 @@ pub(super) fn with_predecessor(mut refusal: Refusal, plugin: &str, predecessors:
         State::Standby => ("waits in standby", shut_down),
         _ => (
             "serves meanwhile",
-            "let the plugin share it or wait for it after init; or take the plugin away (remove its link) and install again, \
-             with a gap in service",
+            "let the plugin share it or wait for it after init; or take the plugin away (remove its link), send SIGHUP to the \
+             host and install again, with a gap in service",
         ),
     };
     refusal.cure = format!("# {taken} may be held by {plugin} {version}, which {state}: {what_helps}");

@@ -68,8 +68,8 @@ impl Publisher {
 
     /// Logs an event and keeps it.
     pub fn record(&self, change: Change) {
-        audit_log::log(&change);
         self.update(|state| {
+            audit_log::log(&change); // it never waits; so both have one order
             state.history.add(change, SystemTime::now());
             true
         });

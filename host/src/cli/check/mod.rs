@@ -2,8 +2,10 @@
 //! knows of the host that runs is in `running` and `not_taken_over`, what it says of each plugin in `plugins`, how it is printed in
 //! `print`.
 
+mod heading;
 mod load;
 mod not_taken_over;
+mod only_now;
 mod plugins;
 mod print;
 mod running;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use self::only_now::OnlyNow;
 use self::plugins::{PluginSummary, summaries};
 use self::running::Running;
 use crate::admission::admit::Admitted;
@@ -55,7 +58,7 @@ impl Check {
             Some(path) => Config::read(path).or_else(|error| {
                 // A host that runs goes on with the configuration that it has.
                 if !self.json {
-                    print::running_alone(&Running::with_file(path))?;
+                    heading::running_alone(&Running::with_file(path))?;
                 }
                 Err(Failure::from(error))
             })?,
@@ -66,7 +69,13 @@ impl Check {
             Some(_) => match manager::read(&config, &staging) {
                 // A file is judged before there is a directory for it, which `host install` makes.
                 Err(StartError::Missing { path }) if !self.files.is_empty() => Survey::nothing(&path),
-                survey => survey?,
+                Err(error) => {
+                    if !self.json {
+                        heading::running_alone(&Running::with(&config))?;
+                    }
+                    return Err(error.into());
+                }
+                Ok(survey) => survey,
             },
             None => Survey::nothing(&config.plugins.dir),
         };
@@ -78,7 +87,10 @@ impl Check {
             .filter_map(|finding| by_digest(&finding.verdict))
             .collect();
         let running = Running::with(&config);
-        if let Some(status) = running.status() {
+        if let Some(status) = running
+            .status()
+            .filter(|status| heading::is_of(&status.view, &survey.directory))
+        {
             let others = not_taken_over::not_taken_over(&report, &survey, &admitted, status, &config);
             report.plugins.extend(others);
         }
@@ -92,9 +104,10 @@ impl Check {
         match self.json {
             true => output::json(&Json::new(&report, &running))?,
             false if self.files.is_empty() => print::print(&report, &running, &survey.directory, &config)?,
-            false => print::print_files(&report, &survey.directory, &config)?,
+            false => print::print_files(&report, &running, &survey.directory, &config)?,
         }
-        Ok(match report.is_good() {
+        let is_taken = !self.files.is_empty() || is_taken(&running, &report, &survey);
+        Ok(match report.is_good() && is_taken {
             true => crate::cli::GOOD,
             false => crate::cli::FAILED,
         })
@@ -188,6 +201,18 @@ impl<'a> Json<'a> {
             running_error: error,
         }
     }
+}
+
+/// Whether the host that runs has taken over what is in its directory.
+fn is_taken(running: &Running, report: &Report, survey: &Survey) -> bool {
+    let status = running
+        .status()
+        .filter(|status| heading::is_of(&status.view, &survey.directory));
+    status.is_none_or(|status| {
+        only_now::only_now(&status.view, report)
+            .iter()
+            .all(OnlyNow::is_harmless)
+    })
 }
 
 /// What was admitted, by its digest.

@@ -127,6 +127,13 @@ fn serves(file: &FileReport) -> Option<Serves> {
     })
 }
 
+/// Whether a link says no more than the file that it leads to.
+pub(super) fn is_alias(file: &FileReport, report: &Report) -> bool {
+    let target = file.link.as_ref().and_then(|link| Some(file.file.parent()?.join(link)));
+    let same = |other: &FileReport| other.digest == file.digest && other.refusals == file.refusals;
+    target.is_some_and(|target| report.files.iter().any(|other| other.file == target && same(other)))
+}
+
 /// The soname of a plugin's file, by what its record says.
 fn soname(file: &FileReport) -> Option<String> {
     let line = Line::of(&file.version.as_ref()?.parse().ok()?);

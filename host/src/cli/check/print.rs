@@ -5,7 +5,9 @@ use std::path::Path;
 use comfy_table::Table;
 use plugin_record::{Code, NoteCode, Refusal, printable};
 
-use super::plugins::{PluginSummary, summaries};
+use super::heading::{heading, is_of};
+use super::only_now::{OnlyNow, only_now};
+use super::plugins::{PluginSummary, is_alias, summaries};
 use super::running::Running;
 
 use crate::admission::host_record::host_record;
@@ -14,10 +16,8 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::config::{Config, Source};
 use crate::logging::FieldValue;
-use crate::selection::idle::Idle;
 use crate::shell::quoted;
 use crate::status::report::{FileReport, MisnamedReport, Report, State};
-use crate::status::snapshot::{Lack, View};
 use crate::unavailable::Unavailable;
 
 /// Prints a report as tables and cures, for people: a summary first, each plugin once, then what there is to say of files.
@@ -30,13 +30,38 @@ pub(super) fn print(report: &Report, running: &Running, directory: &Path, config
         true if report.files.is_empty() => output::line("no plugins")?,
         true => {}
     }
+    let view = view.filter(|view| is_of(view, directory));
     let now = view.map(|view| only_now(view, report)).unwrap_or_default();
     details(report, &now, directory, config)
 }
 
-/// Prints what there is to say of single files.
-pub(super) fn print_files(report: &Report, directory: &Path, config: &Config) -> Result<(), Failure> {
-    details(report, &[], directory, config)
+/// Prints what there is to say of single files: what the host that runs makes of those in its directory as well.
+pub(super) fn print_files(
+    report: &Report,
+    running: &Running,
+    directory: &Path,
+    config: &Config,
+) -> Result<(), Failure> {
+    let is_there = |file: &&FileReport| file.file.parent() == Some(directory);
+    let there: Vec<&FileReport> = report.files.iter().filter(is_there).collect();
+    let view = running
+        .status()
+        .map(|status| &*status.view)
+        .filter(|view| !there.is_empty() && is_of(view, directory));
+    let is_named = |file: &FileReport| {
+        there
+            .iter()
+            .any(|other| other.file.file_name() == file.file.file_name())
+    };
+    for file in view.iter().flat_map(|view| &view.files).filter(|file| is_named(file)) {
+        output::line(&format!("running now: {}: {}", file.title(), state_text(file.state)))?;
+    }
+    if view.is_none() && !there.is_empty() {
+        output::line(&format!("running now: {}", running.title()))?;
+    }
+    let mut now = view.map(|view| only_now(view, report)).unwrap_or_default();
+    now.retain(|reason| reason.file().is_some_and(is_named));
+    details(report, &now, directory, config)
 }
 
 /// Files and reasons, each once, then the cures.
@@ -100,81 +125,6 @@ fn not_served(files: &[&FileReport], report: &Report, directory: &Path, config: 
     Ok(())
 }
 
-/// Says which host runs with a configuration that can't be used, and what it serves.
-pub(super) fn running_alone(running: &Running) -> Result<(), Failure> {
-    let Some(status) = running.status() else { return Ok(()) };
-    output::line(&format!(
-        "running now: {}, with the configuration that was good last: {}",
-        running.title(),
-        counted(&status.view)
-    ))
-}
-
-/// What serves now and what at the next start, in a line each.
-fn heading(report: &Report, running: &Running, plugins: &[PluginSummary], directory: &Path) -> Result<(), Failure> {
-    output::line(&format!(
-        "plugin directory: {}",
-        printable(directory.display().to_string())
-    ))?;
-    match running.status() {
-        None => output::line(&format!("running now: {}", running.title()))?,
-        Some(status) => {
-            output::line(&format!("running now: {}: {}", running.title(), counted(&status.view)))?;
-            if let Some(error) = &status.view.configuration_error {
-                output::line(&format!("  with an older configuration: {}", printable(error.clone())))?;
-            }
-            if !status.view.watch {
-                output::line(&format!(
-                    "  it looks only when it is told to (plugins.watch = false): kill -HUP {}",
-                    status.host.pid
-                ))?;
-            }
-        }
-    }
-    let serving = plugins.iter().filter(|plugin| plugin.next.is_some()).count();
-    let refused = report.files.iter().filter(|file| !is_alias(file, report));
-    let refused = refused.filter(|file| file.state == State::Refused).count();
-    let changed: Vec<&str> = plugins
-        .iter()
-        .filter(|plugin| plugin.changes())
-        .map(|plugin| plugin.plugin.as_str())
-        .collect();
-    let changes = match (running.status().is_some(), changed.is_empty()) {
-        (false, _) => String::new(),
-        (true, true) => "; nothing changes".to_owned(),
-        (true, false) => format!("; changed: {}", printable(changed.join(", "))),
-    };
-    output::line(&format!("at the next start: {}{changes}", count(serving, refused)))
-}
-
-fn count(serving: usize, refused: usize) -> String {
-    let unit = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    let serving = unit(serving, "plugin serves", "plugins serve");
-    match refused {
-        0 => serving,
-        refused => format!("{serving}, {}", unit(refused, "file is refused", "files are refused")),
-    }
-}
-
-fn counted(view: &View) -> String {
-    let serving = view
-        .instances
-        .iter()
-        .filter(|instance| instance.state == State::Serving);
-    let refused = view
-        .files
-        .iter()
-        .filter(|file| file.state == State::Refused && file.link.is_none());
-    count(serving.count(), refused.count())
-}
-
-/// Whether a link says no more than the file that it leads to.
-fn is_alias(file: &FileReport, report: &Report) -> bool {
-    let target = file.link.as_ref().and_then(|link| Some(file.file.parent()?.join(link)));
-    let same = |other: &FileReport| other.digest == file.digest && other.refusals == file.refusals;
-    target.is_some_and(|target| report.files.iter().any(|other| other.file == target && same(other)))
-}
-
 /// A row for each plugin.
 fn plugin_table(plugins: &[PluginSummary], is_running: bool) -> Table {
     let mut table = output::table();
@@ -194,67 +144,6 @@ fn plugin_table(plugins: &[PluginSummary], is_running: bool) -> Table {
         };
     }
     table
-}
-
-/// Why something does not serve in the host that runs, where a start would have no such reason.
-enum OnlyNow<'a> {
-    Refused(&'a FileReport, &'a Refusal),
-    Unavailable(&'a Lack),
-    Idle(&'a FileReport, &'a Idle),
-}
-
-impl OnlyNow<'_> {
-    fn print_cure(&self) -> Result<(), Failure> {
-        match self {
-            OnlyNow::Refused(file, refusal) => output::cures(&file.title(), [*refusal]),
-            OnlyNow::Unavailable(lack) => {
-                output::line(&format!("what {} needs:\n  {}", lack.of.file, lack.unavailable.cure))
-            }
-            OnlyNow::Idle(file, idle) => output::line(&format!(
-                "{} does not serve now: {}\n    {}",
-                file.title(),
-                idle.text,
-                idle.cure
-            )),
-        }
-    }
-}
-
-/// What a host that runs refuses, lacks, or leaves out, and a start would not.
-fn only_now<'a>(view: &'a View, report: &Report) -> Vec<OnlyNow<'a>> {
-    let next = |file: &FileReport| {
-        let name = file.file.file_name();
-        report
-            .files
-            .iter()
-            .find(|other| other.file.file_name() == name && other.digest == file.digest)
-    };
-    let mut all = Vec::new();
-    for file in view.files.iter().filter(|file| file.link.is_none()) {
-        let next = next(file);
-        for refusal in &file.refusals {
-            let is_next = next.is_some_and(|next| next.refusals.contains(refusal));
-            let is_of_plugin = report
-                .plugins
-                .iter()
-                .any(|plugin| plugin.refusal.code == refusal.code && Some(&plugin.plugin) == file.plugin.as_ref());
-            if !is_next && !is_of_plugin {
-                all.push(OnlyNow::Refused(file, refusal));
-            }
-        }
-        if let (Some(idle), Some(next)) = (&file.idle, next)
-            && next.state == State::Serving
-        {
-            all.push(OnlyNow::Idle(file, idle));
-        }
-    }
-    let lacks = view.unavailable.iter();
-    let is_next = |lack: &&Lack| {
-        let mut files = report.files.iter().filter_map(|file| file.unavailable.as_ref());
-        files.any(|unavailable| unavailable.code == lack.unavailable.code)
-    };
-    all.extend(lacks.filter(|lack| !is_next(lack)).map(OnlyNow::Unavailable));
-    all
 }
 
 /// A path as it is below the plugin directory.
@@ -291,7 +180,8 @@ fn rebuild(file: &FileReport, source: &Source) -> Option<String> {
 /// The files that there is nothing to say against.
 fn file_table(files: &[&FileReport], directory: &Path) -> Option<Table> {
     let mut table = output::table();
-    table.set_header(["file", "verdict"]);
+    let is_foreign = files.iter().all(|file| file.state == State::Admitted);
+    table.set_header(["file", if is_foreign { "verdict" } else { "at the next start" }]);
     let good = files
         .iter()
         .filter(|file| file.refusals.is_empty() && file.unavailable.is_none());
@@ -386,5 +276,19 @@ fn verdict(file: &FileReport) -> String {
         State::Standby | State::Draining | State::Disabled => format!("admitted{differences}, does not serve{tls}"),
         State::Refused => "refused".to_owned(),
         State::Unavailable => "unavailable".to_owned(),
+    }
+}
+
+/// What a host that runs has made of a file.
+fn state_text(state: State) -> &'static str {
+    match state {
+        State::Admitted => "admitted",
+        State::Candidate => "still being written",
+        State::Serving => "serves",
+        State::Draining => "drains: calls into it have not returned",
+        State::Standby => "does not serve",
+        State::Disabled => "switched off",
+        State::Refused => "refused",
+        State::Unavailable => "unavailable, and tried again",
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use plugin_record::printable;
+
 use crate::config::{Config, Source};
 use crate::control::client::Client;
 use crate::process::async_runtime::AsyncRuntime;
@@ -63,7 +65,7 @@ impl Running {
     pub(super) fn title(&self) -> String {
         match self {
             Running::NotSeen => "no running host that this user can see".to_owned(),
-            Running::Silent(reason) => format!("a host that does not answer: {reason}"),
+            Running::Silent(reason) => printable(format!("a host that does not answer: {reason}")),
             Running::Host { status, .. } => {
                 let host = &status.host;
                 let phase = match host.phase {

@@ -142,6 +142,27 @@ pub(super) fn not_waited(host: Option<&Host>, unwatched: Option<Unwatched>, conf
     }
 }
 
+/// Who is waited for, and how long; to those who read it on a terminal, for it may take a while.
+pub(super) fn waiting(host: &Host, timeout: std::time::Duration) -> Result<(), Failure> {
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        let timeout = humantime::format_duration(timeout);
+        output::line(&format!(
+            "waiting for what the host that runs (process ID {}) makes of it, {timeout} at most",
+            host.pid()
+        ))?;
+    }
+    Ok(())
+}
+
+/// A content that failed is not tried again by itself.
+pub(super) fn tried_before(host: &Host) -> Result<(), Failure> {
+    output::line(&format!(
+        "the host had tried this content before, and does not try it again by itself; where what was wrong is mended:\n    \
+         kill -HUP {}",
+        host.pid()
+    ))
+}
+
 /// What a host that runs has made of it.
 pub(super) fn end(
     end: &End,
@@ -149,6 +170,7 @@ pub(super) fn end(
     host: &Host,
     installation: &Installation,
     config: &Config,
+    is_new: bool,
 ) -> Result<u8, Failure> {
     let (name, pid) = (&installation.real_name, host.pid());
     let check = format!("host check --plugins {}", config.source.quoted());
@@ -186,23 +208,40 @@ pub(super) fn end(
                 true => format!("  what it serves:\n    {check}"),
             })?;
         }
+        End::Interrupted => output::line(&format!(
+            "interrupted before the host that runs (process ID {pid}) had come to an end with it; what has become of it:\n    {check}"
+        ))?,
         End::HostEnded => output::line(&format!(
             "the host with process ID {pid} has ended before it served it; what a host that starts now serves:\n    {check}"
         ))?,
         End::NoAnswer(error) => output::line(&format!("{error}; what has become of it is not known"))?,
         End::NotLinked(error) => output::line(&format!("it waits for its link: {error}"))?,
     }
-    left_behind(end, back, host, installation)?;
+    for error in &back.errors {
+        output::line(&format!("can't be taken back: {error}"))?;
+    }
+    left_behind(end, back, host, installation, is_new)?;
     Ok(FAILED)
 }
 
 /// How the directory is left, and what serves.
-fn left_behind(end: &End, back: &TakenBack, host: &Host, installation: &Installation) -> Result<(), Failure> {
+fn left_behind(
+    end: &End,
+    back: &TakenBack,
+    host: &Host,
+    installation: &Installation,
+    is_new: bool,
+) -> Result<(), Failure> {
     let file = installation.file();
-    output::line(&match back.content {
-        true => format!("{} has the content again that it had before", file.display()),
-        false => format!("{} stays; what takes it away: rm {}", file.display(), quoted(&file)),
-    })?;
+    match (back.content, is_new) {
+        (true, _) => output::line(&format!("{} has the content again that it had before", file.display()))?,
+        (false, true) => output::line(&format!(
+            "{} stays; what takes it away: rm {}",
+            file.display(),
+            quoted(&file)
+        ))?,
+        (false, false) => {}
+    }
     link_now(installation)?;
     let is_known = !matches!(end, End::HostEnded | End::NoAnswer(_));
     let Some(serving) = serving(host, installation).filter(|_| is_known) else {

@@ -29,9 +29,20 @@ impl Host {
         self.status.host.pid
     }
 
+    /// Whether it is the process that it was.
+    fn is_same(&self, status: &Status) -> bool {
+        status.host.pid == self.pid() && status.host.started == self.status.host.started
+    }
+
     /// Whether it is the process that it was, and goes on.
     pub(super) fn is_alive(&self, status: &Status) -> bool {
-        status.host.pid == self.pid() && status.host.phase != Phase::Stopping
+        self.is_same(status) && status.host.phase != Phase::Stopping
+    }
+
+    /// How many plugins serve there.
+    pub(super) fn serves(&self) -> usize {
+        let instances = self.status.view.instances.iter();
+        instances.filter(|instance| instance.state == State::Serving).count()
     }
 
     /// Whether it has looked at its plugin directory.
@@ -63,6 +74,8 @@ pub(super) enum End {
     Refused(Vec<Refusal>),
     /// The host had not finished with it when the time was over.
     TimeUp(Pending),
+    /// Who waits was told to stop.
+    Interrupted,
     /// The host ended before.
     HostEnded,
     /// The host does not answer any more.
@@ -85,30 +98,30 @@ pub(super) struct TakenBack {
     pub(super) link: bool,
     /// The content is there again that was replaced.
     pub(super) content: bool,
+    /// What could not be taken back.
+    pub(super) errors: Vec<InstallError>,
 }
 
 /// Waits for an outcome, `timeout` at most for each of the two: what the host does by itself, and what it does after its link
 /// was moved.
-///
-/// # Errors
-/// When something can't be taken back.
 pub(super) fn follow(
     host: &mut Host,
     installation: &Installation,
     before: Before,
     source: &Source,
     timeout: Duration,
-) -> Result<(End, TakenBack), InstallError> {
+) -> (End, TakenBack) {
     let mut moved = None;
     let end = wait(host, installation, source, timeout, &mut moved);
     let mut back = TakenBack::default();
     if !end.is_to_stay() {
-        if let Some(moved) = moved {
-            back.link = lead_back(installation, &moved)?;
-        }
-        back.content = put_back(installation, before)?;
+        let mut taken_back =
+            |outcome: Result<bool, InstallError>| outcome.map_err(|error| back.errors.push(error)).unwrap_or(false);
+        let link = moved.is_some_and(|moved| taken_back(lead_back(installation, &moved)));
+        let content = taken_back(put_back(installation, before));
+        (back.link, back.content) = (link, content);
     }
-    Ok((end, back))
+    (end, back)
 }
 
 fn wait(
@@ -120,6 +133,7 @@ fn wait(
 ) -> End {
     let digest = installation.admitted.digest().to_string();
     let mut deadline = Instant::now() + timeout;
+    let mut has_ended = false;
     loop {
         // After the status: it is never newer than what lies there.
         let at = at_soname(installation);
@@ -151,13 +165,31 @@ fn wait(
             Outcome::Pending(pending) => pending,
         };
         let left = deadline.saturating_duration_since(Instant::now());
+        if has_ended {
+            return End::HostEnded;
+        }
+        if host.client.is_interrupted() {
+            return End::Interrupted;
+        }
         if left.is_zero() {
             return End::TimeUp(pending);
         }
-        match host.client.after(host.status.revision, left) {
-            Ok(Some(status)) if host.is_alive(&status) => host.status = status,
-            Ok(_) => return End::HostEnded,
-            Err(error) => return End::NoAnswer(error),
+        match next_status(host, left) {
+            Ok(ended) => has_ended = ended,
+            Err(end) => return end,
         }
+    }
+}
+
+/// The host's next status. Tells whether the host ends: what it has made of the file by then counts.
+fn next_status(host: &mut Host, left: Duration) -> Result<bool, End> {
+    match host.client.after(host.status.revision, left) {
+        Ok(Some(status)) if host.is_same(&status) => {
+            let has_ended = !host.is_alive(&status);
+            host.status = status;
+            Ok(has_ended)
+        }
+        Ok(_) => Err(End::HostEnded),
+        Err(error) => Err(End::NoAnswer(error)),
     }
 }

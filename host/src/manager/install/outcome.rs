@@ -114,7 +114,10 @@ fn idle(view: &View, own: &FileReport, placed: &Placed<'_>) -> Outcome {
         return pending;
     };
     match idle.reason {
-        Reason::OtherVersion | Reason::LinkRemoved | Reason::SonameRefused if !placed.is_linked => Outcome::NeedsLink,
+        // What failed is another version, for which the link stands, or would: this one was not tried.
+        Reason::OtherVersion | Reason::LinkRemoved | Reason::SonameRefused | Reason::Failed if !placed.is_linked => {
+            Outcome::NeedsLink
+        }
         // It is deferred: it has its chance in the next pass.
         Reason::OtherVersion | Reason::LinkRemoved | Reason::SonameRefused | Reason::Failed => pending,
         Reason::ClaimLost => {
