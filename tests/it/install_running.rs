@@ -101,11 +101,14 @@ fn a_host_that_starts_is_waited_for() {
     let said = install(&site, "1.1.0", &["--timeout", "1s"], 1);
     expect(&said, &["its start", "nothing was installed", &host.pid().to_string()]);
     assert!(!site.plugins().join("libhot_probe.so.1.1.0").exists());
+    let writer = writer(&pipe);
+    // What the next init reads, at once.
+    fs::remove_file(&pipe).unwrap();
+    fs::write(&pipe, "").unwrap();
     std::thread::scope(|scope| {
         let installed = scope.spawn(|| install(&site, "1.1.0", &[], 0));
-        drop(writer(&pipe));
+        drop(writer);
         host.wait_for("listening");
-        drop(writer(&pipe));
         expect(
             &installed.join().unwrap(),
             &["libhot_probe.so.1.1.0 serves", "; 1.0.0 is "],
