@@ -74,6 +74,9 @@ impl Manager {
     fn reconcile(&mut self, is_asked: bool) {
         let mut is_reread = self.reread(is_asked);
         let Some((survey, reread_meanwhile)) = self.passes() else {
+            let error = self.reported.directory_error().unwrap_or_default();
+            self.status
+                .view(self.view_without_survey(&self.status.last_view(), error));
             return;
         };
         is_reread |= reread_meanwhile;

@@ -29,6 +29,7 @@ impl Manager {
         };
         View {
             directory: printable(survey.directory.display().to_string()),
+            directory_error: None,
             watch: self.config.plugins.watch,
             configuration_digest: self.watched.digest().map(str::to_owned),
             configuration_error: self.watched.error().map(str::to_owned),
@@ -49,6 +50,18 @@ impl Manager {
                     .map(|admitted| admitted.digest().to_string())
                     .collect(),
             },
+        }
+    }
+
+    /// The same where the plugin directory can't be read: of files what was seen last.
+    pub(super) fn view_without_survey(&self, last: &View, error: &str) -> View {
+        View {
+            directory_error: Some(printable(error.to_owned())),
+            watch: self.config.plugins.watch,
+            configuration_digest: self.watched.digest().map(str::to_owned),
+            configuration_error: self.watched.error().map(str::to_owned),
+            instances: self.instances_by_state(),
+            ..last.clone()
         }
     }
 
@@ -111,12 +124,9 @@ impl Manager {
     fn place(&self, report: &mut FileReport, admitted: &Admitted, outcome: Outcome<'_>) {
         let (record, digest) = (admitted.record(), admitted.digest());
         let served = self.sonames.served(&names::soname(record));
-        let is_other = |file: &str, found: Digest| found == digest && report.file.as_path() == Path::new(file);
-        let other = self
-            .decided
-            .other_contents
-            .iter()
-            .find(|other| is_other(&other.file, other.found));
+        // Whatever names and links lead to it.
+        let others = &self.decided.other_contents;
+        let other = others.iter().find(|other| other.found == digest);
         if let Some(served) = served.filter(|served| served.key.digest == digest) {
             report.state = State::Serving;
             report.commands = served.commands.clone();

@@ -75,6 +75,11 @@ impl Publisher {
         });
     }
 
+    /// What was served and refused when that was told last.
+    pub fn last_view(&self) -> Arc<View> {
+        Arc::clone(&self.lock().view)
+    }
+
     /// What is served and refused now.
     pub fn view(&self, view: View) {
         self.update(|state| {

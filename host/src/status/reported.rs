@@ -207,6 +207,11 @@ impl Reported {
         self.others = now;
     }
 
+    /// Why the directory can't be read, where it can't.
+    pub fn directory_error(&self) -> Option<&str> {
+        self.directory.as_deref()
+    }
+
     /// The directory can't be read.
     pub fn directory(&mut self, directory: &Path, error: &io::Error, publisher: &Publisher) {
         let text = error.to_string();

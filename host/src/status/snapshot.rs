@@ -63,6 +63,8 @@ pub enum Phase {
 pub struct View {
     /// The plugin directory, in its canonical form.
     pub directory: String,
+    /// Why the plugin directory can't be read; what serves goes on, and what is said of files is what was seen last.
+    pub directory_error: Option<String>,
     /// Whether it follows changes there.
     pub watch: bool,
     /// SHA-256 of the configuration's text that the host has read last, in hexadecimal; none where it is no file.

@@ -50,6 +50,12 @@ pub(super) fn heading(
         None => output::line(&format!("running now: {}", running.title()))?,
         Some(status) => {
             output::line(&format!("running now: {}: {}", running.title(), counted(&status.view)))?;
+            if let Some(error) = &status.view.directory_error {
+                output::line(&format!(
+                    "  it can't read its plugin directory: {}",
+                    printable(error.clone())
+                ))?;
+            }
             if let Some(error) = &status.view.configuration_error {
                 output::line(&format!("  with an older configuration: {}", printable(error.clone())))?;
             }

@@ -22,8 +22,8 @@ use crate::files::stability::StabilityTracker;
 use crate::process::async_runtime::AsyncRuntime;
 use crate::runtime::retired::Retired;
 
-/// How many messages wait at most. Each leads to a whole pass, so those beyond it say nothing new.
-const MOST_MESSAGES: usize = 256;
+/// How many requests wait at most. Each leads to a whole pass, so those beyond it ask for nothing new.
+const MOST_REQUESTS: usize = 128;
 
 /// All that can happen to the manager.
 #[derive(Debug)]
@@ -60,7 +60,9 @@ pub struct ManagerEnded;
 /// The sending end, for the other threads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    messages: mpsc::Sender<Event>,
+    requests: mpsc::Sender<Request>,
+    /// Without a bound, for each instance ends once.
+    ended: mpsc::UnboundedSender<Option<Retired>>,
 }
 
 impl Sender {
@@ -69,32 +71,22 @@ impl Sender {
     /// # Errors
     /// When the manager has ended.
     pub fn request(&self, request: Request) -> Result<(), ManagerEnded> {
-        // Half of the room is for what is not asked for: signals come as often as their sender likes.
-        if self.messages.capacity() < MOST_MESSAGES / 2 {
-            return Ok(());
+        match self.requests.try_send(request) {
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ManagerEnded),
+            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
         }
-        self.send(Event::Request(request))
     }
 
     /// An instance has ended. Gives back what is to be told of it where the manager has ended, too.
     pub(super) fn instance_ended(&self, retired: Option<Retired>) -> Option<Retired> {
-        match self.messages.try_send(Event::InstanceEnded(retired)) {
-            Err(mpsc::error::TrySendError::Closed(Event::InstanceEnded(retired))) => retired,
-            _ => None,
-        }
-    }
-
-    fn send(&self, event: Event) -> Result<(), ManagerEnded> {
-        match self.messages.try_send(event) {
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(ManagerEnded),
-            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
-        }
+        self.ended.send(retired).err().and_then(|unsent| unsent.0)
     }
 }
 
 /// Where events come from.
 pub struct Events {
-    messages: mpsc::Receiver<Event>,
+    requests: mpsc::Receiver<Request>,
+    ended: mpsc::UnboundedReceiver<Option<Retired>>,
     sender: Sender,
     changes: Arc<Changes>,
     watches: Watches,
@@ -109,10 +101,15 @@ struct Changes {
 
 impl Default for Events {
     fn default() -> Events {
-        let (sender, messages) = mpsc::channel(MOST_MESSAGES);
+        let (request, requests) = mpsc::channel(MOST_REQUESTS);
+        let (end, ended) = mpsc::unbounded_channel();
         Events {
-            messages,
-            sender: Sender { messages: sender },
+            requests,
+            ended,
+            sender: Sender {
+                requests: request,
+                ended: end,
+            },
             changes: Arc::default(),
             watches: Watches::default(),
         }
@@ -144,8 +141,17 @@ impl Events {
 
     /// The manager ends, and who sends from now on learns of it. Gives what was sent before.
     pub(super) fn close(mut self) -> Vec<Event> {
-        self.messages.close();
-        std::iter::from_fn(|| self.messages.try_recv().ok()).collect()
+        self.requests.close();
+        self.ended.close();
+        self.take()
+    }
+
+    /// What was sent by now.
+    fn take(&mut self) -> Vec<Event> {
+        let ended = std::iter::from_fn(|| self.ended.try_recv().ok()).map(Event::InstanceEnded);
+        let mut events: Vec<Event> = ended.collect();
+        events.extend(std::iter::from_fn(|| self.requests.try_recv().ok()).map(Event::Request));
+        events
     }
 
     /// Waits for events, no longer than until `deadline` (for ever without one), and takes all that are there. `stability` learns
@@ -159,15 +165,14 @@ impl Events {
         let first = runtime.wait(async {
             tokio::select! {
                 biased;
-                Some(event) = self.messages.recv() => event,
+                Some(retired) = self.ended.recv() => Event::InstanceEnded(retired),
+                Some(request) = self.requests.recv() => Event::Request(request),
                 () = self.changes.settled() => Event::Changed,
                 () = until(deadline) => Event::Due,
             }
         });
         let mut events = vec![first];
-        while let Ok(event) = self.messages.try_recv() {
-            events.push(event);
-        }
+        events.extend(self.take());
         if self.changes.lock().take(stability) {
             events.push(Event::Changed);
         }
@@ -245,13 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_too_often_leaves_room_for_instances_that_end() {
-        let events = Events::default();
+    fn what_is_asked_for_too_often_is_dropped_and_no_instance_that_ends_is() {
+        let runtime = AsyncRuntime::start().expect("a thread");
+        let mut events = Events::default();
         let sender = events.sender();
-        for _ in 0..2 * MOST_MESSAGES {
+        for _ in 0..2 * MOST_REQUESTS {
             let (reply, _) = oneshot::channel();
             sender.request(Request::Reload(reply)).expect("the manager is there");
+            assert!(sender.instance_ended(None).is_none());
         }
-        assert!(sender.messages.capacity() > MOST_MESSAGES / 4);
+        let found = events.next(None, &mut StabilityTracker::default(), &runtime);
+        let is_request = |event: &&Event| matches!(event, Event::Request(_));
+        assert_eq!(found.iter().filter(is_request).count(), MOST_REQUESTS);
+        assert_eq!(found.len(), 3 * MOST_REQUESTS);
     }
 }

@@ -87,8 +87,13 @@ pub fn put_back(installation: &Installation, before: Before) -> Result<bool, Ins
     let is_ours = || stage::read(&target).is_ok_and(|bytes| Digest::of(&bytes) == installation.admitted.digest());
     match before {
         Before::Other(Some(kept)) if is_ours() => {
-            kept.persist(&target)
-                .map_err(|error| write_error(&target)(error.error))?;
+            kept.persist(&target).map_err(|failed| {
+                // It may be the only file with that content.
+                let kept = failed.path.keep().map_err(|failed| failed.error);
+                let kept = kept.map_or_else(|error| error.to_string(), |kept| kept.display().to_string());
+                let error = format!("{}; the content that it had before is kept as {kept}", failed.error);
+                write_error(&target)(io::Error::new(failed.error.kind(), error))
+            })?;
             Ok(true)
         }
         _ => Ok(false),
