@@ -292,3 +292,31 @@ fn each_of_two_hosts_on_one_directory_answers_for_itself() {
     second.signal(Signal::HUP);
     until(&other, |report| now_and_next(report).0 == "1.1.0");
 }
+
+#[test]
+fn other_content_under_a_name_that_serves_is_told_of_the_file_and_its_link() {
+    let (site, host) = scene("");
+    let (made, file) = (site.path().join("made"), swaps::real_name(NAME, "1.0.0"));
+    with_identity(library(), &made, NAME, "1.0.0");
+    let mut content = fs::read(&made).unwrap();
+    content.push(0); // behind all that the linker reads
+    fs::write(&made, content).unwrap();
+    fs::rename(&made, site.plugins().join(&file)).unwrap();
+    let names = [SONAME, file.as_str()];
+    let codes = |report: &Value| {
+        let files = report["running"]["status"]["files"].as_array().unwrap().iter();
+        let named = files.filter(|report| names.contains(&report["file"].as_str().unwrap()));
+        named
+            .map(|report| report["refusals"][0]["code"].clone())
+            .collect::<Vec<_>>()
+    };
+    let report = until(&site, |report| codes(report).contains(&json!("other-content")));
+    assert_eq!(
+        codes(&report),
+        [json!("other-content"), json!("other-content")],
+        "{report:#}"
+    );
+    let (code, page, _) = site.with_configuration(&["check"]);
+    assert!(code == 1 && page.contains("other-content"), "{page}");
+    host.stop();
+}
