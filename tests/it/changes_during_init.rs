@@ -104,9 +104,9 @@ impl Scene {
     /// Version 1.0.0 has served, waits beside 1.1.0, and is shut down for its file is gone; its end waits at its pipe.
     fn end_the_standby(&self) {
         self.point("1.0.0");
-        self.host.wait_for("rolled back");
+        self.host.wait_for_change("rolled-back");
         self.point("1.1.0");
-        self.host.wait_for("upgraded");
+        self.host.wait_for_change("upgraded");
         fs::remove_file(file(&self.site, "1.0.0")).unwrap();
         self.waiting("end-1.0.0");
     }
@@ -236,16 +236,16 @@ fn a_call_that_hangs_keeps_no_other_plugin_from_its_end() {
     other.dependencies = "tracing = \"0.1\"".to_owned();
     other.source = SOURCE.to_owned();
     scene.site.install(&other.library());
-    scene.host.wait_for("added");
+    scene.host.wait_for_change("added");
     let pipe = scene.pipe("call");
     let mut hung = scene.host.connect();
     hung.send(&frame(0x20, b"00000001", pipe.to_str().unwrap().as_bytes()));
     scene.waiting("call");
 
     bring(&scene.site, "1.2.0");
-    scene.host.wait_for("upgraded");
+    scene.host.wait_for_change("upgraded");
     fs::remove_file(file(&scene.site, "1.1.0")).unwrap();
-    let retired = scene.host.wait_for("retired");
+    let retired = scene.host.wait_for_change("retired");
     assert_eq!(
         (&retired["plugin"], &retired["version"]),
         (&NAME.into(), &"1.1.0".into())
@@ -264,9 +264,9 @@ fn a_version_whose_shutdown_hung_serves_again() {
     scene.end_the_standby();
     bring(&scene.site, "1.0.0");
     scene.point("1.0.0");
-    let lack = scene.host.wait_for("unavailable, trying again");
+    let lack = scene.host.wait_for_change("unavailable");
     assert_eq!(lack["code"], "shutdown", "{lack:#}");
-    scene.host.wait_for_nth("rolled back", 2);
+    scene.host.wait_for_nth_change("rolled-back", 2);
     assert_eq!(scene.serves(), "1.0.0");
     scene.host.signal(Signal::TERM);
     let (status, log) = scene.host.wait();
@@ -298,13 +298,13 @@ fn a_shutdown_that_is_under_way_is_waited_for() {
 fn a_removed_staging_directory_ends_no_wait_and_hides_no_new_version() {
     let scene = Scene::new("");
     scene.point("1.0.0");
-    scene.host.wait_for("rolled back");
+    scene.host.wait_for_change("rolled-back");
     quiet(&scene.host, 0); // it has told `check` what serves, in this very place
     let staging = scene.site.path().join("run");
     fs::remove_dir_all(&staging).unwrap();
     fs::create_dir(&staging).unwrap();
     bring(&scene.site, "1.2.0");
-    scene.host.wait_for("upgraded");
+    scene.host.wait_for_change("upgraded");
     assert_eq!(scene.serves(), "1.2.0");
     quiet(&scene.host, 0);
     scene.point("1.1.0");

@@ -141,7 +141,7 @@ fn what_is_as_it_should_be_is_the_same_and_each_plugin_is_there_once() {
 fn a_link_that_was_removed_is_put_back_by_a_start() {
     let (site, host) = scene("");
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
-    host.wait_for("removed");
+    host.wait_for_change("removed");
     let report = until(&site, |report| now_and_next(report).0.is_null());
     assert_eq!(now_and_next(&report), (Value::Null, json!("1.0.0")));
     let page = page(&site);
@@ -158,7 +158,7 @@ fn a_link_that_was_removed_is_put_back_by_a_start() {
 fn an_init_that_failed_is_told_with_its_reason() {
     let (site, host) = scene("");
     bring(&site, "1.9.0");
-    host.wait_for_where("refused", "code", "load-init");
+    host.wait_for_change_where("refused", "code", "load-init");
     let report = until(&site, |report| {
         report["running"]["status"]["files"].to_string().contains("load-init")
     });
@@ -177,7 +177,7 @@ fn an_init_that_failed_is_told_with_its_reason() {
 fn a_configuration_that_was_refused_leaves_the_old_one_which_is_said() {
     let (site, host) = scene("");
     site.configure("[plugin.told-probe.config]\nfail = true\n");
-    host.wait_for_where("refused", "code", "load-init");
+    host.wait_for_change_where("refused", "code", "load-init");
     let report = until(&site, |report| {
         report["running"]["status"]["files"].to_string().contains("load-init")
     });
@@ -187,7 +187,7 @@ fn a_configuration_that_was_refused_leaves_the_old_one_which_is_said() {
 
     // The whole file: nothing can be judged by it, and what runs is said all the same.
     site.configure("plugins.wach = true\n");
-    host.wait_for("configuration unusable, the running one stays");
+    host.wait_for_change("configuration-refused");
     let (code, stdout, stderr) = site.with_configuration(&["check"]);
     assert_eq!(code, 78, "{stdout}{stderr}");
     let line = format!(
@@ -209,7 +209,7 @@ fn a_newcomer_that_waits_for_the_directory_is_told() {
     // A host of another user, in a directory that is root's: it can make no link there.
     let host = host_of_other_user(&site);
     bring(&site, "1.1.0");
-    host.wait_for_where("unavailable, trying again", "version", "1.1.0");
+    host.wait_for_where("unavailable, trying again", "version", "1.1.0"); // its status is asked by check
     // Root sees the hosts of all users.
     let check = |arguments: &[&str]| {
         let mut check = site.command();
@@ -277,7 +277,7 @@ fn each_of_two_hosts_on_one_directory_answers_for_itself() {
     ));
     let second = other.start();
     bring(&site, "1.1.0");
-    host.wait_for("upgraded");
+    host.wait_for_change("upgraded");
     let report = until(&site, |report| now_and_next(report).0 == "1.1.0");
     assert_eq!(report["running"]["status"]["host"]["pid"], host.pid());
     let report = other.check(&[]).1;

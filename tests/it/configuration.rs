@@ -122,7 +122,7 @@ fn a_running_host_says_all_errors_in_one_line() {
     let host = site.start();
     let (text, errors) = BROKEN.last().unwrap();
     site.configure(text);
-    let said = host.wait_for("configuration unusable, the running one stays");
+    let said = host.wait_for_change("configuration-refused");
     let said = said["error"].as_str().unwrap();
     let mut rest = said;
     for (line, says) in *errors {
@@ -168,7 +168,7 @@ fn what_the_next_start_changes_is_named_once() {
             (reread.count() > number).then_some(())
         });
         named.extend(news.iter().map(|key| (*key).to_owned()));
-        let events = host.events("takes effect at the next start");
+        let events = host.changes("next-start");
         let keys: Vec<&str> = events.iter().map(|event| event["key"].as_str().unwrap()).collect();
         assert_eq!(keys, named, "{text}");
     }
@@ -253,7 +253,7 @@ fn a_plugin_directory_that_is_missing_is_named_and_made_only_when_that_is_asked_
     // It is followed like any other.
     fs::copy(&file, directory.join(".new")).unwrap();
     fs::rename(directory.join(".new"), directory.join("libsubmit_echo.so.1.1.0")).unwrap();
-    host.wait_for("added");
+    host.wait_for_change("added");
     host.stop();
     site.start().stop();
 

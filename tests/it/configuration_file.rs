@@ -130,7 +130,7 @@ fn a_file_that_is_gone_is_told_once_and_found_when_it_is_back() {
     let other = site.path().join("other.so");
     fs::copy(sample("submit-log"), &other).unwrap();
     fs::rename(other, site.plugins().join("libsubmit_log.so.1.0.0")).unwrap();
-    host.wait_for("added");
+    host.wait_for_change("added");
     assert_eq!(count(&host, "the configuration is gone"), 1);
     assert_eq!(echoes(&host), Some(true));
 
@@ -228,7 +228,7 @@ fn relative_paths_are_those_of_the_start() {
     wait_for_reread(&host, 0);
     assert_eq!(echoes(&host), Some(false));
     site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
-    host.wait_for("added");
+    host.wait_for_change("added");
     host.stop();
 }
 
@@ -304,7 +304,7 @@ fn a_busy_file_beside_it_or_beside_a_plugin_costs_no_memory() {
     let asleep = site.path().join("new.so");
     fs::copy(sample("submit-log"), &asleep).unwrap();
     fs::rename(asleep, site.plugins().join("libsubmit_log.so.1.0.0")).unwrap();
-    host.wait_for("added");
+    host.wait_for_change("added");
     let seen = rereads(&host);
     site.configure("");
     wait_for_reread(&host, seen);

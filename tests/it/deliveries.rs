@@ -26,11 +26,11 @@ fn a_file_whose_end_nobody_heard_of_is_judged_all_the_same() {
     let mut file = File::create(file(&site, "1.1.0")).unwrap();
     file.write_all(&whole[..1000]).unwrap();
     site.configure("plugins.watch = false\n");
-    host.wait_for("configuration reread");
+    host.wait_for_change("configuration-reread");
     file.write_all(&whole[1000..]).unwrap();
     drop(file);
     quiet(&host, 0);
-    host.wait_for_where("upgraded", "version", "1.1.0");
+    host.wait_for_change_where("upgraded", "version", "1.1.0");
     host.stop();
 }
 
@@ -91,7 +91,7 @@ fn however_a_file_is_delivered_it_is_judged_once_and_whole() {
         } else {
             assert!(run(&mut shell).status.success(), "{what}");
         }
-        host.wait_for_where("upgraded", "version", &version);
+        host.wait_for_change_where("upgraded", "version", &version);
         assert_eq!(site.link(SONAME).unwrap(), name, "{what}");
         let _ = fs::remove_file(&moved);
         let _ = fs::remove_file(site.path().join(&name));
@@ -104,7 +104,7 @@ fn however_a_file_is_delivered_it_is_judged_once_and_whole() {
         .status
         .success()
     );
-    host.wait_for_where("rolled back", "version", "1.0.0");
+    host.wait_for_change_where("rolled-back", "version", "1.0.0");
     let log = host.stop();
     for message in ["refused", "removed"] {
         assert!(!log.iter().any(|line| line["message"] == message), "{}", show(&log));

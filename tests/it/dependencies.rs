@@ -62,11 +62,8 @@ fn by_default_what_plugin_api_brings_must_be_the_same_and_other_differences_are_
     assert!(installed.contains("\nnote native-code: "), "{installed}");
     let host = site.start();
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
-    assert_eq!(
-        host.wait_for("accepted with a difference")["field"],
-        difference["field"]
-    );
-    assert_eq!(host.wait_for("accepted with a note")["found"], note["plugin"]);
+    assert_eq!(host.wait_for_change("difference")["field"], difference["field"]);
+    assert_eq!(host.wait_for_change("noted")["found"], note["plugin"]);
     let log = host.stop();
     let noted = log.iter().filter(|event| event["message"] == "accepted with a note");
     assert_eq!(noted.count(), 1, "the file and its link are one content");
@@ -124,7 +121,7 @@ fn another_version_of_a_shared_crate_is_refused_with_a_cure_that_works_or_accept
     assert_eq!((&file["state"], &difference), (&json!("admitted"), &refusal));
     accepting.install(&library);
     let host = accepting.start();
-    let accepted = host.wait_for("accepted with a difference");
+    let accepted = host.wait_for_change("difference");
     assert_eq!(
         (&accepted["field"], &accepted["host"], &accepted["found"]),
         (&refusal["field"], &refusal["host"], &refusal["plugin"])

@@ -109,7 +109,7 @@ fn a_configuration_check_that_never_returns_is_a_refusal() {
     );
     let pipe = fifo(&site.path().join("pipe"));
     let host = site.spawn(&[("PIPE", pipe.to_str().unwrap())]);
-    assert_eq!(host.wait_for("refused")["code"], "load-timeout");
+    assert_eq!(host.wait_for_change("refused")["code"], "load-timeout");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
     host.stop();
 }

@@ -122,11 +122,11 @@ fn a_directory_that_is_removed_and_made_anew_is_followed() {
     let mut client = host.connect();
     assert_eq!(client.submit(0x10, b"").result, 0);
     fs::rename(site.plugins(), site.path().join("away")).unwrap();
-    host.wait_for("the plugin directory can't be read; what serves goes on");
+    host.wait_for_change("directory-unreadable");
     assert_eq!(client.submit(0x10, b"").result, 0);
     fs::rename(site.path().join("away"), site.plugins()).unwrap();
     bring(&site, "hot-proba", "1.1.0");
-    host.wait_for("upgraded");
+    host.wait_for_change("upgraded");
     assert_eq!(client.submit(0x10, b"").result, 0);
     host.stop();
 }
@@ -142,7 +142,7 @@ fn a_policy_takes_effect_on_what_was_refused() {
     });
     let file = site.plugins().join("libhot_probe.so.1.0.0");
     fs::rename(new, file).unwrap();
-    let refused = host.wait_for("refused");
+    let refused = host.wait_for_change("refused");
     assert_eq!(refused["code"], "compiler");
     assert!(
         refused["digest"].is_string() && refused["version"] == "1.0.0",
@@ -151,9 +151,9 @@ fn a_policy_takes_effect_on_what_was_refused() {
     assert_eq!(host.connect().submit(0x10, b"").result, 0xF0);
 
     site.configure("policy.compiler = \"any\"\n");
-    host.wait_for("added");
+    host.wait_for_change("added");
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
-    host.wait_for("accepted with a difference");
+    host.wait_for_change("difference");
     // Stricter again: what serves goes on, and the log says what a start would say.
     site.configure("");
     host.wait_until("refused again", |log| {
@@ -188,7 +188,7 @@ fn newcomer_waits_for_its_link(configuration: &str) {
     };
     host.wait_for("listening");
     bring(&site, "hot-proba", "1.1.0");
-    let event = host.wait_for("unavailable, trying again");
+    let event = host.wait_for_change("unavailable");
     assert_eq!(event["code"], "link");
     assert_eq!(
         event["cure"],
@@ -198,7 +198,7 @@ fn newcomer_waits_for_its_link(configuration: &str) {
     assert_eq!(serving(&host)["hot-proba"], "1.0.0");
     // The first version of a plugin waits as well, and each is made once, however often it is looked.
     bring_on(&site, "hot-probz", "1.0.0", 0x11);
-    host.wait_for_where("unavailable, trying again", "plugin", "hot-probz");
+    host.wait_for_change_where("unavailable", "plugin", "hot-probz");
     (0..3).for_each(|_| quiet(&host, 0));
     assert_eq!(life(&site.plugins(), "hot-probz"), ["init"]);
     assert_eq!(life(&site.plugins(), "hot-proba"), ["init", "init"]);
@@ -218,7 +218,7 @@ fn newcomer_waits_for_its_link(configuration: &str) {
 
     // The cure cures, and nobody is initialised a second time.
     swaps::point(&site.plugins(), "hot-proba", "1.1.0");
-    host.wait_for("upgraded");
+    host.wait_for_change("upgraded");
     assert_eq!(life(&site.plugins(), "hot-proba")[..2], ["init", "init"]);
     host.stop();
 }

@@ -56,7 +56,7 @@ fn one_line(site: &Site, host: &Host, bring: impl FnOnce() -> PathBuf) -> (Value
     quiet(host, 0);
     // Lines of the log come a moment after the status; the last of them is there when these are.
     let rereads = host.changes("configuration-reread").len();
-    host.wait_for_nth("configuration reread", rereads);
+    host.wait_for_nth_change("configuration-reread", rereads);
     let lines: Vec<Value> = host.log()[before..]
         .iter()
         .filter(|line| line["file"] == name.as_str())
@@ -104,7 +104,7 @@ fn a_file_that_comes_and_does_not_serve_has_one_line_and_a_cure_that_cures() {
         });
         paste(&site, &line["cure"]);
         if !better.is_empty() {
-            host.wait_for("added");
+            host.wait_for_change("added");
             assert_eq!(site.link(SONAME).unwrap(), better, "{name}");
         }
         host.stop();
@@ -117,14 +117,14 @@ fn a_file_that_comes_and_does_not_serve_has_one_line_and_a_cure_that_cures() {
     let (line, _) = one_line(&site, &host, || bring_on(&site, "hot-probe", "1.1.0", 0x10));
     assert_eq!(line["version"], "1.1.0");
     paste(&site, &line["cure"]);
-    host.wait_for("upgraded");
+    host.wait_for_change("upgraded");
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.1.0");
     // A lower version, and a pre-release.
     let (line, _) = one_line(&site, &host, || bring_on(&site, "hot-probe", "1.0.5", 0x10));
     assert_eq!(line["reason"], "1.1.0 serves at libhot_probe.so.1");
     let (line, _) = one_line(&site, &host, || bring_on(&site, "hot-probe", "1.2.0-rc.1", 0x10));
     paste(&site, &line["cure"]);
-    host.wait_for_where("upgraded", "version", "1.2.0-rc.1");
+    host.wait_for_change_where("upgraded", "version", "1.2.0-rc.1");
     host.stop();
 
     // What the configuration says against it.

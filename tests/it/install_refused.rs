@@ -23,7 +23,7 @@ fn a_version_whose_init_fails_leaves_the_link_and_names_the_predecessor_that_may
         ],
     );
     assert_eq!(linked(&site), "1.0.0");
-    let logged = host.wait_for_where("refused", "code", "load-init");
+    let logged = host.wait_for_change_where("refused", "code", "load-init");
     assert!(logged["cure"].as_str().unwrap().contains("hot-probe 1.0.0"), "{logged}");
     // It is said again, with nothing changed; and a lower one, for which the link has to move first, gets it no longer.
     expect(&install(&site, "1.1.0", &[], 1), &["was there already", "load-init"]);
@@ -42,7 +42,7 @@ fn a_version_whose_init_fails_leaves_the_link_and_names_the_predecessor_that_may
     assert_eq!(serving(&site), "1.0.0");
     host.stop();
     let host = site.start();
-    assert_eq!(host.wait_for("serving")["version"], "1.0.0");
+    assert_eq!(host.wait_for_change("serving")["version"], "1.0.0");
     host.stop();
 }
 
@@ -57,7 +57,7 @@ fn a_link_that_was_moved_for_a_version_whose_init_fails_goes_back() {
     // Where there was no link there is none afterwards.
     site.configure("[plugin.hot-probe]\nconfig.fail = true\n");
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
-    host.wait_for("removed");
+    host.wait_for_change("removed");
     quiet(&host, 0);
     expect(&install(&site, "1.0.0", &[], 1), &["told to fail"]);
     assert_eq!(site.link(SONAME), None);
@@ -102,7 +102,7 @@ fn what_is_refused_when_it_is_opened_or_for_its_configuration_is_no_success() {
     // Nothing stands against its link: once it is let in, it serves.
     assert_eq!(linked(&site), "1.2.0");
     site.configure("");
-    host.wait_for_where("added", "version", "1.2.0");
+    host.wait_for_change_where("added", "version", "1.2.0");
     host.stop();
 }
 

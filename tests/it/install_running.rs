@@ -28,12 +28,12 @@ fn it_says_what_serves_after_an_upgrade_and_after_any_version_that_is_asked_for(
         &install(&site, "1.0.0", &[], 0),
         &["was there already", "libhot_probe.so.1.0.0 serves", "; 1.2.0 is "],
     );
-    host.wait_for("rolled back");
+    host.wait_for_change("rolled-back");
     install(&site, "1.2.0", &[], 0);
     expect(&install(&site, "1.1.0", &[], 0), &["libhot_probe.so.1.1.0 serves"]);
     assert_eq!(linked(&site), "1.1.0");
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
-    host.wait_for("removed");
+    host.wait_for_change("removed");
     expect(&install(&site, "1.1.0", &[], 0), &["libhot_probe.so.1.1.0 serves"]);
     assert_eq!(linked(&site), "1.1.0");
     expect(&install(&site, "1.1.0", &[], 0), &["was there already", "serves"]);
@@ -47,7 +47,7 @@ fn nobody_is_waited_for_with_no_wait_and_without_a_host() {
     let said = install(&site, "1.1.0", &["--no-wait"], 0);
     assert!(!said.contains("serves") && !said.contains("no running host"), "{said}");
     assert_eq!(linked(&site), "1.1.0");
-    host.wait_for("upgraded");
+    host.wait_for_change("upgraded");
     host.stop();
     let said = install(&site, "1.2.0", &[], 0);
     expect(&said, &["no running host that this user can see"]);
@@ -63,7 +63,7 @@ fn a_host_that_does_not_follow_changes_is_told_by_the_command_that_is_printed() 
     expect(&said, &["watch = false", &command]);
     assert!(!said.contains("serves"), "{said}");
     succeed(Command::new("sh").args(["-c", &command]));
-    host.wait_for("added");
+    host.wait_for_change("added");
     host.stop();
 }
 
@@ -83,9 +83,9 @@ fn time_is_bounded_and_the_host_goes_on() {
             "host check --plugins",
         ],
     );
-    host.wait_for("opening");
+    host.wait_for_change("opening");
     drop(writer(&pipe));
-    host.wait_for("added");
+    host.wait_for_change("added");
     assert_eq!(linked(&site), "1.0.0");
     host.stop();
 }
@@ -97,7 +97,7 @@ fn a_host_that_starts_is_waited_for() {
     site.configure(&format!("[plugin.hot-probe.config]\npipe = {pipe:?}\n"));
     site.copy(&offered(&site, "1.0.0"), "libhot_probe.so.1.0.0");
     let host = site.spawn(&[]);
-    host.wait_for("opening"); // its init waits for the pipe
+    host.wait_for_change("opening"); // its init waits for the pipe
     let said = install(&site, "1.1.0", &["--timeout", "1s"], 1);
     expect(&said, &["its start", "nothing was installed", &host.pid().to_string()]);
     assert!(!site.plugins().join("libhot_probe.so.1.1.0").exists());
@@ -210,7 +210,7 @@ fn a_link_to_what_is_no_text_keeps_no_command_from_the_host() {
     let (site, host) = with_first("");
     let odd = std::ffi::OsStr::from_bytes(b"lib\xff.so.1");
     std::os::unix::fs::symlink(odd, site.plugins().join("libother.so.1")).unwrap();
-    host.wait_for("refused");
+    host.wait_for_change("refused");
     expect(&install(&site, "1.1.0", &[], 0), &["libhot_probe.so.1.1.0 serves"]);
     host.stop();
 }

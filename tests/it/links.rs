@@ -122,8 +122,8 @@ fn each_line_has_its_own_link() {
     versions.put("2.0.0", &site.plugins().join("libsubmit_echo.so.2.0.0"));
     let host = site.start();
     assert_eq!(serving(&host).as_deref(), Some("1.1.0"));
-    assert_eq!(host.wait_for("link created")["to"], HIGHER);
-    let refused = host.wait_for("refused");
+    assert_eq!(host.wait_for_change("link-created")["to"], HIGHER);
+    let refused = host.wait_for_change("refused");
     assert_eq!(refused["code"], "command-taken", "{refused:#}");
     host.stop();
     assert_eq!(fs::read_link(site.plugins().join(SONAME)).unwrap(), Path::new(HIGHER));
@@ -148,7 +148,7 @@ fn a_directory_that_cannot_be_written_serves_and_the_log_says_how_to_link() {
     };
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
     assert_eq!(serving(&host).as_deref(), Some("1.1.0"));
-    let event = host.wait_for("unavailable, trying again");
+    let event = host.wait_for_change("unavailable");
     assert_eq!(event["code"], "link");
     let link = directory.join(SONAME);
     assert_eq!(event["cure"], format!("ln -sfn {HIGHER} {}", link.display()));
@@ -168,7 +168,7 @@ fn a_file_as_cargo_names_it_is_mentioned_with_its_cure() {
     let site = Site::default();
     let file = site.copy(&sample("submit-echo"), "libsubmit_echo.so");
     let host = site.start();
-    let event = host.wait_for("a library without a version in its name is not served");
+    let event = host.wait_for_change("unversioned");
     assert_eq!(event["file"], file.to_str().unwrap());
     assert_eq!(
         event["cure"],
@@ -219,7 +219,7 @@ impl Versions {
 
 /// The version that serves, if one does.
 fn serving(host: &Host) -> Option<String> {
-    let events = host.events("serving");
+    let events = host.changes("serving");
     assert!(events.len() < 2, "{events:?}");
     Some(events.first()?["version"].as_str().unwrap().to_owned())
 }

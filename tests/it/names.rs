@@ -20,7 +20,7 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
 
     // A higher version of the same soname, of another package; and one with a soname of its own.
     bring_on(&site, "hot_probe", "1.1.0", 0x11);
-    let refused = host.wait_for("refused");
+    let refused = host.wait_for_change("refused");
     assert_eq!(
         (&refused["code"], &refused["plugin"]),
         (&"name-taken".into(), &"hot_probe".into()),
@@ -56,9 +56,9 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
     site.configure("");
     quiet(&host, 0);
     point(&site, "1.1.0");
-    host.wait_for_where("added", "plugin", "hot_probe");
+    host.wait_for_change_where("added", "plugin", "hot_probe");
     assert_eq!(results(&mut client), [0xF0, 0]);
-    assert_eq!(host.wait_for("removed")["plugin"], "hot-probe");
+    assert_eq!(host.wait_for_change("removed")["plugin"], "hot-probe");
     site.configure(configuration);
     quiet(&host, 0);
     assert_eq!(results(&mut client), [0xF0, 0]);
@@ -67,7 +67,7 @@ fn packages_whose_names_differ_in_their_dashes_do_not_displace_each_other() {
     // A link that is taken away is taken away from both.
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
     quiet(&host, 0);
-    host.wait_for_where("removed", "plugin", "hot_probe");
+    host.wait_for_change_where("removed", "plugin", "hot_probe");
     quiet(&host, 0);
     assert_eq!(results(&mut client), [0xF0, 0xF0]);
     assert!(!site.plugins().join(SONAME).exists());
@@ -89,12 +89,12 @@ fn a_link_that_is_moved_to_a_package_that_fails_leaves_what_serves() {
     bring_on(&site, "hot_probe", "1.1.0", 0x11);
     quiet(&host, 0);
     point(&site, "1.1.0");
-    host.wait_for_where("refused", "code", "load-init");
+    host.wait_for_change_where("refused", "code", "load-init");
     quiet(&host, 0);
     assert_eq!(client.submit(0x10, b"").result, 0);
     // Mended, it takes over.
     site.configure("");
-    host.wait_for_where("added", "plugin", "hot_probe");
+    host.wait_for_change_where("added", "plugin", "hot_probe");
     assert_eq!(
         (client.submit(0x10, b"").result, client.submit(0x11, b"").result),
         (0xF0, 0)

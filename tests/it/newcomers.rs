@@ -63,12 +63,12 @@ fn start_up_code_that_crashes_exits_or_hangs_is_a_refusal() {
         host.wait_for("listening");
         let mut client = host.connect();
         site.copy(newcomer(), FILE);
-        let refused = host.wait_for("refused");
+        let refused = host.wait_for_change("refused");
         assert_eq!(refused["code"], code, "{mood}: {refused:#}");
         assert!(serves(&mut client), "{mood}");
         // Nothing is held up by it: another one comes in.
         site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
-        host.wait_for("added");
+        host.wait_for_change("added");
         assert_eq!(client.submit(0x03, b"").result, 0, "{mood}");
         drop(client);
         host.stop();
@@ -77,7 +77,7 @@ fn start_up_code_that_crashes_exits_or_hangs_is_a_refusal() {
         let host = spawn(&site, mood);
         let mut client = host.connect();
         assert!(serves(&mut client) && client.submit(0x03, b"").result == 0, "{mood}");
-        assert_eq!(host.wait_for("refused")["code"], code, "{mood}");
+        assert_eq!(host.wait_for_change("refused")["code"], code, "{mood}");
         drop(client);
         host.stop();
     }

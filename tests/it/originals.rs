@@ -62,7 +62,7 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     let mut other = fs::read(file(&site, "1.0.0")).unwrap();
     other.extend(b"more");
     fs::write(file(&site, "1.0.0"), &other).unwrap();
-    let told = host.wait_for("other content");
+    let told = host.wait_for_change("other-content");
     assert_ne!(told["running"], told["found"], "{told:#}");
     let (code, report) = site.check(&[]);
     let refusal = &report["plugins"][0]["refusal"];
@@ -86,7 +86,7 @@ fn other_content_under_a_name_that_serves_is_told_and_taken_over_only_where_that
     assert!(host.changes("replaced").is_empty(), "{}", show(&host.log()));
 
     site.configure("plugins.replace = \"allow\"\n");
-    let replaced = host.wait_for_where("replaced", "version", "1.0.0");
+    let replaced = host.wait_for_change_where("replaced", "version", "1.0.0");
     assert_eq!(
         (&replaced["from_digest"], &replaced["digest"]),
         (&told["running"], &told["found"])

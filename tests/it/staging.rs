@@ -31,7 +31,7 @@ fn the_copy_is_private_and_named_for_what_it_is() {
                 private.display()
             );
         }
-        let digest = host.wait_for("serving")["digest"].as_str().unwrap().to_owned();
+        let digest = host.wait_for_change("serving")["digest"].as_str().unwrap().to_owned();
         let copy = directory.join(format!("submit-echo-1.1.0-{digest}.so"));
         assert_eq!(
             fs::read(&copy).unwrap(),
@@ -179,8 +179,8 @@ fn a_staging_directory_that_goes_is_made_anew_with_its_copies() {
     fs::remove_dir_all(&base).unwrap();
     fs::create_dir(&base).unwrap();
     site.copy(&sample("submit-log"), "libsubmit_log.so.1.0.0");
-    assert_eq!(host.wait_for("added")["plugin"], "submit-log");
-    host.wait_for("the staging directory was removed, made anew");
+    assert_eq!(host.wait_for_change("added")["plugin"], "submit-log");
+    host.wait_for_change("staging-renewed");
     tests::follow::quiet(&host, 0);
     let directory = only(&directories(&base));
     assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
@@ -200,12 +200,12 @@ fn a_copy_that_nothing_needs_goes() {
     let file = site.plugins().join(FILE);
     fs::remove_file(soname).unwrap();
     fs::remove_file(&file).unwrap();
-    host.wait_for("retired");
+    host.wait_for_change("retired");
     tests::follow::quiet(&host, 0);
     assert_eq!(copies(&directory), 0);
     // It is open all the same, and serves again when it comes again.
     site.copy(&sample("submit-echo"), FILE);
-    host.wait_for("added");
+    host.wait_for_change("added");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
     host.stop();
 }

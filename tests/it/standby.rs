@@ -80,7 +80,7 @@ fn scene(configuration: &str) -> (Site, Host) {
     bring(&site, "1.0.0");
     let host = site.start();
     bring(&site, "1.1.0");
-    host.wait_for_where("drained", "version", "1.0.0");
+    host.wait_for_change_where("drained", "version", "1.0.0");
     quiet(&host, 0);
     (site, host)
 }
@@ -98,14 +98,14 @@ fn a_version_in_standby_is_paused_and_resumed_before_it_serves_again() {
     let (site, host) = scene("");
     assert_eq!(life(&site), ["init 1.0.0", "init 1.1.0", "paused 1.0.0"]);
     swaps::point(&site.plugins(), NAME, "1.0.0");
-    host.wait_for_where("drained", "version", "1.1.0");
+    host.wait_for_change_where("drained", "version", "1.1.0");
     quiet(&host, 0);
     assert_eq!(serves(&host), "1.0.0");
     assert_eq!(life(&site)[3..], ["resumed 1.0.0", "paused 1.1.0"]);
     // Nothing is said again to what is told already, however often the directory is looked at.
     quiet(&host, 0);
     fs::remove_file(site.plugins().join(swaps::real_name(NAME, "1.1.0"))).unwrap();
-    host.wait_for("retired");
+    host.wait_for_change("retired");
     host.stop();
     assert_eq!(life(&site)[5..], ["shutdown 1.1.0", "shutdown 1.0.0"]);
 }
@@ -130,7 +130,7 @@ fn a_version_that_can_not_be_resumed_is_shut_down_and_what_served_goes_on() {
         if is_hanging {
             fs::write(&trap, "").unwrap();
         }
-        let retired = host.wait_for("retired");
+        let retired = host.wait_for_change("retired");
         assert_eq!(retired["reason"], "it could not be resumed", "{retired:#}");
         assert_eq!(serves(&host), "1.1.0");
         // What failed has another chance when the operator says so, and begins anew.
@@ -166,7 +166,7 @@ fn a_version_that_can_not_be_paused_waits_all_the_same() {
             fs::write(&trap, "").unwrap();
         }
         swaps::point(&site.plugins(), NAME, "1.0.0");
-        host.wait_for("rolled back");
+        host.wait_for_change("rolled-back");
         assert_eq!(serves(&host), "1.0.0");
         host.stop();
         assert_eq!(life(&site).iter().filter(|line| **line == "resumed 1.0.0").count(), 1);
@@ -183,7 +183,7 @@ fn what_is_still_being_paused_neither_serves_nor_is_resumed() {
     bring(&site, "1.0.0");
     let host = site.start();
     bring(&site, "1.1.0");
-    host.wait_for("in standby, but not paused");
+    host.wait_for_change("not-paused");
     swaps::point(&site.plugins(), NAME, "1.0.0");
     host.wait_until("a refusal", |log| {
         let is_it = |line: &&Value| line["message"] == "refused" && line["field"] == "resumed";
@@ -192,7 +192,7 @@ fn what_is_still_being_paused_neither_serves_nor_is_resumed() {
     assert_eq!(serves(&host), "1.1.0");
     assert_eq!(life(&site)[2..], ["paused 1.0.0"], "neither is called beside it");
     fs::write(&trap, "").unwrap();
-    host.wait_for("retired");
+    host.wait_for_change("retired");
     host.stop();
     assert_eq!(life(&site).iter().filter(|line| **line == "shutdown 1.0.0").count(), 1);
 }

@@ -47,7 +47,7 @@ fn a_version_that_finds_too_little_is_refused_and_the_cure_makes_room() {
                    what older ones hold, or raise glibc.rtld.optional_static_tls in GLIBC_TUNABLES";
     assert_eq!(host.wait_for(warning)["total"], RESERVE);
     bring(&site, 'a', fitting);
-    let refused = host.wait_for("refused");
+    let refused = host.wait_for_change("refused");
     let said = |key: &str| refused[key].as_str().unwrap().to_owned();
     assert_eq!(
         (said("code"), said("field")),
@@ -62,7 +62,7 @@ fn a_version_that_finds_too_little_is_refused_and_the_cure_makes_room() {
         "{refused:#}"
     );
     // The process that tried it out had no more than the host: which has opened nothing for it.
-    assert_eq!(host.events("opening").len() as u64, fitting, "{}", show(&host.log()));
+    assert_eq!(host.changes("opening").len() as u64, fitting, "{}", show(&host.log()));
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
 
     let (code, report) = site.check(&[]);
@@ -100,7 +100,7 @@ fn a_version_that_finds_too_little_is_refused_and_the_cure_makes_room() {
         bring(&site, 'a', version);
         wait_for_upgrade(&host, version);
     }
-    assert_eq!(host.events("refused"), Vec::<Value>::new());
+    assert_eq!(host.changes("refused"), Vec::<Value>::new());
     host.stop();
 }
 
@@ -120,11 +120,11 @@ fn start_up_code_that_works_only_once_is_not_blamed_on_a_newcomer() {
     }
     fs::write(&mark, "").unwrap();
     bring(&site, 'a', fitting);
-    let refused = host.wait_for("refused");
+    let refused = host.wait_for_change("refused");
     assert_eq!(refused["code"], "static-tls", "{refused:#}");
     host.wait_for("what takes static TLS here can't be opened in the child as well: tried out without it");
     assert_eq!(
-        host.events("opening").len() as u64,
+        host.changes("opening").len() as u64,
         fitting + 1,
         "{}",
         show(&host.log())
@@ -239,5 +239,5 @@ fn bring(site: &Site, name: char, version: u64) -> PathBuf {
 
 #[track_caller]
 fn wait_for_upgrade(host: &Host, version: u64) {
-    host.wait_for_where("upgraded", "version", &format!("1.0.{version}"));
+    host.wait_for_change_where("upgraded", "version", &format!("1.0.{version}"));
 }

@@ -122,7 +122,7 @@ fn a_plugin_that_is_reconfigured_meanwhile_serves_on() {
     let mut client = host.connect();
     assert_eq!(client.submit(0x02, b"x").body, b"");
     fs::write(site.path().join("pipe"), "").unwrap();
-    host.wait_for("reconfigured");
+    host.wait_for_change("reconfigured");
     assert_eq!(client.submit(0x02, b"x").body, b"x");
     drop(client);
     let log = host.stop();

@@ -19,12 +19,15 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
         bring(&site, NAME, "1.0.0");
         let host = site.start();
         bring(&site, NAME, "1.1.0");
-        assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "standby");
+        assert_eq!(
+            host.wait_for_change_where("drained", "version", "1.0.0")["then"],
+            "standby"
+        );
         match by_link {
             true => fs::remove_file(site.plugins().join(SONAME)).unwrap(),
             false => site.configure("[plugin.hot-probe]\nenabled = false\n"),
         }
-        let removed = host.wait_for_where("removed", "version", "1.1.0");
+        let removed = host.wait_for_change_where("removed", "version", "1.1.0");
         let reason = if by_link {
             "its link is gone"
         } else {
@@ -32,7 +35,7 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
         };
         assert_eq!(removed["reason"], reason);
         for version in ["1.0.0", "1.1.0"] {
-            let retired = host.wait_for_where("retired", "version", version);
+            let retired = host.wait_for_change_where("retired", "version", version);
             assert_eq!(retired["reason"], "it was taken away: nothing of it serves any more");
         }
         let gone = ["init", "init", "shutdown", "drop", "shutdown", "drop"];
@@ -46,7 +49,7 @@ fn what_is_disabled_or_has_no_link_is_shut_down_with_what_waits_behind_it() {
             true => point(&site, "1.1.0"),
             false => site.configure(""),
         }
-        host.wait_for("added");
+        host.wait_for_change("added");
         assert_eq!(lived(&site)[gone.len()..], ["init"]);
         assert_eq!(host.connect().submit(0x10, b"").result, 0);
         host.stop();
@@ -66,7 +69,10 @@ fn a_replaced_version_of_a_line_without_a_table_waits_in_standby() {
     bring("2.0.0");
     let host = site.start();
     bring("2.1.0");
-    assert_eq!(host.wait_for_where("drained", "version", "2.0.0")["then"], "standby");
+    assert_eq!(
+        host.wait_for_change_where("drained", "version", "2.0.0")["then"],
+        "standby"
+    );
     let client = &mut host.connect();
     assert_eq!(client.submit(0x30, b"by the table").body, b"by the table");
     assert_eq!(client.submit(0x02, b"by the record").body, b"");
@@ -79,24 +85,27 @@ fn a_version_that_was_replaced_is_shut_down_where_the_operator_says_so() {
     bring(&site, NAME, "1.0.0");
     let host = site.start();
     bring(&site, NAME, "1.1.0");
-    assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "shutdown");
-    let retired = host.wait_for_where("retired", "version", "1.0.0");
+    assert_eq!(
+        host.wait_for_change_where("drained", "version", "1.0.0")["then"],
+        "shutdown"
+    );
+    let retired = host.wait_for_change_where("retired", "version", "1.0.0");
     assert_eq!(
         retired["reason"],
         "another version serves, and plugins.standby is \"shutdown\""
     );
     point(&site, "1.0.0");
-    host.wait_for_where("rolled back", "version", "1.0.0");
-    host.wait_for_where("retired", "version", "1.1.0");
+    host.wait_for_change_where("rolled-back", "version", "1.0.0");
+    host.wait_for_change_where("retired", "version", "1.1.0");
     assert_eq!(
         lived(&site),
         ["init", "init", "shutdown", "drop", "init", "shutdown", "drop"]
     );
     // Taken back, versions wait again; set again, those that wait are shut down.
     site.configure("plugins.standby = \"keep\"\n");
-    host.wait_for("configuration reread");
+    host.wait_for_change("configuration-reread");
     point(&site, "1.1.0");
-    host.wait_for_where("drained", "then", "standby");
+    host.wait_for_change_where("drained", "then", "standby");
     site.configure("plugins.standby = \"shutdown\"\n");
     host.wait_until("retired again", |log| {
         let is_it = |line: &&Value| line["message"] == "retired" && line["version"] == "1.0.0";

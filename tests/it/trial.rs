@@ -240,7 +240,7 @@ fn libraries_are_tried_out_without_proc_as_well() {
     // It takes newcomers, too.
     host.wait_for("listening");
     site.install(&sample("submit-log"));
-    host.wait_for("added");
+    host.wait_for_change("added");
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
     host.stop();
     let name = name.to_str().unwrap();

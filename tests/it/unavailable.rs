@@ -24,7 +24,7 @@ fn a_plugin_that_has_no_room_waits_for_it_and_the_others_serve() {
         return;
     };
     assert_eq!(host.connect().submit(0x02, b"").result, 0);
-    let lack = host.wait_for("unavailable, trying again");
+    let lack = host.wait_for_change("unavailable");
     assert_eq!(lack["code"], "staging", "{lack:#}");
     assert!(lack["file"].as_str().unwrap().ends_with("libsubmit_log.so.1.0.0"));
     assert!(lack["cure"].as_str().unwrap().contains("plugins.staging"));
@@ -44,7 +44,7 @@ fn a_plugin_that_has_no_room_waits_for_it_and_the_others_serve() {
         .output()
         .unwrap();
     assert!(grow.status.success(), "{grow:?}");
-    let added = host.wait_for("added");
+    let added = host.wait_for_change("added");
     assert_eq!(added["plugin"], "submit-log");
     assert_eq!(host.connect().submit(0x03, b"").result, 0);
     host.stop();
@@ -56,7 +56,7 @@ fn what_goes_on_lacking_is_said_once() {
     let site = site("");
     // In blocks of 512 bytes: less than the plugin has.
     let host = site.spawn_after("ulimit -f 64");
-    host.wait_for("unavailable, trying again");
+    host.wait_for_change("unavailable");
     // Each HUP is a look, and so a try.
     for _ in 0..5 {
         tests::follow::quiet(&host, 0);
@@ -102,7 +102,7 @@ fn descriptors_that_are_lacking_are_no_verdict_either() {
             .cloned()
     });
     limit(before.min(20_000));
-    assert_eq!(host.wait_for("added")["plugin"], "submit-log");
+    assert_eq!(host.wait_for_change("added")["plugin"], "submit-log");
     assert!(host.changes("refused").is_empty(), "{}", show(&host.log()));
     host.stop();
 }

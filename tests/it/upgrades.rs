@@ -31,7 +31,7 @@ fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
     assert!(!answers(&mut client), "nothing is there yet");
 
     bring(&site, NAME, "1.0.0");
-    let added = host.wait_for_where("added", "version", "1.0.0");
+    let added = host.wait_for_change_where("added", "version", "1.0.0");
     assert!(answers(&mut client));
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.0.0");
     for phase in ["settle_ms", "admit_ms", "load_ms", "init_ms", "publish_ms"] {
@@ -39,27 +39,30 @@ fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
     }
 
     bring(&site, NAME, "1.1.0");
-    let upgraded = host.wait_for_where("upgraded", "version", "1.1.0");
+    let upgraded = host.wait_for_change_where("upgraded", "version", "1.1.0");
     assert_eq!(
         (&upgraded["from_version"], &upgraded["from_digest"]),
         (&"1.0.0".into(), &added["digest"])
     );
     assert!(answers(&mut client));
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.1.0");
-    assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "standby");
+    assert_eq!(
+        host.wait_for_change_where("drained", "version", "1.0.0")["then"],
+        "standby"
+    );
 
     // Back, and forward again: nobody is initialised a second time.
     point(&site, "1.0.0");
-    host.wait_for_where("rolled back", "version", "1.0.0");
+    host.wait_for_change_where("rolled-back", "version", "1.0.0");
     point(&site, "1.1.0");
-    host.wait_for_nth("upgraded", 2);
+    host.wait_for_nth_change("upgraded", 2);
     assert!(answers(&mut client));
     assert_eq!(lived(&site), ["init", "init"]);
     assert_eq!(constructed(&site).len(), 2);
 
     // A standby whose file goes is shut down, and nobody else.
     fs::remove_file(file(&site, "1.0.0")).unwrap();
-    let retired = host.wait_for_where("retired", "version", "1.0.0");
+    let retired = host.wait_for_change_where("retired", "version", "1.0.0");
     assert_eq!(retired["reason"], "its file is gone, or has other content");
     assert_eq!(lived(&site), ["init", "init", "shutdown", "drop"]);
     assert!(answers(&mut client));
@@ -67,14 +70,14 @@ fn a_plugin_is_added_upgraded_rolled_back_and_taken_away() {
     // No link, no route; the link again, the route again.
     fs::remove_file(site.plugins().join(SONAME)).unwrap();
     assert_eq!(
-        host.wait_for_where("removed", "version", "1.1.0")["reason"],
+        host.wait_for_change_where("removed", "version", "1.1.0")["reason"],
         "its link is gone"
     );
     assert!(!answers(&mut client));
-    let retired = host.wait_for_where("retired", "version", "1.1.0");
+    let retired = host.wait_for_change_where("retired", "version", "1.1.0");
     assert_eq!(retired["reason"], "it was taken away: nothing of it serves any more");
     point(&site, "1.1.0");
-    host.wait_for_nth("added", 2);
+    host.wait_for_nth_change("added", 2);
     assert!(answers(&mut client));
 
     let log = host.stop();
@@ -95,7 +98,7 @@ fn a_re_sent_old_file_undoes_no_roll_back_and_a_lower_version_takes_nothing_over
     let host = start(&site);
     assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.2.0");
     point(&site, "1.1.0");
-    host.wait_for_where("rolled back", "version", "1.1.0");
+    host.wait_for_change_where("rolled-back", "version", "1.1.0");
 
     fs::copy(made(&site, NAME, "1.2.0", 0x10), file(&site, "1.2.0")).unwrap();
     bring(&site, NAME, "1.0.0");
@@ -105,7 +108,7 @@ fn a_re_sent_old_file_undoes_no_roll_back_and_a_lower_version_takes_nothing_over
 
     // What is really new takes over.
     bring(&site, NAME, "1.3.0");
-    host.wait_for_where("upgraded", "version", "1.3.0");
+    host.wait_for_change_where("upgraded", "version", "1.3.0");
     host.stop();
 }
 
@@ -141,8 +144,8 @@ fn a_version_whose_old_handler_ends_slowly_is_waited_for_without_holding_up_othe
     bring(&site, NAME, "1.1.0");
     let host = start(&site);
     point(&site, "1.0.0");
-    host.wait_for_where("rolled back", "version", "1.0.0");
-    host.wait_for_where("drained", "version", "1.1.0");
+    host.wait_for_change_where("rolled-back", "version", "1.0.0");
+    host.wait_for_change_where("drained", "version", "1.1.0");
     // Its shutdown never returns; and then it is wanted again.
     fs::remove_file(file(&site, "1.1.0")).unwrap();
     host.wait_until("its shutdown", |_| {
@@ -153,7 +156,7 @@ fn a_version_whose_old_handler_ends_slowly_is_waited_for_without_holding_up_othe
     quiet(&host, 0);
     assert!(answers(&mut host.connect()), "1.0.0 goes on");
     site.install(&sample("submit-echo"));
-    host.wait_for_where("added", "plugin", "submit-echo");
+    host.wait_for_change_where("added", "plugin", "submit-echo");
     host.signal(Signal::TERM);
     host.wait_for("stopping");
     host.signal(Signal::TERM);
@@ -178,12 +181,12 @@ fn a_newcomer_that_is_no_good_leaves_what_serves_alone() {
     no_entry.replace(b"HOST_PLUGIN_ENTRY", b"HOST_PLUGIN_OTHER");
     fs::rename(no_entry.path, file(&site, "1.2.0")).unwrap();
     site.install(&sample("submit-echo"));
-    host.wait_for_where("added", "version", "1.1.0");
+    host.wait_for_change_where("added", "version", "1.1.0");
     with_record(&made(&site, NAME, "1.3.0", 0x10), &file(&site, "1.3.0"), |record| {
         record.commands = vec![0x02, 0x10]
     });
     for code in ["abi-panic", "load-entry", "command-taken"] {
-        host.wait_for_where("refused", "code", code);
+        host.wait_for_change_where("refused", "code", code);
         assert!(answers(&mut client), "{code}");
     }
     quiet(&host, 0);
@@ -204,7 +207,7 @@ fn a_newcomer_that_is_no_good_leaves_what_serves_alone() {
     // Mended, it loads.
     fs::remove_file(file(&site, "1.2.0")).unwrap();
     bring(&site, NAME, "1.1.0");
-    host.wait_for_where("upgraded", "version", "1.1.0");
+    host.wait_for_change_where("upgraded", "version", "1.1.0");
     assert!(answers(&mut client));
     host.stop();
 }
@@ -226,7 +229,7 @@ fn an_init_that_fails_panics_or_never_returns_changes_nothing() {
             config.replace("PIPE", pipe.to_str().unwrap())
         );
         site.configure(&format!("plugins.init_timeout = \"2s\"\n{table}"));
-        host.wait_for_where("refused", "code", code);
+        host.wait_for_change_where("refused", "code", code);
         assert!(answers(&mut client), "{config}");
         assert!(host.changes("reconfigured").is_empty(), "{config}");
         // A newcomer under that configuration fares no better.
@@ -238,7 +241,7 @@ fn an_init_that_fails_panics_or_never_returns_changes_nothing() {
         assert_eq!(site.link(SONAME).unwrap(), "libhot_probe.so.1.0.0");
         // Mended, both come in: a new instance first, or the new version at once.
         site.configure("plugins.init_timeout = \"2s\"\n");
-        host.wait_for_where("upgraded", "version", "1.1.0");
+        host.wait_for_change_where("upgraded", "version", "1.1.0");
         assert!(answers(&mut client), "{config}");
         host.stop();
     }
@@ -257,33 +260,36 @@ fn the_configuration_is_followed_and_a_broken_one_changes_nothing() {
     assert_eq!(body(0x10), Some(0u32.to_be_bytes().to_vec()));
 
     site.configure("[plugin.hot-probe.config]\nnumber = 7\n");
-    host.wait_for_where("reconfigured", "version", "1.0.0");
+    host.wait_for_change_where("reconfigured", "version", "1.0.0");
     assert_eq!(body(0x10), Some(7u32.to_be_bytes().to_vec()));
-    assert_eq!(host.wait_for_where("drained", "version", "1.0.0")["then"], "shutdown");
     assert_eq!(
-        host.wait_for_where("retired", "version", "1.0.0")["reason"],
+        host.wait_for_change_where("drained", "version", "1.0.0")["then"],
+        "shutdown"
+    );
+    assert_eq!(
+        host.wait_for_change_where("retired", "version", "1.0.0")["reason"],
         "its configuration is another one"
     );
     assert_eq!(lived(&site), ["init", "init", "shutdown", "drop"]);
     assert_eq!(constructed(&site).len(), 1, "the library is the same");
 
     site.configure("[plugin.hot-probe]\ncommands = [0x20]\nconfig.number = 7\n");
-    host.wait_for_where("other commands", "version", "1.0.0");
+    host.wait_for_change_where("other-commands", "version", "1.0.0");
     assert_eq!((body(0x10), body(0x20)), (None, Some(7u32.to_be_bytes().to_vec())));
 
     site.configure("[plugin.hot-probe]\ncomands = [0x20]\n");
-    let broken = host.wait_for("configuration unusable, the running one stays");
+    let broken = host.wait_for_change("configuration-refused");
     assert!(broken["error"].as_str().unwrap().contains("comands"), "{broken:#}");
     assert!(body(0x20).is_some());
 
     site.configure("[plugin.hot-probe]\nenabled = false\n");
-    host.wait_for_where("removed", "version", "1.0.0");
+    host.wait_for_change_where("removed", "version", "1.0.0");
     assert_eq!(body(0x20), None);
 
     site.configure("server.listen = \"127.0.0.1:1\"\n");
-    let restart = host.wait_for("takes effect at the next start");
+    let restart = host.wait_for_change("next-start");
     assert_eq!(restart["key"], "server.listen");
-    host.wait_for_where("added", "version", "1.0.0");
+    host.wait_for_change_where("added", "version", "1.0.0");
     assert!(body(0x10).is_some());
     host.stop();
 }

@@ -121,12 +121,32 @@ impl Host {
         })
     }
 
+    /// Waits for an event of this kind.
+    #[track_caller]
+    pub fn wait_for_change(&self, kind: &str) -> Value {
+        self.wait_for_nth_change(kind, 1)
+    }
+
+    /// Waits until there are so many events of this kind; gives the last of them.
+    #[track_caller]
+    pub fn wait_for_nth_change(&self, kind: &str, count: usize) -> Value {
+        self.wait_for_status(&format!("{kind}, {count} times"), |status| {
+            of_kind(status, kind).into_iter().nth(count - 1)
+        })
+    }
+
+    /// Waits for an event of this kind with this value of a field: of a plugin, a version, a code.
+    #[track_caller]
+    pub fn wait_for_change_where(&self, kind: &str, key: &str, value: &str) -> Value {
+        self.wait_for_status(&format!("{kind} with {key} {value}"), |status| {
+            of_kind(status, kind).into_iter().find(|event| event[key] == value)
+        })
+    }
+
     /// The events of this kind that its status has.
     #[track_caller]
     pub fn changes(&self, kind: &str) -> Vec<Value> {
-        let status = self.status();
-        let events = status["events"].as_array().unwrap();
-        events.iter().filter(|event| event["kind"] == kind).cloned().collect()
+        of_kind(&self.status(), kind)
     }
 
     fn later_status(&self, after: Option<u64>) -> Option<Value> {
@@ -142,4 +162,33 @@ impl Host {
             Some(status)
         })
     }
+}
+
+/// The events of a kind, each with the parts of its reason among its fields, as a line of the log has them.
+fn of_kind(status: &Value, kind: &str) -> Vec<Value> {
+    let events = status["events"].as_array().unwrap().iter();
+    let mut events: Vec<Value> = events.filter(|event| event["kind"] == kind).cloned().collect();
+    for event in &mut events {
+        for (part, renamed) in [
+            ("refusal", [("plugin", "found")].as_slice()),
+            ("difference", &[("plugin", "found")]),
+            ("note", &[("plugin", "found"), ("text", "meaning")]),
+            ("unavailable", &[]),
+            ("idle", &[("text", "reason")]),
+            ("took", &[]),
+        ] {
+            let Some(fields) = event[part].as_object().cloned() else {
+                continue;
+            };
+            for (key, value) in fields {
+                let renamed = renamed.iter().find(|(from, _)| *from == key);
+                let key = renamed.map_or(key.clone(), |(_, to)| (*to).to_owned());
+                let is_other = part == "idle" && key == "reason" && renamed.is_none();
+                if event[&key].is_null() && !is_other {
+                    event[key] = value;
+                }
+            }
+        }
+    }
+    events
 }
