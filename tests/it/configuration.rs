@@ -163,10 +163,7 @@ fn what_the_next_start_changes_is_named_once() {
     {
         let listen = "server.listen = \"127.0.0.1:0\"\n";
         fs::write(site.configuration(), format!("{listen}{text}\n")).unwrap();
-        host.wait_until("the configuration reread", |log| {
-            let reread = log.iter().filter(|event| event["message"] == "configuration reread");
-            (reread.count() > number).then_some(())
-        });
+        host.wait_for_nth_change("configuration-reread", number + 1);
         named.extend(news.iter().map(|key| (*key).to_owned()));
         let events = host.changes("next-start");
         let keys: Vec<&str> = events.iter().map(|event| event["key"].as_str().unwrap()).collect();

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde_json::Value;
 use tests::crates::{PluginCrate, lines};
 use tests::files::{fifo, with_identity};
 use tests::follow::quiet;
@@ -121,10 +120,7 @@ fn a_version_that_can_not_be_resumed_is_shut_down_and_what_served_goes_on() {
         }
         let code = if is_hanging { "load-timeout" } else { "load-init" };
         swaps::point(&site.plugins(), NAME, "1.0.0");
-        let refusal = host.wait_until("a refusal", |log| {
-            let is_it = |line: &&Value| line["message"] == "refused" && line["field"] == "resumed";
-            log.iter().find(is_it).cloned()
-        });
+        let refusal = host.wait_for_change_where("refused", "field", "resumed");
         assert_eq!(refusal["code"], code, "{refusal:#}");
         assert_eq!(serves(&host), "1.1.0");
         if is_hanging {
@@ -185,10 +181,7 @@ fn what_is_still_being_paused_neither_serves_nor_is_resumed() {
     bring(&site, "1.1.0");
     host.wait_for_change("not-paused");
     swaps::point(&site.plugins(), NAME, "1.0.0");
-    host.wait_until("a refusal", |log| {
-        let is_it = |line: &&Value| line["message"] == "refused" && line["field"] == "resumed";
-        log.iter().find(is_it).cloned()
-    });
+    host.wait_for_change_where("refused", "field", "resumed");
     assert_eq!(serves(&host), "1.1.0");
     assert_eq!(life(&site)[2..], ["paused 1.0.0"], "neither is called beside it");
     fs::write(&trap, "").unwrap();

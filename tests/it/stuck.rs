@@ -97,10 +97,7 @@ fn a_host_that_runs_goes_on_serving_and_opens_others_when_it_comes_back() {
     });
     assert_eq!(client.submit(0x02, b"").result, 0);
     fs::write(site.path().join("pipe"), "").unwrap();
-    host.wait_until("submit-log", |log| {
-        let is_it = |line: &&serde_json::Value| line["message"] == "added" && line["plugin"] == "submit-log";
-        log.iter().find(is_it).cloned()
-    });
+    host.wait_for_change_where("added", "plugin", "submit-log");
     assert_eq!(client.submit(0x03, b"").result, 0);
     drop(client);
     host.stop();

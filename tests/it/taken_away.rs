@@ -5,7 +5,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
 use tests::cargo::sample;
 use tests::crates::lines;
 use tests::files::with_identity;
@@ -107,9 +106,9 @@ fn a_version_that_was_replaced_is_shut_down_where_the_operator_says_so() {
     point(&site, "1.1.0");
     host.wait_for_change_where("drained", "then", "standby");
     site.configure("plugins.standby = \"shutdown\"\n");
-    host.wait_until("retired again", |log| {
-        let is_it = |line: &&Value| line["message"] == "retired" && line["version"] == "1.0.0";
-        log.iter().filter(is_it).nth(1).cloned()
+    host.wait_for_status("retired again", |_| {
+        let retired = host.changes("retired").into_iter();
+        retired.filter(|event| event["version"] == "1.0.0").nth(1)
     });
     host.stop();
 }
