@@ -30,7 +30,7 @@ fn a_plugin_of_another_compiler_is_refused_or_accepted_as_the_policy_says() {
     // Also where it lies in the plugin directory.
     site.copy(&library, "libcompilers_other.so.1.0.0");
     let host = site.start();
-    let refused = host.wait_for("refused");
+    let refused = host.wait_for_change("refused");
     assert_eq!(
         (&refused["code"], &refused["host"], &refused["found"]),
         (&"compiler".into(), &our_line.into(), &their_line.into()),
@@ -46,7 +46,7 @@ fn a_plugin_of_another_compiler_is_refused_or_accepted_as_the_policy_says() {
     assert_eq!(file["state"], "serving");
     assert_names_both(&file["differences"][0], our_line, their_line);
     let host = site.start();
-    let accepted = host.wait_for("accepted with a difference");
+    let accepted = host.wait_for_change("difference");
     assert_eq!(
         (&accepted["field"], &accepted["host"], &accepted["found"]),
         (&"compiler".into(), &our_line.into(), &their_line.into()),

@@ -171,7 +171,7 @@ fn clients_that_mean_no_good_delay_neither_packets_nor_the_manager() {
             traffic.may_answer(&body(&version));
             probe.write(&site.path().join("new"), &version);
             fs::rename(site.path().join("new"), site.plugins().join(real_name(NAME, &version))).unwrap();
-            host.wait_for_where("upgraded", "version", &version);
+            host.wait_for_change_where("upgraded", "version", &version);
             traffic.must_answer();
             traffic.flow();
         }

@@ -137,7 +137,7 @@ fn signals_are_the_host_s_whoever_sets_handlers_for_them() {
         assert!(signals.contains(&"SIGTERM".into()), "{told:#}");
         // A reload is one as well.
         host.signal(Signal::HUP);
-        host.wait_for("configuration reread");
+        host.wait_for_change("configuration-reread");
         host.signal(signal);
         ends_in_order(host, "signals");
     }
@@ -291,7 +291,7 @@ fn a_file_that_may_not_grow_is_an_error_of_a_write() {
     // In blocks of 512 bytes: less than the plugin has.
     let host = site.spawn_after("ulimit -f 64");
     assert_eq!(host.connect().submit(0x02, b"").result, 0xF0);
-    let lack = host.wait_for("unavailable, trying again");
+    let lack = host.wait_for_change("unavailable");
     assert_eq!(lack["code"], "staging", "{lack:#}");
     host.stop();
 

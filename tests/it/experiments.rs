@@ -195,7 +195,7 @@ fn a_soname_leads_to_the_newest_real_name_behind_it() {
     let newer = site.plugins().join("libsubmit_echo.so.1.2.0");
     with_identity(&sample("submit-echo"), &newer, "submit-echo", "1.2.0");
     let host = site.start();
-    let serving = host.wait_for("serving");
+    let serving = host.wait_for_change("serving");
     assert_eq!(
         (&serving["plugin"], &serving["version"]),
         (&"submit-echo".into(), &"1.2.0".into())
@@ -218,7 +218,7 @@ fn the_same_plugin_twice_is_one_plugin() {
     let constructed = site.path().join("constructed");
     let host = site.spawn(&[("CONSTRUCTED", constructed.to_str().unwrap())]);
     assert_eq!(host.connect().submit(0x10, b"").result, 0);
-    assert_eq!(host.events("refused").len(), 0);
+    assert_eq!(host.changes("refused").len(), 0);
     host.stop();
     assert_eq!(lines(&constructed), ["constructed"]);
     assert_eq!(life(&site.plugins(), name), ["init", "shutdown", "drop"]);

@@ -199,7 +199,7 @@ fn an_upgrade_moves_the_link_and_there_is_always_one() {
     assert_eq!(listing(&site.plugins()).into_keys().collect::<Vec<_>>(), expected);
     assert_eq!(points_to(&link), "libinstall_a.so.1.2.0");
     let host = site.start();
-    assert_eq!(host.wait_for("serving")["version"], "1.2.0");
+    assert_eq!(host.wait_for_change("serving")["version"], "1.2.0");
     host.stop();
 }
 
@@ -214,7 +214,7 @@ fn a_pre_release_waits_for_the_link_that_the_operator_makes() {
     assert!(stdout.contains(&command), "{stdout}");
     tests::cargo::succeed(std::process::Command::new("sh").args(["-c", &command]));
     let host = site.start();
-    assert_eq!(host.wait_for("serving")["version"], "1.1.0-rc.1");
+    assert_eq!(host.wait_for_change("serving")["version"], "1.1.0-rc.1");
     host.stop();
 }
 

@@ -45,7 +45,7 @@ impl<'a> Versions<'a> {
             newest: 0,
         };
         versions.drop_in(0);
-        scene.host.wait_for("added");
+        scene.host.wait_for_change("added");
         versions
     }
 
