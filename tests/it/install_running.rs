@@ -6,10 +6,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tests::cargo::{run, succeed, text};
 use tests::files::{fifo, writer};
 use tests::host::{PATIENCE, Site};
@@ -117,6 +117,69 @@ fn a_host_that_starts_is_waited_for() {
     host.stop();
 }
 
+/// `host install` of this version, begun.
+fn begun(site: &Site, version: &str) -> Child {
+    let mut command = site.command();
+    command
+        .arg("install")
+        .arg(offered(site, version))
+        .arg("--plugins")
+        .arg(site.configuration());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Interrupts it once this is so and it takes the signal itself, as a shell's Ctrl-C; gives exit code and what it said.
+#[track_caller]
+fn interrupted(install: Child, is_time: impl Fn() -> bool) -> (Option<i32>, String) {
+    let process = Pid::from_raw(i32::try_from(install.id()).unwrap()).unwrap();
+    let catches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", install.id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 2 != 0) // SIGINT is number 2
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !(catches() && is_time()) {
+        assert!(Instant::now() < deadline, "it does not wait");
+        std::thread::yield_now();
+    }
+    kill_process(process, Signal::INT).unwrap();
+    let output = install.wait_with_output().unwrap();
+    (output.status.code(), text(&output))
+}
+
+#[test]
+fn an_interruption_takes_the_link_back() {
+    let site = Site::new("[plugin.hot-probe.config]\npipe = \"pipe\"\n");
+    let pipe = site.path().join("pipe");
+    fs::write(&pipe, "").unwrap();
+    let host = site.start();
+    for version in ["1.0.0", "1.2.0"] {
+        install(&site, version, &[], 0);
+    }
+    // From now on an init hangs.
+    fs::remove_file(&pipe).unwrap();
+    fifo(&pipe);
+    let (code, said) = interrupted(begun(&site, "1.1.0"), || linked(&site) == "1.1.0");
+    assert_eq!(code, Some(1), "{said}");
+    expect(&said, &["interrupted before", "hot-probe 1.2.0 serves on"]);
+    assert_eq!(linked(&site), "1.2.0");
+    assert_eq!(host.connect().submit(0x10, b"").result, 0);
+}
+
+#[test]
+fn an_interruption_while_the_host_starts_changes_nothing() {
+    let site = Site::default();
+    let pipe = fifo(&site.path().join("pipe"));
+    site.configure(&format!("[plugin.hot-probe.config]\npipe = {pipe:?}\n"));
+    site.copy(&offered(&site, "1.0.0"), "libhot_probe.so.1.0.0");
+    let host = site.spawn(&[]);
+    host.wait_for_change("opening");
+    let (code, said) = interrupted(begun(&site, "1.1.0"), || true);
+    assert_eq!(code, Some(1), "{said}");
+    expect(&said, &["interrupted", "nothing was installed"]);
+    assert!(!site.plugins().join("libhot_probe.so.1.1.0").exists());
+}
+
 #[test]
 fn a_host_that_ends_meanwhile_has_served_nothing() {
     for signal in [Signal::KILL, Signal::TERM] {
@@ -125,14 +188,7 @@ fn a_host_that_ends_meanwhile_has_served_nothing() {
         // What serves is made anew with it, in vain; 1.1.0 waits for it, too.
         site.configure(&format!("[plugin.hot-probe.config]\nlock = true\npipe = {pipe:?}\n"));
         let held = writer(&pipe);
-        let file = offered(&site, "1.1.0");
-        let mut command = site.command();
-        command
-            .arg("install")
-            .arg(&file)
-            .arg("--plugins")
-            .arg(site.configuration());
-        let install = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let install = begun(&site, "1.1.0");
         // It is in the directory: the host has it, or will.
         let deadline = Instant::now() + PATIENCE;
         while !site.plugins().join("libhot_probe.so.1.1.0").exists() && Instant::now() < deadline {

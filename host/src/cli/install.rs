@@ -148,6 +148,7 @@ fn running(config: &Config, timeout: Duration) -> Result<Option<Host>, Failure> 
         None => Ok(None),
     });
     match found {
+        Ok(_) if runtime.is_stopping() => Err(Failure::Failed("interrupted; nothing was installed".to_owned())),
         Ok(Some(host)) if !host.has_started() => Err(Failure::Failed(format!(
             "the host that runs (process ID {}) has not come to the end of its start in time; nothing was installed: repeat later, or \
              with --no-wait, which asks no host",

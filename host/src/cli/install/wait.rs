@@ -50,10 +50,10 @@ impl Host {
         !self.status.view.directory.is_empty()
     }
 
-    /// The same host when it has started, or the time is over; nothing where it has ended.
+    /// The same host when it has started, the time is over, or who waits is to stop; nothing where it has ended.
     pub(super) fn started(mut self, timeout: Duration) -> Result<Option<Host>, ClientError> {
         let deadline = Instant::now() + timeout;
-        while !self.has_started() && Instant::now() < deadline {
+        while !self.has_started() && Instant::now() < deadline && !self.client.is_interrupted() {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.client.after(self.status.revision, left)? {
                 Some(status) if self.is_alive(&status) => self.status = status,
