@@ -40,7 +40,7 @@ impl Manager {
             let record = ready.claim.admitted.record();
             self.side_effects.expect(&record.name, &record.version);
             let plugin = self.instances.init(library, &ready.key, &data_dir, timeout);
-            self.side_effects.look(&record.name, &record.version, &self.staging);
+            self.side_effects.look(&record.name, &record.version);
             match plugin {
                 Ok(_) => drop(made.insert(ready.key.clone(), began.elapsed())),
                 Err(LoadError::Refused(refusal)) => {

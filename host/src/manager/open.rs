@@ -170,7 +170,7 @@ impl Manager {
         logging::flush(LOG_TIMEOUT);
         self.side_effects.expect(&record.name, &record.version);
         let library = self.instances.open(&claim.admitted, file, &key.config, timeout);
-        self.side_effects.look(&record.name, &record.version, &self.staging);
+        self.side_effects.look(&record.name, &record.version);
         library
     }
 }

@@ -58,14 +58,22 @@ pub fn critical(name: &'static str, body: impl FnOnce() + Send + 'static) -> io:
 /// Ends the process after a panic of the host's own code, of which the panic hook has said what and where. Says why: without its
 /// descriptors the host can't wait for anything, and tokio panics.
 pub fn after_panic(place: &str) -> ! {
-    match (sentinel::is_gone(), sentinel::suspected()) {
-        (true, Some(Suspect { plugin, version })) => {
+    if sentinel::is_gone() {
+        descriptors_gone();
+    }
+    tracing::error!(thread = place, "a fault of the host's own, ending: restart it");
+    at_once(INTERNAL)
+}
+
+/// Ends the process because foreign code has closed the host's descriptors; names the plugin whose code runs for the first time.
+pub fn descriptors_gone() -> ! {
+    match sentinel::suspected() {
+        Some(Suspect { plugin, version }) => {
             tracing::error!(plugin, %version, "its code has closed the host's own descriptors, ending");
         }
-        (true, None) => tracing::error!("the host's own descriptors are gone: closed by foreign code"),
-        (false, _) => tracing::error!(thread = place, "a fault of the host's own, ending: restart it"),
+        None => tracing::error!("the host's own descriptors are gone: closed by foreign code"),
     }
-    at_once(INTERNAL);
+    at_once(INTERNAL)
 }
 
 #[cfg(test)]

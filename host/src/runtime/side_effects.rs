@@ -4,7 +4,6 @@
 
 use std::fs;
 
-use crate::admission::stage::Staging;
 use crate::logging::FieldValue;
 use crate::process::sentinel::{self, Suspect};
 use crate::process::{descriptors, exit};
@@ -34,10 +33,9 @@ impl SideEffects {
     }
 
     /// Looks at what has changed since; it is this plugin's doing. Ends the process if it can't go on.
-    pub fn look(&mut self, plugin: &str, version: &semver::Version, staging: &Staging) {
-        if !staging.is_held() {
-            tracing::error!(plugin, %version, "its code has closed the host's own descriptors, ending");
-            exit::at_once(exit::INTERNAL);
+    pub fn look(&mut self, plugin: &str, version: &semver::Version) {
+        if sentinel::is_gone() {
+            exit::descriptors_gone();
         }
         sentinel::suspect(None);
         let closed = descriptors::keep_standard_streams();

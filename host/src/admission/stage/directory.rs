@@ -25,7 +25,7 @@ pub struct Staging {
 struct Place {
     directory: PathBuf,
     /// The folder itself is what is locked: a file in it could be cleaned away while it is in use.
-    lock: File,
+    _lock: File,
     /// Device and inode of the folder.
     identity: (u64, u64),
 }
@@ -75,26 +75,6 @@ impl Staging {
         Ok(true)
     }
 
-    /// Whether the descriptor that keeps the directory is still what it was: only a plugin could have closed it.
-    pub fn is_held(&self) -> bool {
-        let place = self.place();
-        place
-            .lock
-            .metadata()
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == place.identity)
-    }
-
-    /// The directories of other hosts that run now.
-    pub fn of_others(&self) -> Vec<PathBuf> {
-        let own = self.directory();
-        let base = own.parent().and_then(|base| fs::read_dir(base).ok());
-        let directories = base.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let is_locked = |path: &PathBuf| File::open(path).is_ok_and(|lock| lock.try_lock().is_err());
-        directories
-            .filter(|path| *path != own && is_ours(path) && is_locked(path))
-            .collect()
-    }
-
     /// Removes it with all copies. Mapped libraries outlive their files; what can't be removed now, the next host removes.
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(self.directory());
@@ -132,7 +112,7 @@ impl Place {
         let metadata = lock.metadata().map_err(unusable)?;
         Ok(Place {
             directory: directory.keep(),
-            lock,
+            _lock: lock,
             identity: (metadata.dev(), metadata.ino()),
         })
     }
