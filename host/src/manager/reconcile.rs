@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::events::{Event, Events, Places, Reloaded, Request};
+use super::events::{Event, Events, Places, Request};
 use super::pass::{PassEnd, PassKind};
 use super::state::Manager;
 use crate::directory::survey::Survey;
@@ -39,9 +39,8 @@ impl Manager {
             }
             if self.drain() || is_time {
                 self.reconcile(!replies.is_empty());
-                let error = self.watched.error().map(str::to_owned);
                 for reply in replies {
-                    let _ = reply.send(Reloaded { error: error.clone() }); // the answer may not be wanted
+                    let _ = reply.send(()); // the answer may not be wanted
                 }
             } else if let Some(at) = reconcile {
                 self.stability.check_by(at);
