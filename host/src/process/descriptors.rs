@@ -1,6 +1,6 @@
 //! Descriptors that foreign code has closed. A plugin can close what is not its own. Where the host can't wait for anything any
-//! more it ends: a process that holds connections and doesn't read them is worse. A standard stream that was closed is opened again,
-//! to nothing: else the next connection would have its number, and what is printed would go to a peer.
+//! more it ends: a process that holds connections and doesn't read them is worse. A standard stream that was closed is opened
+//! again, to nothing: else the next connection would have its number, and what is printed would go to a peer.
 
 use std::fs::File;
 use std::io;

@@ -1,6 +1,7 @@
 //! The only place where code of plugins runs: opened in a child process first ([`load_check`]), opened here ([`library`]),
-//! initialised and called ([`instance`], [`plugin`]), kept ([`instances`]), each step with a time limit ([`call_with_deadline`]). Takes
-//! nothing that is not [`Admitted`](crate::admission::admit::Admitted); knows no sockets, and does not decide what should run.
+//! initialised and called ([`instance`], [`plugin`]), kept ([`instances`]), each step with a time limit
+//! ([`call_with_deadline`]). Takes nothing that is not [`Admitted`](crate::admission::admit::Admitted); knows no sockets, and
+//! does not decide what should run.
 
 pub mod call_with_deadline;
 pub mod data_dir;

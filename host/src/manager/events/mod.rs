@@ -1,10 +1,10 @@
-//! Decides when the manager wakes, and gives it what has happened as `Event`s: something changed in the plugin directory, somebody asks
-//! for something, or an instance has ended. Decides nothing about what has changed: a pass finds that out, and a slow poll finds
-//! what no event reported.
+//! Decides when the manager wakes, and gives it what has happened as `Event`s: something changed in the plugin directory,
+//! somebody asks for something, or an instance has ended. Decides nothing about what has changed: a pass finds that out, and a
+//! slow poll finds what no event reported.
 //!
 //! Changes of files wait in a bounded place until the manager has time for them: of each path only the last one, and beyond a
-//! number of paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its time
-//! to start, costs no memory.
+//! number of paths only that there were too many. A process that writes fast beside a plugin, while another plugin takes its
+//! time to start, costs no memory.
 
 mod debounce;
 

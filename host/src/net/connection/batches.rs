@@ -1,6 +1,6 @@
 //! From the bytes of one read to acks: decides which Submits go to which target in one call, and what the host answers itself.
 //! Each run of neighbouring Submits for the same target is one call, looked up in the route table of that moment. No I/O, and no
-//! state from one read to the next; when the peer gets the acks is `lifecycle`' decision.
+//! state from one read to the next; when the peer gets the acks is `lifecycle`'s decision.
 
 use plugin_api::abi::{Bytes, Lent, RawConnection, RawSubmit};
 use wire::result;

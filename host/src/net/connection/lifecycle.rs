@@ -1,7 +1,8 @@
 //! A connection from its first turn to its end: serving, stopping, closing, lingering. Decides what it does in its turn, in which
-//! order, and what an overdue wait comes to; what a malformed frame comes to stands in `protocol_errors`. Acks that the peer has not taken come first: while the peer does not
-//! read, its requests are not read (backpressure), so memory stays bounded. Then the frames that were read and held back, and
-//! only then the next read. One turn has one read and one answer at most; then other connections have theirs.
+//! order, and what an overdue wait comes to; what a malformed frame comes to stands in `protocol_errors`. Acks that the peer has
+//! not taken come first: while the peer does not read, its requests are not read (backpressure), so memory stays bounded. Then
+//! the frames that were read and held back, and only then the next read. One turn has one read and one answer at most; then other
+//! connections have theirs.
 
 use std::io;
 

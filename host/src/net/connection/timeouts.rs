@@ -1,5 +1,6 @@
-//! Decides how long a connection may wait for what; where that fires is `event_loop::timeout_sweep`. Time is counted in ticks of the host's own clock (see `relief_clock`), so that
-//! asking for it costs a load: no clock is read per packet or per read. A timeout strikes up to three ticks late, never early.
+//! Decides how long a connection may wait for what; where that fires is `event_loop::timeout_sweep`. Time is counted in ticks of
+//! the host's own clock (see `relief_clock`), so that asking for it costs a load: no clock is read per packet or per read. A
+//! timeout strikes up to three ticks late, never early.
 
 use std::time::Duration;
 
