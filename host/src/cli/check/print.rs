@@ -91,7 +91,7 @@ fn details(report: &Report, now: &[OnlyNow<'_>], directory: &Path, config: &Conf
         output::cures(&plugin.plugin, [&plugin.refusal])?;
     }
     for reason in now {
-        reason.print_cure()?;
+        cure_now(reason)?;
     }
     for code in NoteCode::ALL {
         let mut notes = report.files.iter().flat_map(|file| &file.notes);
@@ -144,6 +144,22 @@ fn plugin_table(plugins: &[PluginSummary], is_running: bool) -> Table {
         };
     }
     table
+}
+
+/// What would mend a reason that the host that runs has alone.
+fn cure_now(reason: &OnlyNow<'_>) -> Result<(), Failure> {
+    match reason {
+        OnlyNow::Refused(file, refusal) => output::cures(&file.title(), [*refusal]),
+        OnlyNow::Unavailable(lack) => {
+            output::line(&format!("what {} needs:\n  {}", lack.of.file, lack.unavailable.cure))
+        }
+        OnlyNow::Idle(file, idle) => output::line(&format!(
+            "{} does not serve now: {}\n    {}",
+            file.title(),
+            idle.text,
+            idle.cure
+        )),
+    }
 }
 
 /// A path as it is below the plugin directory.
